@@ -1,0 +1,225 @@
+"""Every setting of stage 1, as frozen dataclasses with defaults, help texts and presets."""
+
+import math
+from dataclasses import dataclass, field, is_dataclass
+from typing import Literal, get_type_hints
+
+OBJECTIVES = Literal["pred_residual", "pred_x0", "pred_v", "pred_noise"]
+DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
+SEED_HELP = "seed of everything random; the same seed gives the same result"
+
+
+def option(default, help: str, **extra):
+    """A field with a default and a help text: the one place where both are written.  extra: argparse words."""
+    return field(default=default, metadata={"help": help, **extra})
+
+
+def required(help: str, **extra):
+    """A field that the command line must give."""
+    return field(metadata={"help": help, **extra})
+
+
+def positive(cfg, *names: str) -> None:
+    """Raise ValueError for the first of the named fields that is not above zero."""
+    for name in names:
+        if getattr(cfg, name) <= 0:
+            raise ValueError(f"--{name} is {getattr(cfg, name)}; it must be above 0")
+
+
+def from_dict(cls, values: dict, source: str):
+    """Rebuild a config dataclass, nested ones included, from what JSON kept of it.
+
+    source  the file's name, for the message
+    ->      cls
+    Raises ValueError for a key that the dataclass does not have or lacks.
+    """
+    kinds = get_type_hints(cls)
+    if unknown := sorted(set(values) - set(kinds)):
+        raise ValueError(f"{source}: unknown {', '.join(unknown)}; {cls.__name__} has {', '.join(kinds)}")
+    built = {}
+    for name, value in values.items():
+        nested = is_dataclass(kinds[name])
+        built[name] = from_dict(kinds[name], value, source) if nested else tuple(value) if isinstance(value, list) else value
+    try:
+        return cls(**built)
+    except TypeError as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+@dataclass(frozen=True)
+class MelConfig:
+    """The one mel, shared by both stages (HiFi-GAN's recipe with BigVGAN v2's full band)."""
+
+    sample_rate: int = 22_050    # Hz
+    n_fft: int = 1024            # samples; also the window's length
+    hop: int = 256               # samples a frame: 86.13 frames a second
+    n_mels: int = 80             # Slaney bands
+    fmin: float = 0.0            # Hz
+    fmax: float | None = None    # Hz; None = half the sample rate
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """What the model sees and hears of a clip at once."""
+
+    window: int = 80             # mel frames
+    frames: int = 5              # pictures, evenly over the window
+    slots: int = 4               # whole picture + up to slots - 1 detected sources
+    image_size: int = 224        # pixels, square
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the networks."""
+
+    dim: int = 64                            # channels of the UNet's first level
+    mults: tuple[int, ...] = (1, 2, 4)       # channels of each level, in units of dim
+    blocks: int = 2                          # residual blocks a level
+    heads: int = 4                           # of every attention
+    cross_levels: tuple[int, ...] = (1, 2)   # levels (0 = full size) whose mel positions look at the context
+    context_dim: int = 512                   # width of a context token
+    tokens: int = 4                          # context tokens a video frame
+    temporal_layers: int = 2                 # of the transformer over the window's video frames
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """The diffusion process."""
+
+    timesteps: int = 1000
+    schedule: Literal["cosine", "linear", "sigmoid"] = "cosine"
+    loss: Literal["l1", "l2"] = "l2"
+    mel_low: float = math.log(1e-5)          # nepers, becomes -1: silence
+    mel_high: float = 2.5                    # nepers, becomes +1: just above a full-scale sine
+    drop_vision: float = 0.1                 # chance that training hides the picture (for guidance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Stage-1 training."""
+
+    id: str = required("name of the run: its folder is <ckpt>/<id>")
+    data_root: str = required("dataset folder (layout: README, Files on disk)")
+    list_train: str = option("train", "split to train on: a name in <data_root>/splits, or a CSV file")
+    list_val: str = option("val", "split to validate on")
+    ckpt: str = option("checkpoints", "folder of all runs")
+    preset: Literal["base", "tiny"] = option("base", "sizes of networks and pictures, rates, budget")
+    num_epoch: int = option(1000, "passes over the training list")
+    time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
+    batch_size_per_gpu: int = option(32, "windows a step")
+    windows_per_clip: int = option(8, "random windows drawn from each clip in an epoch")
+    lr_unet: float = option(1e-4, "AdamW learning rate of the UNet")
+    lr_frame: float = option(1e-4, "AdamW learning rate of the visual encoder")
+    weight_decay: float = option(1e-4, "AdamW weight decay")
+    warmup_steps: int = option(500, "steps over which the learning rates rise from 0")
+    ema_decay: float = option(0.9995, "decay a step of the averaged weights that are saved; ramps up from 0")
+    clip_norm: float = option(1.0, "gradient norm above which a step is scaled down")
+    eval_epoch: int = option(10, "validate and save every so many epochs")
+    arch_frame: Literal["resnet18", "resnet50", "small"] = option("resnet18", "trunk of the visual encoder")
+    visual_weights: str = option("imagenet", "start of the trunk: imagenet, random, or a state-dict file")
+    objective: OBJECTIVES = option("pred_residual", "what the UNet predicts")
+    mirror: bool = option(True, "augment by mirroring picture, positions and ears together, half of the time")
+    hide_detections: float = option(0.3, "chance that training hides a window's detected sources")
+    amp: Literal["off", "bf16"] = option("off", "bf16: networks in bfloat16, losses and norms in float32")
+    workers: int = option(4, "loader processes; 0 loads in the training process")
+    device: str = option("auto", DEVICE_HELP)
+    seed: int = option(0, SEED_HELP)
+    mel: MelConfig = MelConfig()
+    view: ViewConfig = ViewConfig()
+    model: ModelConfig = ModelConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+
+    def __post_init__(self):
+        positive(self, "num_epoch", "batch_size_per_gpu", "windows_per_clip", "eval_epoch", "clip_norm")
+
+
+PRESETS = {
+    "base": {},
+    "tiny": dict(
+        view=ViewConfig(frames=3, slots=4, image_size=64),
+        model=ModelConfig(dim=32, mults=(1, 2, 3), blocks=1, context_dim=128, tokens=4, temporal_layers=1),
+        arch_frame="small",
+        visual_weights="random",
+        batch_size_per_gpu=8,
+        lr_unet=1e-3,
+        lr_frame=1e-3,
+        warmup_steps=50,
+        ema_decay=0.99,
+        eval_epoch=5,
+        workers=0,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestConfig:
+    """Generation of mel pairs for the clips of a split."""
+
+    run: str = required("stage-1 run folder")
+    data_root: str = required("dataset folder")
+    output_dir: str = required("folder for <video_id>_<ms>_left.npy and …_right.npy")
+    list_test: str = option("test", "split to generate: a name in <data_root>/splits, or a CSV file")
+    weights_unet: str = option("unet_best.pth", "UNet weights: a file in the run folder, or a path")
+    weights_frame: str = option("frame_best.pth", "visual encoder weights, likewise")
+    sampling_timesteps: int = option(25, "DDIM steps")
+    guidance_scale: float = option(1.0, "visual guidance: 0 ignores the picture, 1 is the plain model, more exaggerates")
+    batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
+    limit: int | None = option(None, "only the first so many clips")
+    detections: bool = option(True, "show the model the detected sources; without, whole pictures alone")
+    shuffle_vision: bool = option(False, "show the model the next clip's video: how much does it listen to its eyes?")
+    device: str = option("auto", DEVICE_HELP)
+    seed: int = option(0, SEED_HELP)
+
+    def __post_init__(self):
+        positive(self, "sampling_timesteps", "batch_windows")
+
+
+def span(text: str) -> tuple[int, int]:
+    """'1..3' or '2' as (lowest, highest)."""
+    low, _, high = text.partition("..")
+    return int(low), int(high or low)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateConfig:
+    """Simulated binaural scenes with video."""
+
+    out: str = required("folder of the new dataset")
+    clips: int = option(24, "number of scenes, about 5 : 1 : 1 for training, validation and test; at least 3")
+    seconds: float = option(6.0, "length of a scene")
+    sources: tuple[int, int] = option((1, 3), "sounding objects a scene, from..to", type=span, metavar="1..3")
+    room: bool = option(True, "reflections and a short reverberant tail; without, an anechoic field")
+    audio_dir: str | None = option(None, "folder of dry mono recordings to place; default: built-in sounds")
+    fps: int = option(10, "video frames a second")
+    workers: int = option(0, "processes; 0 takes one a core")
+    seed: int = option(0, SEED_HELP)
+
+    def __post_init__(self):
+        positive(self, "seconds", "fps")
+        if self.clips < 3:
+            raise ValueError(f"--clips is {self.clips}; training, validation and test need one each, so at least 3")
+        if not 1 <= self.sources[0] <= self.sources[1]:
+            raise ValueError(f"--sources is {self.sources[0]}..{self.sources[1]}; give from..to, from at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateMelConfig:
+    """Mel pairs against the truth."""
+
+    pred_dir: tuple[str, ...] = required("folder of predicted mel pairs; NAME=DIR adds another system to the table")
+    gt_dir: str = required("truth: folder of wavs or of mel pairs")
+    mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
+    output_csv: str | None = option(None, "every clip, every system")
+    output_json: str | None = option(None, "the table and every clip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateWavConfig:
+    """Binaural wavs against the truth."""
+
+    pred_dir: tuple[str, ...] = required("folder of predicted stereo wavs; NAME=DIR adds another system to the table")
+    gt_dir: str = required("truth: folder of stereo wavs")
+    mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
+    output_csv: str | None = option(None, "every clip, every system")
+    output_json: str | None = option(None, "the table and every clip")
+    merge_json: str | None = option(None, "JSON of the other evaluate script; its figures join the table and the JSON")

@@ -1,0 +1,77 @@
+"""From a config dataclass to a command line, and from a user's mistake to one clear line."""
+
+import argparse
+import sys
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Literal, get_args, get_origin, get_type_hints
+
+
+def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
+    """Fill a config dataclass from the command line: flag beats preset beats default.
+
+    cls      dataclass whose fields carry metadata["help"]; a nested dataclass is no flag, its preset gives it
+    presets  name -> {field: value}; chosen by the flag --preset
+    argv     words to parse; default: those of this process
+    ->       cls
+    """
+    kinds, nested = get_type_hints(cls), {}
+    chosen = _chosen_preset(cls, presets, argv)
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__ or cls.__doc__, allow_abbrev=False)
+    for f in fields(cls):
+        if is_dataclass(kinds[f.name]):
+            nested[f.name] = chosen.get(f.name, f.default)
+            continue
+        words = {**({} if "type" in f.metadata else kind(kinds[f.name])), **f.metadata}
+        words["help"] = words["help"].replace("%", "%%")
+        if f.name not in chosen and f.default is MISSING:
+            words["required"] = True
+        else:
+            words["default"] = chosen.get(f.name, f.default)
+            words["help"] += "" if words["default"] is None else " [%(default)s]"
+        parser.add_argument(f"--{f.name}", **words)
+    return cls(**vars(parser.parse_args(argv)), **nested)
+
+
+def kind(hint) -> dict:
+    """How argparse reads a field of this type.
+
+    >>> kind(int | None)
+    {'type': <class 'int'>}
+    """
+    if isinstance(hint, types.UnionType):
+        hint = next(a for a in get_args(hint) if a is not type(None))
+    if get_origin(hint) is Literal:
+        return {"choices": get_args(hint)}
+    if get_origin(hint) is tuple:
+        return {"nargs": "+", "type": get_args(hint)[0], "action": _Tuple}
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    return {"type": hint}
+
+
+class _Tuple(argparse.Action):
+    """Keeps several words as a tuple, so that a config stays frozen and comparable."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, tuple(values))
+
+
+def _chosen_preset(cls, presets, argv) -> dict:
+    if not presets:
+        return {}
+    default = next(f.default for f in fields(cls) if f.name == "preset")
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset", choices=tuple(presets), default=default)
+    return presets[early.parse_known_args(argv)[0].preset]
+
+
+def run(main, presets: dict | None = None) -> None:
+    """Call a script's ``main(cfg)`` with its command line; a user's mistake ends as one line and exit status 2."""
+    try:
+        main(parse(get_type_hints(main)["cfg"], presets))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,260 @@
+"""The one mel and STFT, sound and mel files, atomic saving, devices, seeds and pictures."""
+
+import json
+import os
+import pickle
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, from_dict
+from DiffBinaural.utils.lists import SIDES
+
+FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
+MEL_CONFIG = "mel_config.json"
+
+
+# --- the mel ----------------------------------------------------------------------------------------------------
+
+@lru_cache
+def mel_basis(cfg: MelConfig, device: torch.device) -> Tensor:
+    """Slaney mel filters, (M, n_fft/2 + 1) float32."""
+    import librosa
+
+    filters = librosa.filters.mel(sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax)
+    return torch.from_numpy(filters).to(device)
+
+
+def band_centres(cfg: MelConfig) -> np.ndarray:
+    """Centre frequency of each mel band, (M,) in Hz."""
+    import librosa
+
+    fmax = cfg.fmax or cfg.sample_rate / 2
+    return librosa.mel_frequencies(cfg.n_mels + 2, fmin=cfg.fmin, fmax=fmax)[1:-1]
+
+
+@lru_cache
+def hann(size: int, device: torch.device) -> Tensor:
+    """Periodic Hann window, (size,)."""
+    return torch.hann_window(size, device=device)
+
+
+def mel_spectrogram(wav: Tensor, cfg: MelConfig) -> Tensor:
+    """Log mel of HiFi-GAN and BigVGAN; equals NVIDIA's to 1e-5.
+
+    wav  (..., N)     samples in [-1, 1]
+    ->   (..., M, T)  natural-log magnitude in nepers, T = N // hop, silence -11.513
+    Raises ValueError for a sound too short for the reflection at its ends.
+    """
+    pad = (cfg.n_fft - cfg.hop) // 2
+    if wav.shape[-1] <= pad:
+        raise ValueError(f"a sound of {wav.shape[-1]} samples is too short for a mel; at least {pad + 1} are needed")
+    flat = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (pad, pad), mode="reflect").squeeze(1)
+    spectrum = torch.stft(flat, cfg.n_fft, cfg.hop, window=hann(cfg.n_fft, wav.device), center=False, return_complex=True)
+    magnitude = (spectrum.real**2 + spectrum.imag**2 + 1e-9).sqrt()
+    mel = (mel_basis(cfg, wav.device) @ magnitude).clamp(min=FLOOR).log()
+    return mel.reshape(*wav.shape[:-1], *mel.shape[-2:])
+
+
+def to_unit(mel: Tensor, low: float, high: float) -> Tensor:
+    """Map a log mel onto the range the diffusion works in; :func:`from_unit` is the exact inverse inside it.
+
+    mel  (..., M, T)  nepers, clipped to [low, high]
+    ->   (..., M, T)  in [-1, 1]
+    """
+    return (mel.clamp(low, high) - low) * (2 / (high - low)) - 1
+
+
+def from_unit(unit: Tensor, low: float, high: float) -> Tensor:
+    """Back from [-1, 1] to nepers; inverse of :func:`to_unit`."""
+    return (unit + 1) * ((high - low) / 2) + low
+
+
+def pad_to_hop(wav: Tensor, hop: int) -> Tensor:
+    """Append silence up to a whole number of frames, so that T = ceil(N / hop)."""
+    return F.pad(wav, (0, -wav.shape[-1] % hop))
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give out a temporary name beside `path`; when the block succeeds, put the finished file under `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content) -> None:
+    """Write indented JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: str | Path):
+    """Read JSON.  Raises ValueError naming the file when it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not valid JSON ({error})") from None
+
+
+def save_tensors(path: str | Path, content: dict) -> None:
+    """torch.save, whole or not at all; only tensors and plain Python go in."""
+    with replacing(path) as partial:
+        torch.save(content, partial)
+
+
+def load_tensors(path: str | Path) -> dict:
+    """Read a checkpoint as data, never as code, onto the CPU."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(f"{path}: holds more than tensors and plain Python, or is no checkpoint; not loaded") from None
+    except (RuntimeError, EOFError, KeyError) as error:
+        raise ValueError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+
+
+def resample(wav: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """Sample-rate conversion of (C, N) float32 to (C, ceil(N·target/rate))."""
+    if rate == target:
+        return wav
+    import torchaudio.functional as AF
+
+    return AF.resample(torch.from_numpy(wav), rate, target, lowpass_filter_width=32).numpy()
+
+
+def read_wav(path: str | Path, rate: int | None = None, channels: int | None = None) -> tuple[np.ndarray, int]:
+    """Read a sound file.
+
+    rate      Hz to convert to; None keeps the file's own
+    channels  how many the caller needs; None takes what there is
+    ->        (C, N) float32 in [-1, 1], rate
+    Raises ValueError naming the file when it is unreadable, empty, not finite or has other channels.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such sound file")
+    try:
+        wav, own = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: cannot be read as a sound file ({error.error_string})") from None
+    if not wav.size or not np.isfinite(wav).all():
+        raise ValueError(f"{path}: {'is empty' if not wav.size else 'holds values that are not finite'}; expected sound")
+    if channels and wav.shape[1] != channels:
+        raise ValueError(f"{path}: has {wav.shape[1]} channel(s); expected {channels}")
+    return resample(np.ascontiguousarray(wav.T), own, rate or own), rate or own
+
+
+def write_wav(path: str | Path, wav: np.ndarray, rate: int, subtype: str = "PCM_16") -> None:
+    """Write (C, N) samples, clipped to [-1, 1] and rounded, whole or not at all."""
+    with replacing(path) as partial:
+        soundfile.write(partial, np.clip(wav, -1, 1).T, rate, subtype=subtype, format="WAV")
+
+
+def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
+    """Write a (2, M, T) log mel as <stem>_left.npy and <stem>_right.npy, float32."""
+    for side, mel in zip(SIDES, pair, strict=True):
+        with replacing(Path(folder) / f"{stem}_{side}.npy") as partial, open(partial, "wb") as file:
+            np.save(file, np.asarray(mel, dtype=np.float32), allow_pickle=False)
+
+
+def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
+    """Read the two files of a pair as (2, M, T) float32; ValueError names a file of another shape or content."""
+    ears = []
+    for path in paths:
+        try:
+            mel = np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise ValueError(f"{path}: not a readable .npy array ({error})") from None
+        if mel.ndim != 2 or mel.shape[0] != n_mels or not np.isfinite(mel).all():
+            raise ValueError(f"{path}: shape {mel.shape} or its values are wrong; expected a finite ({n_mels}, T) log mel")
+        ears.append(mel.astype(np.float32))
+    if ears[0].shape != ears[1].shape:
+        raise ValueError(f"{paths[0]}: {ears[0].shape[1]} frames, {paths[1].name} has {ears[1].shape[1]}; expected equal lengths")
+    return np.stack(ears)
+
+
+def write_mel_config(folder: str | Path, cfg: MelConfig) -> None:
+    """Say in a folder of mels how they were made."""
+    write_json(Path(folder) / MEL_CONFIG, asdict(cfg))
+
+
+def check_mel_config(source: str | Path, cfg: MelConfig) -> None:
+    """Compare a mel folder's mel_config.json with our own; ValueError names every difference."""
+    path = Path(source) / MEL_CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; it says how the mels were made, and the test scripts write it")
+    same_mel(from_dict(MelConfig, read_json(path), str(path)), cfg, str(path))
+
+
+def same_mel(theirs: MelConfig, ours: MelConfig, source: str) -> None:
+    """Refuse another mel.  An fmax of half the sample rate and None are the same."""
+    def plain(cfg):
+        return {**asdict(cfg), "fmax": cfg.fmax or cfg.sample_rate / 2}
+    if wrong := [f"{k} {plain(theirs)[k]} (here {v})" for k, v in plain(ours).items() if plain(theirs)[k] != v]:
+        raise ValueError(f"{source}: made with another mel: {', '.join(wrong)}; make the mels again with this configuration")
+
+
+# --- devices, seeds, pictures -----------------------------------------------------------------------------------
+
+def pick_device(name: str) -> torch.device:
+    """The device a flag names; auto is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}; try --device cpu") from None
+    return torch.device(name)
+
+
+def generator_for(seed: int, name: str) -> torch.Generator:
+    """A random source of its own for each named thing, so that no result depends on its neighbours."""
+    return torch.Generator().manual_seed(zlib.crc32(name.encode()) ^ (seed * 0x9E3779B1 & 0x7FFFFFFF))
+
+
+def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> None:
+    """Draw log mels one below the other, all on one scale, and differences on a scale of their own.
+
+    rows  (title, (M, T)) each; nepers, or dB where the title says dB
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.7 * len(rows)), layout="constrained")
+    centres = band_centres(cfg)
+    ticks = [int(np.abs(centres - f).argmin()) for f in (500, 1000, 2000, 4000, 8000)]
+    for axes, (title, mel) in zip(figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0], rows, strict=True):
+        in_db = "dB" in title
+        style = dict(cmap="RdBu_r", vmin=-20, vmax=20) if in_db else dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)
+        seconds = mel.shape[1] * cfg.hop / cfg.sample_rate
+        image = axes.imshow(mel, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.shape[0]), **style)
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_yticks(ticks, [f"{f:g}k" for f in (0.5, 1, 2, 4, 8)], fontsize=7)
+        figure.colorbar(image, ax=axes, label="dB" if in_db else "nepers", pad=0.01)
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("Hz")
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")

@@ -1,0 +1,127 @@
+"""Lists of clips and detections: CSV rows, ids, and the matching of files by id and timestamp."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A row of a split: part of a recording."""
+
+    video_id: str
+    start: float = 0.0             # seconds
+    end: float = math.inf          # seconds; inf = to the end of the file
+    label: str = ""
+
+    @property
+    def stem(self) -> str:
+        """Name of everything made from this clip: <video_id>_<start in ms, at least six digits>."""
+        return f"{self.video_id}_{round(self.start * 1000):06d}"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A detected source in one picture."""
+
+    time: float                    # seconds
+    box: tuple[float, float, float, float]     # x1, y1, x2, y2 in pixels
+    score: float
+    label: str = ""
+
+
+def checked_id(video_id: str, source: str | Path) -> str:
+    """The id itself, refused when it is a path rather than a name."""
+    if not video_id or video_id != Path(video_id).name or video_id in (".", "..") or "\\" in video_id:
+        raise ValueError(f"{source}: {video_id!r} is no id; expected a plain name without folders")
+    return video_id
+
+
+def read_rows(path: str | Path, needed: tuple[str, ...]) -> list[dict]:
+    """Rows of a CSV file as dicts.  Raises ValueError when it lacks one of the needed columns or is empty."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        found = [name.strip() for name in reader.fieldnames or []]
+        if missing := [name for name in needed if name not in found]:
+            raise ValueError(f"{path}: no column {', '.join(missing)}; the first line has {','.join(found) or 'nothing'}")
+        reader.fieldnames = found
+        return list(reader)
+
+
+def number(row: dict, name: str, source: str) -> float:
+    """A row's column as a float, or a ValueError that names file and content."""
+    try:
+        return float(row[name])
+    except (TypeError, ValueError):
+        raise ValueError(f"{source}: {name} is {row[name]!r}; expected a number") from None
+
+
+def split_path(data_root: str | Path, name: str) -> Path:
+    """CSV file of a split given by its name in <data_root>/splits or by its own path."""
+    named = Path(data_root) / "splits" / f"{name}.csv"
+    if named.exists():
+        return named
+    if Path(name).is_file():
+        return Path(name)
+    raise FileNotFoundError(f"{name}: neither {named} nor a CSV file of that name exists; check the list's name and --data_root")
+
+
+def read_clips(path: str | Path) -> list[Clip]:
+    """Clips of a split file (columns video_id,start_time,end_time,action_label; all but the first optional)."""
+    clips = []
+    for line, row in enumerate(read_rows(path, ("video_id",)), start=2):
+        where = f"{path}, line {line}"
+        start, end = (number(row, name, where) if row.get(name) else default
+                      for name, default in (("start_time", 0.0), ("end_time", math.inf)))
+        if not 0 <= start < end:
+            raise ValueError(f"{where}: the clip runs from {start} s to {end} s; expected 0 <= start < end")
+        clips.append(Clip(checked_id(row["video_id"], where), start, end, row.get("action_label") or ""))
+    if not clips:
+        raise ValueError(f"{path}: no clips below the header line")
+    return clips
+
+
+def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
+    """Detections by video id, each list in order of time.
+
+    fps  pictures a second, turns the 1-based column `frame` into a time; a column `time` (seconds) wins over it
+    """
+    found: dict[str, list[Detection]] = {}
+    for line, row in enumerate(read_rows(path, ("video_id", "x1", "y1", "x2", "y2", "score")), start=2):
+        where = f"{path}, line {line}"
+        time = number(row, "time", where) if row.get("time") else (number(row, "frame", where) - 1) / fps
+        box = tuple(number(row, name, where) for name in ("x1", "y1", "x2", "y2"))
+        if not (box[0] < box[2] and box[1] < box[3]):
+            raise ValueError(f"{where}: box {box} is empty; expected x1 < x2 and y1 < y2 in pixels")
+        detection = Detection(time, box, number(row, "score", where), row.get("label") or "")
+        found.setdefault(row["video_id"], []).append(detection)
+    return {video_id: sorted(rows, key=lambda d: d.time) for video_id, rows in found.items()}
+
+
+def mel_pairs(folder: str | Path) -> dict[str, tuple[Path, Path]]:
+    """Mel pairs of a folder: stem -> (left file, right file).  An ear without the other is an error."""
+    left, right = ({path.name[: -len(f"_{side}.npy")]: path for path in sorted(Path(folder).glob(f"*_{side}.npy"))} for side in SIDES)
+    if not left and not right:
+        raise FileNotFoundError(f"{folder}: no <name>_left.npy and <name>_right.npy files there")
+    if odd := sorted(set(left) ^ set(right)):
+        raise ValueError(f"{folder}: {odd[0]} has only one ear; expected {odd[0]}_left.npy and {odd[0]}_right.npy")
+    return {stem: (left[stem], right[stem]) for stem in left}
+
+
+def match(stem: str, names) -> tuple[str, float]:
+    """Which of the truth's names a prediction belongs to, and where it starts there.
+
+    stem   <name> of the same truth, or <video_id>_<milliseconds>
+    names  stems of the truth's files
+    ->     (name, seconds)
+    Raises ValueError when neither is among them.
+    """
+    if stem in names:
+        return stem, 0.0
+    video_id, _, stamp = stem.rpartition("_")
+    if video_id in names and stamp.isdigit():
+        return video_id, int(stamp) / 1000
+    raise ValueError(f"{stem}: the truth has neither {stem} nor {video_id or stem}")

@@ -1,0 +1,111 @@
+"""Video files: pictures and sound out, pictures and sound in, and a new sound track for an old picture.
+
+The writers write straight to the path they are given; wrap them in helpers.replacing.
+"""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def _open(path: str | Path):
+    try:
+        return av.open(str(path))
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: cannot be read as a video ({error.strerror})") from None
+
+
+def pictures(path: str | Path, fps: float) -> Iterator[np.ndarray]:
+    """Pictures of a video at an even rate, whatever its own.
+
+    fps  pictures a second to give out; picture k shows what is on screen at time k / fps
+    ->   (H, W, 3) uint8 RGB each; as many as fit in the video's duration
+    Raises ValueError for a file without pictures.
+    """
+    with _open(path) as box:
+        if not box.streams.video:
+            raise ValueError(f"{path}: has no picture; expected a video file")
+        stream, k, last, first = box.streams.video[0], 0, None, None
+        stream.thread_type = "AUTO"
+        for frame in box.decode(stream):
+            first = frame.time if first is None else first
+            while last is not None and (k + 1e-6) / fps < frame.time - first:
+                yield last
+                k += 1
+            last, duration = frame.to_ndarray(format="rgb24"), 1 / (stream.average_rate or fps)
+            end = frame.time - first + float(duration)
+        if last is None:
+            raise ValueError(f"{path}: no picture could be decoded")
+        while k == 0 or (k + 1e-6) / fps < end:
+            yield last
+            k += 1
+
+
+def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
+    """Sound track of a media file.
+
+    -> (C, N) float32 in [-1, 1], its sample rate in Hz
+    Raises ValueError for a file without sound.
+    """
+    with _open(path) as box:
+        if not box.streams.audio:
+            raise ValueError(f"{path}: has no sound; give a wav with --input_wav")
+        stream = box.streams.audio[0]
+        planar = av.AudioResampler(format="fltp")
+        blocks = [b.to_ndarray() for frame in box.decode(stream) for b in planar.resample(frame)]
+        if not blocks:
+            raise ValueError(f"{path}: no sound could be decoded")
+        return np.concatenate(blocks, axis=1), stream.rate
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound: np.ndarray, rate: int) -> None:
+    """Write an mp4 (H.264, AAC).
+
+    frames  (H, W, 3) uint8 RGB each; H and W even
+    sound   (C, N) float32 at `rate` Hz, C = 1 or 2
+    """
+    with av.open(str(path), "w", format="mp4") as out:
+        video = out.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "veryfast", "threads": "1"})
+        video.pix_fmt = "yuv420p"
+        audio = _aac(out, rate, sound.shape[0], 128_000)
+        for number, picture in enumerate(frames):
+            if number == 0:
+                video.height, video.width = picture.shape[:2]
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(video.encode(None))
+        _encode_sound(out, audio, sound, rate)
+
+
+def mux(video: str | Path, path: str | Path, sound: np.ndarray, rate: int) -> None:
+    """Copy a video's picture, packet by packet, and give it another sound track (AAC, 256 kbit/s).
+
+    sound  (2, N) float32 at `rate` Hz
+    """
+    with _open(video) as source, av.open(str(path), "w", format="mp4") as out:
+        picture = source.streams.video[0]
+        copy = out.add_stream_from_template(picture)
+        audio = _aac(out, rate, sound.shape[0], 256_000)
+        for packet in source.demux(picture):
+            if packet.dts is not None:
+                packet.stream = copy
+                out.mux(packet)
+        _encode_sound(out, audio, sound, rate)
+
+
+def _aac(out, rate: int, channels: int, bits: int):
+    stream = out.add_stream("aac", rate=rate, layout={1: "mono", 2: "stereo"}[channels])
+    stream.bit_rate = bits
+    return stream
+
+
+def _encode_sound(out, stream, sound: np.ndarray, rate: int) -> None:
+    size = 1024                                              # samples in a frame of AAC
+    for start in range(0, sound.shape[1], size):
+        block = np.ascontiguousarray(sound[:, start : start + size], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=stream.layout.name)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))
