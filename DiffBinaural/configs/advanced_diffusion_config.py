@@ -117,6 +117,7 @@ class TrainConfig:
     eval_epoch: int = option(10, "validate and save every so many epochs")
     arch_frame: Literal["resnet18", "resnet50", "small"] = option("resnet18", "trunk of the visual encoder")
     visual_weights: str = option("imagenet", "start of the trunk: imagenet, random, or a state-dict file")
+    train_trunk: bool = option(False, "train the trunk too; without, it stays frozen")
     objective: OBJECTIVES = option("pred_residual", "what the UNet predicts")
     mirror: bool = option(True, "augment by mirroring picture, positions and ears together, half of the time")
     hide_detections: float = option(0.3, "chance that training hides a window's detected sources")
@@ -140,6 +141,7 @@ PRESETS = {
         model=ModelConfig(dim=32, mults=(1, 2, 3), blocks=1, context_dim=128, tokens=4, temporal_layers=1),
         arch_frame="small",
         visual_weights="random",
+        train_trunk=True,
         batch_size_per_gpu=8,
         lr_unet=1e-3,
         lr_frame=1e-3,
@@ -152,7 +154,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestConfig:
+class GenerateConfig:
     """Generation of mel pairs for the clips of a split."""
 
     run: str = required("stage-1 run folder")

@@ -44,6 +44,12 @@ def pictures(path: str | Path, fps: float) -> Iterator[np.ndarray]:
             k += 1
 
 
+def frame_rate(path: str | Path) -> float:
+    """A video's own pictures a second, on average."""
+    with _open(path) as box:
+        return float(box.streams.video[0].average_rate or 0) or 1.0
+
+
 def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
     """Sound track of a media file.
 

@@ -1,0 +1,134 @@
+"""Segments of stereo sound with their mels, true and predicted, for stage 2."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from BigVGAN.env import VocoderConfig
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.utils.helpers import (
+    FLOOR,
+    check_mel_config,
+    load_mel_pair,
+    mel_spectrogram,
+    pad_to_hop,
+    read_wav,
+)
+from DiffBinaural.utils.lists import SIDES, Clip, mel_pairs, read_clips
+
+
+class MelDataset(torch.utils.data.Dataset):
+    """Random segments of a list's clips; both ears of a segment stay together.
+
+    audio_dir  folder of <video_id>.wav, stereo
+    listing    CSV of clips
+    mel_dir    true mels to read instead of computing them from the sound
+    pred_dir   stage 1's mels of the same clips, offered beside the true ones
+    Raises FileNotFoundError or ValueError at once, naming a file that a clip lacks.
+
+    Item n is a segment of clip n modulo the number of clips; n also seeds where it is cut.
+    """
+
+    def __init__(self, audio_dir: str, listing: str, cfg: VocoderConfig, *, mel_dir: str | None = None,
+                 pred_dir: str | None = None, seed: int = 0):
+        self.audio_dir, self.cfg, self.seed, self.clips = Path(audio_dir), cfg, seed, read_clips(listing)
+        self.folders = {"mel": mel_dir, "mel_pred": pred_dir}
+        for folder in filter(None, self.folders.values()):
+            check_mel_config(folder, cfg.mel)
+        for clip in self.clips:
+            for path in (self.audio_dir / f"{clip.video_id}.wav", *self._mel_paths(clip)):
+                if not path.is_file():
+                    raise FileNotFoundError(f"{path}: missing, but {listing} lists {clip.stem}")
+        self.whole = lru_cache(maxsize=2048)(self._whole)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, n: int) -> dict[str, Tensor]:
+        """-> wav (2, segment_size), mel (2, M, frames), and mel_pred like mel where there are predictions."""
+        clip, hop = self.whole(n % len(self)), self.cfg.hop_size
+        frames = self.cfg.segment_size // hop
+        spare = max(clip["mel"].shape[-1] - frames, 0)
+        start = int(np.random.default_rng([self.seed, n]).integers(spare + 1))
+        piece = {name: _cut(mel, start, frames, math.log(FLOOR)) for name, mel in clip.items() if name != "wav"}
+        return {**piece, "wav": _cut(clip["wav"], start * hop, frames * hop, 0.0)}
+
+    def _whole(self, i: int) -> dict[str, Tensor]:
+        """Clip i, uncut: wav (2, T·hop), mel and mel_pred (2, M, T)."""
+        clip = self.clips[i]
+        path = self.audio_dir / f"{clip.video_id}.wav"
+        sound, rate = read_wav(path, self.cfg.sampling_rate, channels=2)
+        wav = torch.from_numpy(sound[:, round(clip.start * rate) : round(min(clip.end * rate, sound.shape[1]))].copy())
+        if not wav.shape[1]:
+            raise ValueError(f"{path}: lasts {sound.shape[1] / rate:.2f} s; the list wants it from {clip.start} s")
+        wav = pad_to_hop(wav, self.cfg.hop_size)
+        mels = {name: self._read_mel(Path(folder), clip, wav) for name, folder in self.folders.items() if folder}
+        return {"mel": mel_spectrogram(wav, self.cfg.mel), **mels, "wav": wav}
+
+    def _read_mel(self, folder: Path, clip: Clip, wav: Tensor) -> Tensor:
+        paths = tuple(folder / f"{clip.stem}_{side}.npy" for side in SIDES)
+        mel, frames = torch.from_numpy(load_mel_pair(paths, self.cfg.num_mels)), wav.shape[1] // self.cfg.hop_size
+        if mel.shape[-1] != frames:
+            raise ValueError(f"{paths[0]}: {mel.shape[-1]} frames, {clip.video_id}.wav has {frames} in that clip; "
+                             "make the mels again from the same list")
+        return mel
+
+    def _mel_paths(self, clip: Clip) -> list[Path]:
+        return [Path(folder) / f"{clip.stem}_{side}.npy" for folder in self.folders.values() if folder for side in SIDES]
+
+
+def _cut(x: Tensor, start: int, size: int, fill: float) -> Tensor:
+    """x[..., start : start + size], filled up with silence where x is shorter."""
+    piece = x[..., start : start + size]
+    return F.pad(piece, (0, size - piece.shape[-1]), value=fill)
+
+
+class MelFolder(Sequence):
+    """Mel pairs of a folder in order of name: items (name, (2, M, T) mel, samples that it stands for).
+
+    listing  CSV of clips; where given, only these
+    """
+
+    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None):
+        check_mel_config(folder, cfg)
+        stems = {clip.stem for clip in read_clips(listing)} if listing else None
+        self.pairs = [pair for pair in mel_pairs(folder).items() if stems is None or pair[0] in stems]
+        self.cfg = cfg
+        if not self.pairs:
+            raise FileNotFoundError(f"{folder}: no mel pairs of the clips in {listing}")
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, i: int) -> tuple[str, np.ndarray, int]:
+        name, paths = self.pairs[i]
+        mel = load_mel_pair(paths, self.cfg.n_mels)
+        return name, mel, mel.shape[-1] * self.cfg.hop
+
+
+class WavFolder(Sequence):
+    """Stereo sounds of a folder in order of name: items (name, (2, M, T) mel, number of samples).
+
+    listing  CSV of clips; where given, only sounds of its ids
+    """
+
+    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None):
+        ids = {clip.video_id for clip in read_clips(listing)} if listing else None
+        self.paths = [path for path in sorted(Path(folder).glob("*.wav")) if ids is None or path.stem in ids]
+        self.cfg = cfg
+        if not self.paths:
+            raise FileNotFoundError(f"{folder}: no wav files there{f' of the clips in {listing}' if listing else ''}")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> tuple[str, np.ndarray, int]:
+        wav, _ = read_wav(self.paths[i], self.cfg.sample_rate, channels=2)
+        mel = mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.cfg.hop), self.cfg)
+        return self.paths[i].stem, mel.numpy(), wav.shape[1]

@@ -1,0 +1,37 @@
+"""Checkpoints of a vocoder's run, in NVIDIA's file names."""
+
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+from BigVGAN.env import CONFIG
+from DiffBinaural.utils.helpers import replacing, save_tensors
+
+
+def latest(folder: str | Path, prefix: str) -> Path | None:
+    """The newest checkpoint with a prefix, g_ or do_, and eight digits; None where there is none."""
+    return max(Path(folder).glob(prefix + "[0-9]" * 8), default=None)
+
+
+def save_run(folder: Path, steps: int, generator: nn.Module, rest: dict, keep: int) -> None:
+    """Write g_<steps> and do_<steps>, and delete all but the newest `keep` of each.
+
+    rest  what do_ holds: mpd, mrd, optim_g, optim_d, steps, epoch …
+    """
+    save_tensors(folder / f"do_{steps:08d}", rest)
+    save_generator(folder / f"g_{steps:08d}", generator)
+    for prefix in ("g_", "do_"):
+        for old in sorted(folder.glob(prefix + "[0-9]" * 8))[:-keep]:
+            old.unlink()
+
+
+def save_generator(path: Path, generator: nn.Module) -> None:
+    """Write {"generator": state_dict}."""
+    save_tensors(path, {"generator": generator.state_dict()})
+
+
+def copy_config(source: str | Path, folder: Path) -> None:
+    """Put a config beside the checkpoints that it describes."""
+    with replacing(folder / CONFIG) as partial:
+        shutil.copyfile(source, partial)

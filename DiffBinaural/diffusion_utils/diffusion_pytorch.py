@@ -1,0 +1,155 @@
+"""The diffusion process: schedules, the four objectives, DDPM and DDIM steps, guidance and the sampling loop."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from DiffBinaural.configs.advanced_diffusion_config import DiffusionConfig
+
+# --- schedules: signal power ᾱ at steps 0 … T-1, float64 -----------------------------------------------------
+
+
+def cosine_schedule(steps: int) -> Tensor:
+    """ᾱ of Nichol & Dhariwal 2021, Eq. 17, with their offset 0.008 and their bound β <= 0.999."""
+    u = torch.arange(steps + 1, dtype=torch.float64) / steps
+    f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+    return _from_betas(1 - f[1:] / f[:-1])
+
+
+def linear_schedule(steps: int) -> Tensor:
+    """ᾱ of Ho et al. 2020, Sec. 4: β from 1e-4 to 0.02 at T = 1000, scaled to other T."""
+    scale = 1000 / steps
+    return _from_betas(torch.linspace(1e-4 * scale, 0.02 * scale, steps, dtype=torch.float64))
+
+
+def sigmoid_schedule(steps: int, edge: float = 3.0) -> Tensor:
+    """ᾱ of Jabri et al. 2022, Algorithm 5, start -edge, end edge."""
+    u = torch.arange(steps + 1, dtype=torch.float64) / steps
+    s = torch.sigmoid(torch.tensor(edge, dtype=torch.float64))
+    f = (s - torch.sigmoid(u * 2 * edge - edge)) / (2 * s - 1)
+    return _from_betas(1 - f[1:] / f[:-1])
+
+
+def _from_betas(betas: Tensor) -> Tensor:
+    return torch.cumprod(1 - betas.clamp(0, 0.999), dim=0)
+
+
+SCHEDULES = {"cosine": cosine_schedule, "linear": linear_schedule, "sigmoid": sigmoid_schedule}
+
+# --- one equation, one function; abar broadcasts against x ------------------------------------------------------
+
+
+def q_sample(x0: Tensor, abar: Tensor, noise: Tensor) -> Tensor:
+    """x₀ -> x_t (Ho et al. 2020, Eq. 4)."""
+    return abar.sqrt() * x0 + (1 - abar).sqrt() * noise
+
+
+def noise_from_x0(x: Tensor, x0: Tensor, abar: Tensor) -> Tensor:
+    """The noise that makes x_t of x₀: q_sample solved for it."""
+    return (x - abar.sqrt() * x0) / (1 - abar).sqrt()
+
+
+def x0_from_noise(x: Tensor, noise: Tensor, abar: Tensor) -> Tensor:
+    """The x₀ that this noise made x_t of: q_sample solved for it."""
+    return (x - (1 - abar).sqrt() * noise) / abar.sqrt()
+
+
+def velocity(x0: Tensor, noise: Tensor, abar: Tensor) -> Tensor:
+    """v of Salimans & Ho 2022, App. D."""
+    return abar.sqrt() * noise - (1 - abar).sqrt() * x0
+
+
+def x0_from_velocity(x: Tensor, v: Tensor, abar: Tensor) -> Tensor:
+    """x₀ from x_t and v (Salimans & Ho 2022, App. D)."""
+    return abar.sqrt() * x - (1 - abar).sqrt() * v
+
+
+def ddim_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: float = 0.0, fresh: Tensor | float = 0.0):
+    """x_t -> x_s with predicted x₀ (Song et al. 2021, Eq. 12 and 16); ε is derived from this x₀, clipped or not.
+
+    eta    0 = deterministic; 1 = as random as DDPM
+    fresh  standard normal noise, used where eta > 0
+    """
+    noise = noise_from_x0(x, x0, abar)
+    sigma = eta * ((1 - abar_next) / (1 - abar) * (1 - abar / abar_next)).clamp(min=0).sqrt()
+    return abar_next.sqrt() * x0 + (1 - abar_next - sigma**2).clamp(min=0).sqrt() * noise + sigma * fresh
+
+
+def ddpm_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, fresh: Tensor | float = 0.0) -> Tensor:
+    """x_t -> x_s by the posterior's mean and variance (Ho et al. 2020, Eq. 6 and 7)."""
+    alpha = abar / abar_next
+    mean = (abar_next.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - abar_next) * x) / (1 - abar)
+    return mean + ((1 - abar_next) / (1 - abar) * (1 - alpha)).sqrt() * fresh
+
+
+def guided(denoise, null_denoise, scale: float):
+    """Classifier-free guidance (Ho & Salimans 2022) around two predictors of x₀; scale 1 is the first, 0 the second."""
+    if scale == 1:
+        return denoise
+    if scale == 0:
+        return null_denoise
+
+    def both(x, t):
+        free = null_denoise(x, t)
+        return free + scale * (denoise(x, t) - free)
+    return both
+
+
+class Diffusion:
+    """A process of T steps and what its network predicts.
+
+    objective  pred_noise, pred_x0, pred_v, or pred_residual: x₀ = base + output
+    """
+
+    def __init__(self, cfg: DiffusionConfig, objective: str):
+        self.timesteps, self.objective, self.loss_name = cfg.timesteps, objective, cfg.loss
+        self.abar = SCHEDULES[cfg.schedule](cfg.timesteps)
+
+    def signal_power(self, t: Tensor, like: Tensor) -> Tensor:
+        """ᾱ at integer times t (B,), shaped to broadcast against `like` (B, …)."""
+        return self.abar.to(t.device)[t].to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+    def target(self, x0: Tensor, noise: Tensor, abar: Tensor, base: Tensor) -> Tensor:
+        """What the network should say."""
+        return {"pred_noise": lambda: noise, "pred_x0": lambda: x0, "pred_residual": lambda: x0 - base,
+                "pred_v": lambda: velocity(x0, noise, abar)}[self.objective]()
+
+    def to_x0(self, output: Tensor, x: Tensor, abar: Tensor, base: Tensor) -> Tensor:
+        """The x₀ that the network's output means, clipped to the data's range [-1, 1]."""
+        x0 = {"pred_noise": lambda: x0_from_noise(x, output, abar), "pred_x0": lambda: output,
+              "pred_residual": lambda: base + output, "pred_v": lambda: x0_from_velocity(x, output, abar)}[self.objective]()
+        return x0.clamp(-1, 1)
+
+    def loss(self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Mean error of net(x_t, t) against its target.
+
+        x0    (B, …)  data in [-1, 1]
+        base  broadcasts to x0; used by pred_residual only
+        t     (B,)    integer times;  noise: like x0
+        ->    (B,)
+        """
+        abar = self.signal_power(t, x0)
+        output = net(q_sample(x0, abar, noise), t)
+        error = output.float() - self.target(x0, noise, abar, base)
+        return (error.abs() if self.loss_name == "l1" else error**2).flatten(1).mean(1)
+
+    def sample_times(self, steps: int) -> list[int]:
+        """Descending times for sampling in `steps` steps, from T-1 down to but not including clean data."""
+        if not 1 <= steps <= self.timesteps:
+            raise ValueError(f"--sampling_timesteps is {steps}; the process has {self.timesteps}, give 1 to that many")
+        return [round(self.timesteps * (steps - k) / steps) - 1 for k in range(steps)]
+
+    def sample(self, denoise, x: Tensor, steps: int, *, eta: float = 0.0, fresh=None) -> Tensor:
+        """From noise to data by DDIM.
+
+        denoise  (x, t) -> x₀ estimate in [-1, 1]; t is an int
+        x        starting noise, left unchanged
+        fresh    () -> standard normal noise like x, needed where eta > 0
+        """
+        times = self.sample_times(steps)
+        for t, following in zip(times, [*times[1:], None]):
+            x0 = denoise(x, t)
+            after = torch.ones((), dtype=torch.float64) if following is None else self.abar[following]
+            x = ddim_step(x, x0, self.abar[t], after, eta=eta, fresh=fresh() if eta else 0.0).to(x.dtype)
+        return x

@@ -1,0 +1,113 @@
+"""The eyes: from the pictures of a window, cut into slots, to a few context tokens that say what is where and when."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from DiffBinaural.configs.advanced_diffusion_config import ModelConfig
+from DiffBinaural.modules.attention import Attention, TransformerBlock
+from DiffBinaural.modules.networks import ResNetTrunk, SmallTrunk, sinusoids
+from DiffBinaural.modules.norms import freeze_batch_norm
+from DiffBinaural.position_utils import cell_positions, fourier_features
+from DiffBinaural.utils.helpers import load_tensors
+
+BANDS = 6                                              # octaves of position features: 1/32 of the picture is resolved
+SLOT_KINDS = 2                                         # whole picture, detected source
+
+
+def make_trunk(arch: str, weights: str) -> nn.Module:
+    """A convolutional trunk with its starting weights.
+
+    arch     small, resnet18 or resnet50
+    weights  random, imagenet (through torchvision), or a state-dict file
+    """
+    trunk = SmallTrunk() if arch == "small" else ResNetTrunk(arch)
+    if weights == "imagenet":
+        trunk.load_state_dict(_imagenet(arch, trunk))
+    elif weights != "random":
+        trunk.load_state_dict(_named(load_tensors(Path(weights)), trunk, weights))
+    return trunk
+
+
+def _imagenet(arch: str, trunk: nn.Module) -> dict:
+    import torchvision
+
+    if arch == "small":
+        raise ValueError("--arch_frame small has no imagenet weights; give --visual_weights random")
+    enum = torchvision.models.get_model_weights(arch).DEFAULT
+    try:
+        return _named(enum.get_state_dict(progress=True), trunk, enum.url)
+    except OSError as error:
+        raise ValueError(f"--visual_weights imagenet: {enum.url} cannot be fetched ({error}); fetch it elsewhere and give "
+                         "its path, or use --visual_weights random") from None
+
+
+def _named(state: dict, trunk: nn.Module, source: str) -> dict:
+    """torchvision's ResNet names (conv1, layer1 …) as this trunk's numbers; our own names pass unchanged."""
+    order = {name: str(i) for i, name in enumerate(("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"))}
+    state = {".".join([order.get(k.split(".")[0], k.split(".")[0]), *k.split(".")[1:]]): v
+             for k, v in state.items() if not k.startswith("fc.")}
+    if odd := sorted(set(state) ^ set(trunk.state_dict())):
+        raise ValueError(f"{source}: weights of another network, {odd[0]} does not fit; check --arch_frame")
+    return state
+
+
+class VisualEncoder(nn.Module):
+    """Slots of pictures -> context tokens.
+
+    Every cell of the trunk's map knows where it stands in the whole picture, so a whole picture alone says where
+    things are, and a detected source says it more sharply.
+    """
+
+    def __init__(self, cfg: ModelConfig, trunk: nn.Module, *, frozen: bool):
+        super().__init__()
+        dim, self.frozen = cfg.context_dim, frozen
+        self.trunk = trunk.requires_grad_(not frozen)
+        self.look = nn.Sequential(nn.Linear(trunk.channels, dim), nn.LayerNorm(dim))
+        self.place = nn.Sequential(nn.Linear(4 * BANDS, dim), nn.GELU(), nn.Linear(dim, dim))
+        self.kind = nn.Embedding(SLOT_KINDS, dim)
+        self.mix = nn.Sequential(nn.GELU(), nn.Linear(dim, dim), nn.LayerNorm(dim))
+        self.queries = nn.Parameter(torch.randn(cfg.tokens, dim) * dim**-0.5)
+        self.pool = Attention(dim, dim, cfg.heads)
+        self.temporal = nn.Sequential(*(TransformerBlock(dim, cfg.heads) for _ in range(cfg.temporal_layers)))
+        self.out = nn.LayerNorm(dim)
+
+    def train(self, mode: bool = True):
+        """Training mode, in which BatchNorm keeps its statistics and a frozen trunk stays as it is."""
+        super().train(mode)
+        if self.frozen:
+            self.trunk.eval()
+        freeze_batch_norm(self.trunk)
+        return self
+
+    def forward(self, objects: Tensor, box: Tensor, mask: Tensor) -> Tensor:
+        """What the eyes saw.
+
+        objects  (B, F, S, 3, H, W)  slot 0 the whole picture, then detected sources; ImageNet mean and std
+        box      (B, F, S, 4)        centre x, y and half-sizes in the whole picture, [-1, 1], y up
+        mask     (B, F, S) bool      True = padding: nothing in such a slot reaches the output
+        ->       (B, F·tokens, context_dim)
+        """
+        assert not mask[:, :, 0].any(), "slot 0, the whole picture, is never padding"
+        keep = ~mask
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            maps = self.trunk(objects[keep])                                          # (n, C, h, w), n kept slots
+        rows, columns = maps.shape[-2:]
+        positions = cell_positions(box[keep], rows, columns)                          # (n, h·w, 2)
+        kinds = (torch.arange(box.shape[2], device=box.device) > 0).long().expand(mask.shape)[keep]
+        cells = self.look(maps.flatten(2).transpose(1, 2)) + self.place(fourier_features(positions, BANDS))
+        cells = self.mix(cells + self.kind(kinds)[:, None])                           # (n, h·w, D)
+        every = cells.new_zeros(*mask.shape, *cells.shape[1:])
+        every[keep] = cells                                                           # (B, F, S, h·w, D)
+        ignored = mask[..., None].expand(*mask.shape, cells.shape[1])
+        return self._over_time(every.flatten(2, 3), ignored.flatten(2, 3))
+
+    def _over_time(self, cells: Tensor, ignored: Tensor) -> Tensor:
+        """Pool each picture's cells (B, F, N, D) to tokens, then let the tokens of all pictures meet."""
+        batch, frames = cells.shape[:2]
+        queries = self.queries.expand(batch * frames, -1, -1)
+        tokens = queries + self.pool(queries, cells.flatten(0, 1), ignored.flatten(0, 1))
+        when = sinusoids((torch.arange(frames, device=cells.device) + 0.5) / frames * 80, tokens.shape[-1])
+        tokens = tokens.unflatten(0, (batch, frames)) + when[:, None]
+        return self.out(self.temporal(tokens.flatten(1, 2)))

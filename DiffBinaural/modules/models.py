@@ -1,0 +1,79 @@
+"""Networks and diffusion process joined into the model that training and generation use."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
+from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion, guided
+from DiffBinaural.modules.audioVisual_model import VisualEncoder, make_trunk
+from DiffBinaural.modules.unet import UNet
+from DiffBinaural.utils.helpers import from_unit, to_unit
+
+
+class BinauralModel(nn.Module):
+    """Mono mel and pictures -> both ears' mels.  `frame` sees, `unet` denoises; nepers outside, [-1, 1] inside."""
+
+    def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
+        super().__init__()
+        self.cfg, self.unet, self.frame = cfg, unet, frame
+        self.diffusion = Diffusion(cfg.diffusion, cfg.objective)
+        self.range = (cfg.diffusion.mel_low, cfg.diffusion.mel_high)
+
+    def context(self, batch: dict) -> Tensor:
+        """Context tokens (B, K, D) of a batch of windows."""
+        return self.frame(batch["objects"], batch["box"], batch["mask"])
+
+    def blind(self, context: Tensor) -> Tensor:
+        """The learned context of an unseen scene, shaped like a seen one."""
+        return self.unet.null_vision.expand_as(context)
+
+    def loss(self, batch: dict, t: Tensor, noise: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """Terms of the training objective.
+
+        batch   mono_mel (B, 1, M, T) and binaural_mel (B, 2, M, T) in nepers; objects, box, mask
+        t       (B,) integer diffusion times;  noise: like binaural_mel
+        hidden  (B,) bool, True = train this window without its pictures
+        """
+        x0, mono = (to_unit(batch[name], *self.range) for name in ("binaural_mel", "mono_mel"))
+        context = self.context(batch)
+        context = torch.where(hidden[:, None, None], self.blind(context), context)
+        per_window = self.diffusion.loss(lambda x, t: self.unet(x, t, mono, context), x0, mono, t, noise)
+        return {"diffusion": per_window.mean()}
+
+    def denoiser(self, mono_mel: Tensor, context: Tensor, guidance_scale: float = 1.0) -> Callable:
+        """A function (x, t) -> x₀ in [-1, 1] for these windows; t is an int.
+
+        mono_mel  (B, 1, M, T) nepers;  context: (B, K, D)
+        """
+        mono = to_unit(mono_mel, *self.range)
+
+        def seeing(tokens):
+            def denoise(x, t):
+                times = torch.full((len(x),), t, device=x.device)
+                output = self.unet(x, times, mono, tokens).float()
+                return self.diffusion.to_x0(output, x, self.diffusion.signal_power(times, x), mono)
+            return denoise
+        return guided(seeing(context), seeing(self.blind(context)), guidance_scale)
+
+    def to_mel(self, unit: Tensor) -> Tensor:
+        """Out of the diffusion's units into nepers."""
+        return from_unit(unit, *self.range)
+
+
+class ModelBuilder:
+    """Builds a model from a run's configuration.
+
+    pretrained  start the trunk from cfg.visual_weights; False where trained weights are loaded right after
+    """
+
+    def __init__(self, cfg: TrainConfig, *, pretrained: bool = True):
+        self.cfg, self.pretrained = cfg, pretrained
+
+    def build(self) -> BinauralModel:
+        """The model, on the CPU."""
+        cfg = self.cfg
+        trunk = make_trunk(cfg.arch_frame, cfg.visual_weights if self.pretrained else "random")
+        frame = VisualEncoder(cfg.model, trunk, frozen=not cfg.train_trunk)
+        return BinauralModel(cfg, UNet(cfg.model, cfg.mel.n_mels), frame)

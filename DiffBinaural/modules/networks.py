@@ -1,0 +1,73 @@
+"""Building blocks of the UNet, and the trunks of the visual encoder."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from DiffBinaural.modules.norms import group_norm
+
+
+def sinusoids(values: Tensor, dim: int, longest: float = 10_000.0) -> Tensor:
+    """Sine and cosine features (Vaswani et al. 2017, Sec. 3.5).
+
+    values  (…,)      any unit; neighbours 1 apart are told apart, up to `longest`
+    ->      (…, dim)
+    """
+    rates = torch.exp(torch.arange(dim // 2, device=values.device) * (-math.log(longest) / (dim // 2)))
+    angles = values[..., None].float() * rates
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+
+class ResBlock(nn.Module):
+    """Two convolutions with a skip; a condition vector scales and shifts between them (FiLM)."""
+
+    def __init__(self, inputs: int, outputs: int, condition: int):
+        super().__init__()
+        self.norm1, self.conv1 = group_norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * outputs)
+        self.norm2, self.conv2 = group_norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, inputs, H, W), (B, condition) -> (B, outputs, H, W)."""
+        scale, shift = self.film(F.silu(condition))[:, :, None, None].chunk(2, dim=1)
+        hidden = self.conv1(F.silu(self.norm1(x)))
+        hidden = self.norm2(hidden) * (1 + scale) + shift
+        return self.skip(x) + self.conv2(F.silu(hidden))
+
+
+class Upsample(nn.Sequential):
+    """Twice the size: nearest neighbour, then a convolution that smooths it."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1))
+
+
+class SmallTrunk(nn.Sequential):
+    """A few convolutions that shrink a picture eightfold; for runs on a CPU."""
+
+    channels = 64
+
+    def __init__(self):
+        sizes = (3, 24, 48, self.channels)
+        layers = [
+            layer
+            for inputs, outputs in zip(sizes[:-1], sizes[1:])
+            for layer in (nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), group_norm(outputs), nn.SiLU())
+        ]
+        super().__init__(*layers)
+
+
+class ResNetTrunk(nn.Sequential):
+    """ResNet-18 or -50 without its pooling and classifier: (n, 3, H, W) -> (n, 512 or 2048, H/32, W/32)."""
+
+    def __init__(self, name: str):
+        import torchvision
+
+        net = getattr(torchvision.models, name)(weights=None)
+        self.channels = net.fc.in_features
+        super().__init__(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4)

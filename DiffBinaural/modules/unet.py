@@ -1,0 +1,90 @@
+"""The UNet of stage 1: noisy ears, mono mel and what the eyes saw in, a prediction for both ears out."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from DiffBinaural.configs.advanced_diffusion_config import ModelConfig
+from DiffBinaural.modules.attention import CrossAttention, SelfAttention
+from DiffBinaural.modules.networks import ResBlock, Upsample, sinusoids
+from DiffBinaural.modules.norms import group_norm
+
+
+class Level(nn.Module):
+    """Residual blocks of one size, each followed by a look at the context where the level has one."""
+
+    def __init__(self, inputs: list[int], outputs: int, condition: int, context: int | None, heads: int):
+        super().__init__()
+        self.blocks = nn.ModuleList(ResBlock(n, outputs, condition) for n in inputs)
+        self.look = CrossAttention(outputs, context, heads) if context else None
+
+    def forward(self, x: Tensor, condition: Tensor, context: Tensor, places) -> Tensor:
+        for block in self.blocks:
+            x = block(x, condition)
+        return self.look(x, context, places) if self.look else x
+
+
+class UNet(nn.Module):
+    """Denoises both ears at once.
+
+    ears    channels in and out
+    n_mels  bands, each with a learned offset: head shadow depends on frequency, convolutions alone do not
+    """
+
+    def __init__(self, cfg: ModelConfig, n_mels: int, ears: int = 2):
+        super().__init__()
+        dims, condition = [cfg.dim * m for m in cfg.mults], 4 * cfg.dim
+        self.factor = 2 ** (len(dims) - 1)
+        self.stem = nn.Conv2d(ears + 1, cfg.dim, 5, padding=2)
+        self.bands = nn.Parameter(torch.zeros(cfg.dim, n_mels, 1))
+        self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))         # the context of closed eyes
+        self.dim, self.to_condition = cfg.dim, nn.Linear(cfg.dim, condition)
+        self.to_condition2, self.seen = nn.Linear(condition, condition), nn.Linear(cfg.context_dim, condition)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
+        for level, dim in enumerate(dims):
+            context = cfg.context_dim if level in cfg.cross_levels else None
+            below = dims[min(level + 1, len(dims) - 1)]
+            widths = [dim] * cfg.blocks
+            self.down.append(Level(widths, dim, condition, context, cfg.heads))
+            self.up.append(Level([2 * dim, *widths[1:]], dim, condition, context, cfg.heads))
+            if level < len(dims) - 1:
+                self.shrink.append(nn.Conv2d(dim, below, 4, stride=2, padding=1))
+                self.grow.append(Upsample(below, dim))
+        self.middle = nn.ModuleList((ResBlock(dims[-1], dims[-1], condition), SelfAttention(dims[-1], cfg.heads)))
+        self.last, self.head = ResBlock(dims[0], dims[0], condition), nn.Conv2d(dims[0], ears, 3, padding=1)
+        self.head_norm = group_norm(dims[0])
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor) -> Tensor:
+        """Predict what the objective asks for.
+
+        x        (B, ears, M, T)  noisy mels in units of the diffusion; any T
+        t        (B,)             integer diffusion times
+        mono     (B, 1, M, T)     clean mono mel, same units
+        context  (B, K, context)  what the eyes saw
+        ->       (B, ears, M, T)
+        """
+        bands, frames = x.shape[-2:]
+        pad = (0, -frames % self.factor, 0, -bands % self.factor)
+        h = self.stem(F.pad(torch.cat((x, mono), dim=1), pad, mode="replicate")) + F.pad(self.bands, (0, 0, 0, pad[3]))
+        condition = F.silu(self.to_condition(sinusoids(t, self.dim)))
+        condition = self.to_condition2(condition) + self.seen(context.mean(dim=1))
+        skips = []
+        for level, part in enumerate(self.down):
+            h = part(h, condition, context, self._places(h, level))
+            skips.append(h)
+            h = self.shrink[level](h) if level < len(self.shrink) else h
+        for part in self.middle:
+            h = part(h, condition) if isinstance(part, ResBlock) else part(h)
+        for level in reversed(range(len(self.up))):
+            h = self.grow[level](h) if level < len(self.grow) else h
+            h = self.up[level](torch.cat((h, skips[level]), dim=1), condition, context, self._places(h, level))
+        h = F.silu(self.head_norm(self.last(h, condition)))
+        return self.head(h)[..., :bands, :frames]
+
+    @staticmethod
+    def _places(h: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """Band and frame number at the centre of each cell of a level's map."""
+        return tuple((torch.arange(n, device=h.device) + 0.5) * 2**level for n in h.shape[-2:])

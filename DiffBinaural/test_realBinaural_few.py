@@ -1,0 +1,24 @@
+"""Generate a few clips and draw prediction against truth:
+
+python DiffBinaural/test_realBinaural_few.py --run checkpoints/first --data_root data/real --output_dir generated/few
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig
+from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
+from DiffBinaural.generation import comparison, generate_all, load_config
+from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.helpers import draw_mels
+
+
+def main(cfg: GenerateConfig) -> None:
+    """Write mel pairs and <video_id>_<ms>.png; three clips where --limit does not say otherwise."""
+    few = replace(cfg, limit=cfg.limit or 3)
+    for clip, mel in generate_all(GenAudioRealBinaural, few):
+        draw_mels(Path(cfg.output_dir) / f"{clip['stem']}.png", comparison(clip, mel), load_config(cfg.run).mel)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,41 @@
+"""A training step that clips, and that survives a non-finite gradient: skipped, counted, and fatal when it persists."""
+
+import torch
+
+
+class SafeStep:
+    """Optimizer steps with gradient clipping; a step whose gradient is not finite leaves the weights alone.
+
+    clip_norm  largest gradient norm that passes unscaled
+    patience   skipped steps in a row after which the run stops
+    """
+
+    def __init__(self, clip_norm: float, patience: int = 20):
+        self.clip_norm, self.patience = clip_norm, patience
+        self.skipped = self.in_a_row = 0
+
+    def __call__(self, optimizer: torch.optim.Optimizer) -> float:
+        """Clip, step and clear the gradients.
+
+        -> the gradient's norm before clipping; inf or nan when the step was skipped
+        Raises ValueError after `patience` skipped steps in a row.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        if finite := bool(torch.isfinite(norm)):
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.skipped += not finite
+        self.in_a_row = 0 if finite else self.in_a_row + 1
+        if self.in_a_row >= self.patience:
+            raise ValueError(f"the gradient was not finite for {self.patience} steps in a row; the weights are those of "
+                             "the last good step: lower the learning rates or look for broken clips")
+        return float(norm)
+
+    def state_dict(self) -> dict:
+        """What a resumed run must know."""
+        return {"skipped": self.skipped, "in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restore :meth:`state_dict`."""
+        self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]

@@ -1,0 +1,57 @@
+# make demo · make test · make lint.  Each makes .venv and installs into it first, where that has not been done.
+PYTHON ?= python3
+PY     := .venv/bin/python
+D      := demo
+
+.PHONY: demo test lint
+.DELETE_ON_ERROR:
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet -r requirements.txt
+	touch $@
+
+test: .venv/installed
+	$(PY) -m pytest
+
+lint: .venv/installed
+	.venv/bin/ruff check .
+
+# The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer one.
+S1  ?= 210
+S2A ?= 150
+S2B ?= 60
+WAVS      = $(D)/data/processed/binaural_audios_22050Hz
+MONO      = $(D)/data/processed/mono_audios_22050Hz
+CLIP      = $$(sed -n 2p $(D)/data/splits/test.csv | cut -d, -f1)
+GENERATE  = $(PY) DiffBinaural/test_realBinaural.py --run $(D)/runs/stage1 --data_root $(D)/data
+VOCODER   = --config BigVGAN/configs/bigvgan_binaural_tiny.json --audio_dir $(WAVS) \
+            --list_train $(D)/data/splits/train.csv --list_val $(D)/data/splits/val.csv
+VOCODE    = $(PY) BigVGAN/inference_diffbinaural_mels.py --checkpoint_file $(D)/runs/vocoder_both/g_best.pth
+
+demo: .venv/installed
+	rm -rf $(D)
+	$(PY) DiffBinaural/simulate_dataset.py --out $(D)/data --clips 140 --seconds 4 --sources 1..2 --seed 1
+	$(PY) DiffBinaural/train_realBinaural.py --preset tiny --id stage1 --ckpt $(D)/runs --data_root $(D)/data --time_budget $(S1)
+	$(GENERATE) --list_test train --output_dir $(D)/mels/train --sampling_timesteps 2
+	$(GENERATE) --list_test val --output_dir $(D)/mels/train --sampling_timesteps 2
+	$(GENERATE) --output_dir $(D)/mels/test --sampling_timesteps 8
+	$(GENERATE) --output_dir $(D)/mels/whole_frames --sampling_timesteps 8 --no-detections
+	$(GENERATE) --output_dir $(D)/mels/other_video --sampling_timesteps 8 --shuffle_vision
+	$(PY) BigVGAN/train_binaural_mel.py $(VOCODER) --checkpoint_path $(D)/runs/vocoder --time_budget $(S2A)
+	$(PY) BigVGAN/train_binaural_both.py $(VOCODER) --checkpoint_path $(D)/runs/vocoder_both --time_budget $(S2B) \
+	    --stage1_checkpoint_path $(D)/runs/vocoder --mel_pred_dir $(D)/mels/train --pred_mel_end_step 50
+	$(PY) DiffBinaural/test_realBinaural_few.py --run $(D)/runs/stage1 --data_root $(D)/data --output_dir $(D)/few --limit 1
+	cp $(D)/few/$(CLIP)_000000.png $(D)/mels.png
+	$(PY) BigVGAN/inference_e2e.py --input_wav $(MONO)/$(CLIP).wav --input_video $(D)/data/videos/$(CLIP).mp4 \
+	    --detections $(D)/data/action_detection_results/detection_results.csv --run $(D)/runs/stage1 \
+	    --checkpoint_file $(D)/runs/vocoder_both/g_best.pth --output $(D)/out.wav --mux $(D)/out.mp4
+	for system in test whole_frames other_video; do \
+	    $(VOCODE) --mels_dir $(D)/mels/$$system --output_dir $(D)/wavs/$$system || exit; done
+	$(PY) BigVGAN/inference_binaural.py --checkpoint_file $(D)/runs/vocoder_both/g_best.pth --input_wavs_dir $(WAVS) \
+	    --list $(D)/data/splits/test.csv --output_dir $(D)/wavs/copy_synthesis
+	$(PY) DiffBinaural/evaluate_mel_spectrogram_rmse.py --gt_dir $(WAVS) --mono_dir $(MONO) --output_json $(D)/mels.json \
+	    --pred_dir $(D)/mels/test whole_frames=$(D)/mels/whole_frames other_video=$(D)/mels/other_video
+	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(WAVS) --mono_dir $(MONO) --output_json $(D)/metrics.json \
+	    --merge_json $(D)/mels.json --pred_dir $(D)/wavs/test whole_frames=$(D)/wavs/whole_frames \
+	    other_video=$(D)/wavs/other_video copy_synthesis=$(D)/wavs/copy_synthesis

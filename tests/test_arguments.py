@@ -1,0 +1,101 @@
+"""The command line is the config: flag beats preset beats default, and a mistake is one line."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from DiffBinaural.configs.advanced_diffusion_config import (
+    PRESETS,
+    MelConfig,
+    SimulateConfig,
+    GenerateConfig,
+    TrainConfig,
+    from_dict,
+    option,
+    required,
+)
+from DiffBinaural.utils.arguments import parse
+
+ROOT = Path(__file__).parents[1]
+NEEDED = ["--id", "a", "--data_root", "d"]
+
+
+def test_flag_beats_preset_beats_default():
+    assert parse(TrainConfig, PRESETS, NEEDED).lr_unet == TrainConfig.__dataclass_fields__["lr_unet"].default
+    assert parse(TrainConfig, PRESETS, [*NEEDED, "--preset", "tiny"]).lr_unet == PRESETS["tiny"]["lr_unet"]
+    assert parse(TrainConfig, PRESETS, [*NEEDED, "--preset", "tiny", "--lr_unet", "3e-5"]).lr_unet == 3e-5
+
+
+def test_nested_dataclasses_come_from_the_preset():
+    assert parse(TrainConfig, PRESETS, [*NEEDED, "--preset", "tiny"]).view == PRESETS["tiny"]["view"]
+
+
+def test_a_bool_can_be_turned_off():
+    assert parse(TrainConfig, PRESETS, NEEDED).mirror is True
+    assert parse(TrainConfig, PRESETS, [*NEEDED, "--no-mirror"]).mirror is False
+
+
+def test_a_range_of_sources():
+    assert parse(SimulateConfig, argv=["--out", "x", "--sources", "2..3"]).sources == (2, 3)
+    assert parse(SimulateConfig, argv=["--out", "x", "--sources", "2"]).sources == (2, 2)
+
+
+@pytest.mark.parametrize("words", [[*NEEDED, "--lr", "1"], ["--id", "a"], [*NEEDED, "--objective", "x"],
+                                   [*NEEDED, "--lr_unet", "fast"]])
+def test_a_wrong_flag_is_an_error(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse(TrainConfig, PRESETS, words)
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_field_without_help_is_an_error():
+    @dataclass(frozen=True)
+    class Silent:
+        a: int = 3
+    with pytest.raises(KeyError):
+        parse(Silent, argv=[])
+
+
+def test_a_percent_sign_in_a_help_text_is_text(capsys):
+    @dataclass(frozen=True)
+    class Percent:
+        a: int = option(3, "50 % of it")
+        b: str = field(default="x", metadata={"help": "b"})
+    with pytest.raises(SystemExit, match="0"):
+        parse(Percent, argv=["--help"])
+    assert "50 % of it [3]" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_config_survives_json():
+    cfg = replace(parse(TrainConfig, PRESETS, [*NEEDED, "--preset", "tiny"]), mel=MelConfig(fmax=8000.0))
+    assert from_dict(TrainConfig, json.loads(json.dumps(asdict(cfg))), "config.json") == cfg
+
+
+def test_an_unknown_key_is_named_with_its_file():
+    with pytest.raises(ValueError, match=r"some\.json: unknown hopp"):
+        from_dict(MelConfig, {"hopp": 3}, "some.json")
+
+
+def test_a_missing_key_is_named_with_its_file():
+    @dataclass(frozen=True, kw_only=True)
+    class Needs:
+        a: int = required("a")
+    with pytest.raises(ValueError, match=r"some\.json: .*'a'"):
+        from_dict(Needs, {}, "some.json")
+
+
+def test_a_value_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="sampling_timesteps is 0"):
+        GenerateConfig(run="r", data_root="d", output_dir="o", sampling_timesteps=0)
+
+
+def test_a_users_mistake_ends_as_one_line_and_status_2(tmp_path):
+    words = ["--run", tmp_path / "none", "--data_root", tmp_path, "--output_dir", tmp_path / "out"]
+    done = subprocess.run([sys.executable, ROOT / "DiffBinaural/test_realBinaural.py", *words], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "config.json" in done.stderr and not (tmp_path / "out").exists()

@@ -1,0 +1,136 @@
+"""The diffusion process against oracles: a network that knows the truth must bring it back."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from DiffBinaural.configs.advanced_diffusion_config import DiffusionConfig
+from DiffBinaural.diffusion_utils.diffusion_pytorch import (
+    SCHEDULES,
+    Diffusion,
+    ddim_step,
+    ddpm_step,
+    guided,
+    noise_from_x0,
+    q_sample,
+    velocity,
+    x0_from_noise,
+    x0_from_velocity,
+)
+
+OBJECTIVES = ("pred_noise", "pred_x0", "pred_v", "pred_residual")
+RAMP = torch.linspace(-1, 1, 401, dtype=torch.float64)[None]
+
+
+def process(objective="pred_x0", **settings):
+    return Diffusion(DiffusionConfig(**settings), objective)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_fall_from_almost_clean_to_almost_noise(name):
+    abar = SCHEDULES[name](1000)
+    assert abar.dtype == torch.float64
+    assert (abar[1:] < abar[:-1]).all()
+    assert abar[0] > 0.99
+    assert 0 < abar[-1] < 0.01
+
+
+def test_cosine_schedule_is_the_published_one():
+    f = [math.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 for t in (0, 500)]
+    assert SCHEDULES["cosine"](1000)[499].item() == pytest.approx(f[1] / f[0], rel=1e-9)
+
+
+def test_linear_schedule_ends_where_ddpm_says():
+    assert SCHEDULES["linear"](1000)[-1].item() == pytest.approx(4.04e-5, rel=0.01)
+
+
+@given(st.integers(0, 999), st.sampled_from(sorted(SCHEDULES)))
+@settings(max_examples=60, deadline=None)
+def test_noise_velocity_and_x0_convert_into_one_another(t, name):
+    abar = SCHEDULES[name](1000)[t]
+    noise = torch.randn(RAMP.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(t))
+    x = q_sample(RAMP, abar, noise)
+    assert torch.allclose(x0_from_noise(x, noise, abar), RAMP, atol=1e-5)
+    assert torch.allclose(x0_from_velocity(x, velocity(RAMP, noise, abar), abar), RAMP, atol=1e-5)
+    assert torch.allclose(noise_from_x0(x, RAMP, abar), noise, atol=1e-5)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(("steps", "eta"), [(1, 0.0), (25, 0.0), (25, 1.0), (1000, 0.0), (1000, 1.0)])
+def test_an_oracle_brings_x0_back_through_ddim(objective, steps, eta):
+    diffusion, random = process(objective), torch.Generator().manual_seed(0)
+    base = 0.3 * torch.randn(RAMP.shape, dtype=torch.float64, generator=random)
+
+    def fresh():
+        return torch.randn(RAMP.shape, dtype=torch.float64, generator=random)
+
+    def denoise(x, t):
+        abar = diffusion.abar[t]
+        return diffusion.to_x0(diffusion.target(RAMP, noise_from_x0(x, RAMP, abar), abar, base), x, abar, base)
+    start = fresh()
+    kept = start.clone()
+    assert torch.allclose(diffusion.sample(denoise, start, steps, eta=eta, fresh=fresh), RAMP, atol=1e-4)
+    assert torch.equal(start, kept), "the caller's noise was changed"
+
+
+def test_an_oracle_brings_x0_back_through_ddpm():
+    abar, random = SCHEDULES["cosine"](1000), torch.Generator().manual_seed(0)
+    x = torch.randn(RAMP.shape, dtype=torch.float64, generator=random)
+    for t in reversed(range(1000)):
+        fresh = torch.randn(RAMP.shape, dtype=torch.float64, generator=random)
+        x = ddpm_step(x, RAMP, abar[t], abar[t - 1] if t else torch.ones((), dtype=torch.float64), fresh=fresh)
+    assert torch.allclose(x, RAMP, atol=1e-4)
+
+
+def test_ddim_with_eta_1_is_ddpm():
+    abar = SCHEDULES["cosine"](1000)
+    x, x0, fresh = (torch.randn(4, 50, dtype=torch.float64) for _ in range(3))
+    for t in (1, 10, 500, 999):
+        assert torch.allclose(ddim_step(x, x0, abar[t], abar[t - 1], eta=1.0, fresh=fresh),
+                              ddpm_step(x, x0, abar[t], abar[t - 1], fresh=fresh), atol=1e-9)
+
+
+def test_noise_is_derived_from_the_clipped_x0():
+    diffusion = process("pred_x0")
+    wild = torch.full_like(RAMP, 5.0)
+    out = diffusion.sample(lambda x, t: diffusion.to_x0(wild, x, diffusion.abar[t], wild), torch.randn_like(RAMP), 25)
+    assert torch.allclose(out, torch.ones_like(RAMP))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_loss_is_zero_for_the_target_and_its_formula_otherwise(objective):
+    x0, noise, base = torch.randn(3, 2, 5, 7), torch.randn(3, 2, 5, 7), torch.randn(3, 1, 5, 7)
+    t = torch.tensor([0, 400, 900])
+    for loss, off in (("l2", 0.25), ("l1", 0.5)):
+        diffusion = process(objective, loss=loss)
+        target = diffusion.target(x0, noise, diffusion.signal_power(t, x0), base)
+        assert diffusion.loss(lambda x, t, y=target: y, x0, base, t, noise).abs().max() == 0
+        assert torch.allclose(diffusion.loss(lambda x, t, y=target: y + 0.5, x0, base, t, noise), torch.full((3,), off))
+
+
+def test_guidance_1_is_the_net_0_the_null_and_2_twice_as_far():
+    def net(x, t):
+        return x + t
+
+    def null(x, t):
+        return 0 * x
+    x = torch.randn(5)
+    assert torch.equal(guided(net, null, 1.0)(x, 3), net(x, 3))
+    assert torch.equal(guided(net, null, 0.0)(x, 3), null(x, 3))
+    assert torch.allclose(guided(net, null, 2.0)(x, 3), 2 * net(x, 3))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 25, 1000])
+def test_sample_times_fall_from_the_last_to_a_step_above_clean(steps):
+    times = process().sample_times(steps)
+    assert len(times) == steps
+    assert times[0] == 999
+    assert sorted(set(times), reverse=True) == times
+
+
+def test_more_steps_than_the_process_has_are_refused():
+    with pytest.raises(ValueError, match="1001"):
+        process().sample_times(1001)

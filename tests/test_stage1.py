@@ -1,0 +1,203 @@
+"""Stage 1's networks, data and generation: what may change an output, and what must not."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from DiffBinaural.configs.advanced_diffusion_config import PRESETS, DiffusionConfig, MelConfig, TrainConfig, ViewConfig
+from DiffBinaural.dataset.base import SILENCE, Eyes, covering, cut, stitch, whole_clip
+from DiffBinaural.dataset.video_transforms import mirrored
+from DiffBinaural.generation import generate, starting_noise
+from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.utils.helpers import from_unit, mel_spectrogram, to_unit
+from DiffBinaural.utils.lists import Detection
+
+TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
+SMALL = replace(TINY, model=replace(TINY.model, dim=8, context_dim=32), view=ViewConfig(frames=2, slots=3, image_size=32))
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A small untrained model whose every weight acts: zero-initialised ones are given values too."""
+    torch.manual_seed(0)
+    net = ModelBuilder(SMALL).build().eval()
+    with torch.no_grad():
+        for p in net.parameters():
+            if not p.any():
+                p.normal_(std=0.1)
+    return net
+
+
+def pictures(count, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 255, (count, 40, 80, 3), dtype=np.uint8)
+    return [Image.fromarray(picture) for picture in noise]
+
+
+def detections(count):
+    return [Detection(k / 10, (10 + k, 5, 30 + k, 25), 0.9) for k in range(count)]
+
+
+def clip(frames, seed=0, found=detections(40)):
+    mel = torch.from_numpy(np.random.default_rng(seed).normal(-5, 2, (1, 80, frames)).astype(np.float32))
+    eyes, seconds = Eyes(pictures(40, seed), 10, found, SMALL.view), 256 / 22050
+    return whole_clip(f"clip{seed}", {"mono_mel": mel}, lambda s: eyes.window(s * seconds, 80 * seconds), SMALL.view)
+
+
+def seen_window(seed=0):
+    window = Eyes(pictures(10, seed), 10, detections(10), SMALL.view).window(0.0, 0.9)
+    return {name: value[None] for name, value in window.items()}
+
+
+# --- mel range --------------------------------------------------------------------------------------------------
+
+def test_unit_range_has_silence_at_minus_one_and_returns_exactly():
+    cfg = DiffusionConfig()
+    mel = torch.linspace(cfg.mel_low, cfg.mel_high, 1000)
+    unit = to_unit(mel, cfg.mel_low, cfg.mel_high)
+    assert unit[0] == -1
+    assert unit[-1] == pytest.approx(1, abs=1e-6)
+    assert torch.allclose(from_unit(unit, cfg.mel_low, cfg.mel_high), mel, atol=1e-5)
+
+
+def test_silence_is_the_mels_floor_and_frames_are_whole_hops():
+    mel = mel_spectrogram(torch.zeros(2, 20_480 + 255), MelConfig())
+    assert mel.shape == (2, 80, 80)
+    assert torch.allclose(mel, torch.full_like(mel, SILENCE), atol=1e-5)
+    assert math.log(1e-5) == SILENCE
+
+
+def test_swapping_ears_swaps_mels():
+    wav = torch.randn(2, 5000)
+    assert torch.equal(mel_spectrogram(wav.flip(0), MelConfig()), mel_spectrogram(wav, MelConfig()).flip(0))
+
+
+# --- cut and stitch ---------------------------------------------------------------------------------------------
+
+@given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 90))
+@settings(max_examples=200, deadline=None)
+def test_stitch_undoes_cut_for_every_length(n, size, hop):
+    hop = min(hop, size)
+    x = torch.randn(2, 3, max(n, size), dtype=torch.float64)
+    starts = covering(x.shape[-1], size, hop)
+    assert starts[0] == 0
+    assert starts[-1] + size == x.shape[-1]
+    assert torch.allclose(stitch(cut(x, starts, size), starts, x.shape[-1]), x)
+
+
+# --- the eyes ---------------------------------------------------------------------------------------------------
+
+def test_nothing_in_a_padded_slot_reaches_the_context(model):
+    window = seen_window()
+    assert window["mask"][0, :, 2].all(), "one detection: the third slot is padding"
+    wild = {name: value.clone() for name, value in window.items()}
+    wild["objects"][:, :, 2], wild["box"][:, :, 2] = 1e3, -7.0
+    assert torch.equal(model.context(window), model.context(wild))
+
+
+@pytest.mark.parametrize("change", ["objects", "box"])
+def test_a_valid_slots_picture_and_its_place_alone_change_the_context(model, change):
+    window = seen_window()
+    other = {name: value.clone() for name, value in window.items()}
+    other[change][:, :, 1] += 0.3
+    assert (model.context(window) - model.context(other)).abs().max() > 1e-3
+
+
+def test_a_source_that_moves_in_a_whole_picture_changes_the_context(model):
+    def context(x):
+        picture = np.zeros((40, 80, 3), dtype=np.uint8)
+        picture[10:25, x : x + 12] = (250, 120, 30)
+        eyes = Eyes([Image.fromarray(picture)] * 10, 10, [], SMALL.view)
+        return model.context({name: value[None] for name, value in eyes.window(0.0, 0.9).items()})
+    assert (context(8) - context(60)).abs().max() > 1e-3
+
+
+def test_order_of_pictures_matters(model):
+    window = seen_window()
+    back = {name: value.flip(1) for name, value in window.items()}
+    assert (model.context(window) - model.context(back)).abs().max() > 1e-3
+
+
+def test_eyes_hold_the_first_and_last_picture():
+    eyes = Eyes(pictures(3), 10, [], SMALL.view)
+    assert torch.equal(eyes.window(50.0, 0.9)["objects"][0], eyes.window(0.25, 1e-3)["objects"][0])
+
+
+def test_slots_are_the_whole_picture_then_the_detections_by_score():
+    found = [Detection(0.0, (0, 0, 40, 40), 0.2), Detection(0.0, (40, 0, 80, 40), 0.9), Detection(0.0, (0, 0, 8, 4), 0.1)]
+    window = Eyes(pictures(1), 10, found, SMALL.view).window(0.0, 0.1)
+    assert torch.allclose(window["box"][0], torch.tensor([[0, 0, 1, 1], [0.5, 0, 0.5, 1], [-0.5, 0, 0.5, 1]]))
+    assert not window["mask"].any()
+
+
+def test_mirroring_twice_is_nothing_and_once_is_the_mirrored_scene():
+    flat = [Image.fromarray(np.asarray(p)[:, ::-1].copy()) for p in pictures(10)]
+    flipped = [replace(d, box=(80 - d.box[2], d.box[1], 80 - d.box[0], d.box[3])) for d in detections(10)]
+    ears = torch.randn(2, 80, 80)
+    sample = {"binaural_mel": ears, **Eyes(pictures(10), 10, detections(10), SMALL.view).window(0.0, 0.9)}
+    truth = {"binaural_mel": ears.flip(0), **Eyes(flat, 10, flipped, SMALL.view).window(0.0, 0.9)}
+    once, twice = mirrored(sample), mirrored(mirrored(sample))
+    for name, value in truth.items():
+        assert torch.allclose(once[name].float(), value.float(), atol=0.04), name
+        assert torch.equal(twice[name], sample[name]), name
+
+
+# --- the UNet and generation ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("frames", [1, 3, 80, 83])
+def test_the_unet_takes_any_length_and_listens_to_all_its_inputs(model, frames):
+    x, mono, context = torch.randn(2, 2, 80, frames), torch.randn(2, 1, 80, frames), torch.randn(2, 8, 32)
+    t = torch.tensor([10, 900])
+    with torch.no_grad():
+        out = model.unet(x, t, mono, context)
+        assert out.shape == x.shape
+        for changed in ((x + 1, t, mono, context), (x, t + 50, mono, context), (x, t, mono + 1, context),
+                        (x, t, mono, context + 1)):
+            assert (model.unet(*changed) - out).abs().max() > 1e-4
+
+
+def test_cross_attention_tells_tokens_apart(model):
+    """Same mean, other tokens: an attention that is a constant would not notice."""
+    x, mono, context = torch.randn(1, 2, 80, 16), torch.randn(1, 1, 80, 16), torch.randn(1, 8, 32)
+    other = 3 * (context - context.mean(1, keepdim=True)) + context.mean(1, keepdim=True)
+    with torch.no_grad():
+        a, b = (model.unet(x, torch.tensor([500]), mono, c) for c in (context, other))
+    assert (a - b).abs().max() > 1e-4
+
+
+def run(model, item, **options):
+    noise = starting_noise(item["stem"], item["mono_mel"], 80, seed=0)
+    return generate(model, item, noise, **{"steps": 2, **options})
+
+
+@pytest.mark.parametrize("frames", [1, 5, 79, 80, 81, 139, 141, 200, 399])
+def test_every_frame_is_generated(model, frames):
+    mel = run(model, clip(frames))
+    assert mel.shape == (2, 80, frames)
+    assert mel.isfinite().all()
+    assert mel.min() >= SILENCE - 1e-4
+
+
+def test_the_result_does_not_depend_on_the_batch(model):
+    one, three, all_ = (run(model, clip(300), batch_windows=n) for n in (1, 3, 16))
+    assert torch.allclose(one, three, atol=1e-4)
+    assert torch.allclose(one, all_, atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_clip_and_another_seed_another():
+    mel = torch.zeros(1, 80, 90)
+    assert torch.equal(starting_noise("a", mel, 80, seed=3), starting_noise("a", mel, 80, seed=3))
+    assert not torch.equal(starting_noise("a", mel, 80, seed=3), starting_noise("a", mel, 80, seed=4))
+    assert not torch.equal(starting_noise("a", mel, 80, seed=3), starting_noise("b", mel, 80, seed=3))
+
+
+def test_guidance_1_sees_and_0_is_blind(model):
+    item, other = clip(100), clip(100, seed=5)
+    swapped = {**item, **{name: other[name] for name in ("objects", "box", "mask")}}
+    assert not torch.allclose(run(model, item), run(model, swapped), atol=1e-3)
+    assert torch.equal(run(model, item, guidance_scale=0.0), run(model, swapped, guidance_scale=0.0))
