@@ -5,6 +5,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig, TrainConfig
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips, cut, padded
 from DiffBinaural.generation import sample_clip
-from DiffBinaural.metrics import mel_ild_error, mel_rmse
+from DiffBinaural.metrics import MEL_METRICS, measure
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.training_stabilizer import SafeStep
 from DiffBinaural.utils.helpers import (
@@ -28,6 +29,7 @@ from DiffBinaural.utils.helpers import (
 from DiffBinaural.utils.runs import RunLog, Shuffled, rate_factor
 
 FREE = ("num_epoch", "time_budget", "eval_epoch", "device", "workers", "ckpt", "data_root")   # may change on resume
+VALIDATION_METRICS = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
 VALIDATION_STEPS = 4                                   # DDIM steps of the validation's samples
 
 
@@ -136,7 +138,7 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
     epoch_steps = max(len(train) // cfg.batch_size_per_gpu, 1)
     total, began = cfg.num_epoch * epoch_steps, time.monotonic() - progress["seconds"]
     bar = tqdm(total=total, initial=progress["step"], desc=cfg.id, unit="step")
-    mean, model = 0.0, model.train()
+    average, model = 0.0, model.train()
     for batch in loader(train, cfg, progress["step"] * cfg.batch_size_per_gpu):
         progress["seconds"] = time.monotonic() - began
         done = max(progress["step"] / total, progress["seconds"] / cfg.time_budget if cfg.time_budget else 0.0)
@@ -157,14 +159,14 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
         progress["step"] += 1
         # what happened
         value = float(losses["diffusion"].detach())
-        mean += (value - mean) / ((progress["step"] - 1) % epoch_steps + 1)
+        average += (value - average) / ((progress["step"] - 1) % epoch_steps + 1)
         log.scalars(progress["step"], **{"train/loss": value, "train/grad_norm": norm,
                                          "lr/unet": run.optimizer.param_groups[0]["lr"]})
-        bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
+        bar.set_postfix(loss=f"{average:.4f}", refresh=False)
         bar.update()
         if progress["step"] % (cfg.eval_epoch * epoch_steps) == 0:
-            validate(run, val, log, mean)
-    validate(run, val, log, mean)
+            validate(run, val, log, average)
+    validate(run, val, log, average)
     bar.close()
     log.close()
 
@@ -184,19 +186,20 @@ def validate(run: Run, val: WholeClips, log: RunLog, train_loss: float) -> None:
 def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig) -> dict[str, float]:
     """Figures on a list of clips, with the same noise every time: diffusion loss, mel_rmse, mel_ild_error.
 
-    -> {"val/…": mean over the clips}; val/mono_copy_… are those of the mono in both ears
+    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_… are those of the mono in both ears
     """
     device, rows = next(model.parameters()).device, []
     sampling = GenerateConfig(run="", data_root="", output_dir="", sampling_timesteps=VALIDATION_STEPS, seed=cfg.seed)
     for i in tqdm(range(len(val)), desc="validating", unit="clip", leave=False):
         clip = val[i]
-        truth, copy_ = clip["binaural_mel"].numpy(), clip["mono_mel"].expand(2, -1, -1).numpy()
-        estimate = sample_clip(model, clip, sampling).numpy()
-        rows.append({"val/loss": _loss_of_clip(model, clip, cfg, device),
-                     "val/mel_rmse": mel_rmse(estimate, truth), "val/mono_copy_mel_rmse": mel_rmse(copy_, truth),
-                     "val/mel_ild_error": mel_ild_error(estimate, truth, cfg.mel),
-                     "val/mono_copy_mel_ild_error": mel_ild_error(copy_, truth, cfg.mel)})
-    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        truth = clip["binaural_mel"].numpy()
+        systems = {"": sample_clip(model, clip, sampling).numpy(),
+                   "mono_copy_": clip["mono_mel"].expand(2, -1, -1).numpy()}
+        rows.append({"val/loss": _loss_of_clip(model, clip, cfg, device)})
+        for prefix, estimate in systems.items():
+            figures = measure(VALIDATION_METRICS, estimate, truth, cfg.mel)
+            rows[-1] |= {f"val/{prefix}{name}": value for name, value in figures.items()}
+    return {name: mean(row[name] for row in rows if row[name] is not None) for name in rows[0]}
 
 
 def _loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig, device: torch.device) -> float:

@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+ROUNDING = 1e-3                # seconds; some containers (Matroska) know times only to the millisecond
+
 
 def _open(path: str | Path):
     try:
@@ -32,14 +34,14 @@ def pictures(path: str | Path, fps: float) -> Iterator[np.ndarray]:
         stream.thread_type = "AUTO"
         for frame in box.decode(stream):
             first = frame.time if first is None else first
-            while last is not None and (k + 1e-6) / fps < frame.time - first:
+            while last is not None and k / fps + ROUNDING < frame.time - first:
                 yield last
                 k += 1
             last, duration = frame.to_ndarray(format="rgb24"), 1 / (stream.average_rate or fps)
             end = frame.time - first + float(duration)
         if last is None:
             raise ValueError(f"{path}: no picture could be decoded")
-        while k == 0 or (k + 1e-6) / fps < end:
+        while k == 0 or k / fps + ROUNDING < end:
             yield last
             k += 1
 
@@ -64,17 +66,24 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
         blocks = [b.to_ndarray() for frame in box.decode(stream) for b in planar.resample(frame)]
         if not blocks:
             raise ValueError(f"{path}: no sound could be decoded")
-        return np.concatenate(blocks, axis=1), stream.rate
+        sound = np.concatenate(blocks, axis=1)
+        # a codec's last block is filled up with silence; the container may know where the sound itself ends
+        stated = round(stream.duration * stream.time_base * stream.rate) if stream.duration else 0
+        surplus = sound.shape[1] - stated
+        filled = 0 < surplus < (stream.codec_context.frame_size or 0)
+        return sound[:, :stated] if filled else sound, stream.rate
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound: np.ndarray, rate: int) -> None:
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound: np.ndarray,
+                rate: int) -> None:
     """Write an mp4 (H.264, AAC).
 
     frames  (H, W, 3) uint8 RGB each; H and W even
     sound   (C, N) float32 at `rate` Hz, C = 1 or 2
     """
     with av.open(str(path), "w", format="mp4") as out:
-        video = out.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "veryfast", "threads": "1"})
+        quality = {"crf": "20", "preset": "veryfast", "threads": "1"}
+        video = out.add_stream("libx264", rate=fps, options=quality)
         video.pix_fmt = "yuv420p"
         audio = _aac(out, rate, sound.shape[0], 128_000)
         for number, picture in enumerate(frames):
@@ -94,11 +103,18 @@ def mux(video: str | Path, path: str | Path, sound: np.ndarray, rate: int) -> No
         picture = source.streams.video[0]
         copy = out.add_stream_from_template(picture)
         audio = _aac(out, rate, sound.shape[0], 256_000)
-        for packet in source.demux(picture):
-            if packet.dts is not None:
-                packet.stream = copy
-                out.mux(packet)
+        for packet in _from_zero(source.demux(picture), picture.start_time or 0):
+            packet.stream = copy
+            out.mux(packet)
         _encode_sound(out, audio, sound, rate)
+
+
+def _from_zero(packets: Iterable, start: int) -> Iterator:
+    """Packets with times from 0 on, where the new sound begins; the empty one that ends a stream left out."""
+    for packet in packets:
+        if packet.size:
+            packet.pts, packet.dts = (None if t is None else t - start for t in (packet.pts, packet.dts))
+            yield packet
 
 
 def _aac(out, rate: int, channels: int, bits: int):

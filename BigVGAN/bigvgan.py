@@ -1,0 +1,220 @@
+"""BigVGAN's generator: from a log mel to a waveform; its files are exchangeable with NVIDIA's."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import remove_weight_norm, weight_norm
+
+from BigVGAN.activations import ACTIVATIONS
+from BigVGAN.alias_free_activation.act import Activation1d
+from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
+from BigVGAN.utils import latest
+from DiffBinaural.utils.helpers import load_tensors
+
+PUBLISHED = "bigvgan_generator.pt"            # what NVIDIA calls the weights in its folders
+START_STD = 0.01                              # of new convolution weights
+
+
+def started(conv: nn.Module) -> nn.Module:
+    """Small random weights, with weight norm under the names of NVIDIA's files: weight_g, weight_v."""
+    nn.init.normal_(conv.weight, 0.0, START_STD)
+    return weight_norm(conv)
+
+
+def same_conv(channels: int, kernel: int, dilation: int) -> nn.Module:
+    """A convolution that keeps width and length; its padding is also its reach to each side."""
+    padding = dilation * (kernel - 1) // 2
+    return started(nn.Conv1d(channels, channels, kernel, padding=padding, dilation=dilation))
+
+
+def activation(channels: int, cfg: VocoderConfig) -> Activation1d:
+    """The alias-free activation that the config names."""
+    return Activation1d(ACTIVATIONS[cfg.activation](channels, logscale=cfg.snake_logscale))
+
+
+def reach(*layers: nn.Module) -> int:
+    """Samples to each side on which an output of these layers, one after the other, depends."""
+    return sum(layer.reach if isinstance(layer, Activation1d) else layer.padding[0] for layer in layers)
+
+
+class AMPBlock1(nn.Module):
+    """Per dilation: activation, dilated convolution, activation, convolution, added to the input."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], cfg: VocoderConfig):
+        super().__init__()
+        self.convs1 = nn.ModuleList(same_conv(channels, kernel, d) for d in dilations)
+        self.convs2 = nn.ModuleList(same_conv(channels, kernel, 1) for _ in dilations)
+        self.activations = nn.ModuleList(activation(channels, cfg) for _ in range(2 * len(dilations)))
+        self.reach = reach(*self.convs1, *self.convs2, *self.activations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)"""
+        first, second = self.activations[::2], self.activations[1::2]
+        for act1, conv1, act2, conv2 in zip(first, self.convs1, second, self.convs2, strict=True):
+            x = x + conv2(act2(conv1(act1(x))))
+        return x
+
+
+class AMPBlock2(nn.Module):
+    """Per dilation: activation, dilated convolution, added to the input."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], cfg: VocoderConfig):
+        super().__init__()
+        self.convs = nn.ModuleList(same_conv(channels, kernel, d) for d in dilations)
+        self.activations = nn.ModuleList(activation(channels, cfg) for _ in dilations)
+        self.reach = reach(*self.convs, *self.activations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)"""
+        for act, conv in zip(self.activations, self.convs, strict=True):
+            x = x + conv(act(x))
+        return x
+
+
+def upsampler(inputs: int, rate: int, kernel: int) -> nn.ModuleList:
+    """To half the channels and `rate` times the length; in a list of its own, as NVIDIA's names have it."""
+    padding = (kernel - rate) // 2
+    return nn.ModuleList([started(nn.ConvTranspose1d(inputs, inputs // 2, kernel, rate, padding))])
+
+
+class BigVGAN(nn.Module):
+    """The generator (Lee et al. 2023); two ears are a batch of two, `overlap` is its reach in mel frames."""
+
+    def __init__(self, cfg: VocoderConfig):
+        super().__init__()
+        self.cfg = cfg
+        widths = [cfg.upsample_initial_channel >> i for i in range(len(cfg.upsample_rates) + 1)]
+        blocks = list(zip(cfg.resblock_kernel_sizes, cfg.resblock_dilation_sizes, strict=True))
+        self.conv_pre = started(nn.Conv1d(cfg.num_mels, widths[0], 7, padding=3))
+        self.ups = nn.ModuleList(map(upsampler, widths, cfg.upsample_rates, cfg.upsample_kernel_sizes))
+        amp = {"1": AMPBlock1, "2": AMPBlock2}[cfg.resblock]
+        self.resblocks = nn.ModuleList(amp(width, *block, cfg) for width in widths[1:] for block in blocks)
+        self.activation_post = activation(widths[-1], cfg)
+        self.conv_post = started(nn.Conv1d(widths[-1], 1, 7, padding=3, bias=cfg.use_bias_at_final))
+        self.overlap = self._overlap()
+
+    def stages(self) -> list[tuple[nn.Module, list[nn.Module]]]:
+        """(up-sampler, the parallel blocks behind it) from slow to fast."""
+        n, blocks = len(self.cfg.resblock_kernel_sizes), list(self.resblocks)
+        return [(up, blocks[i * n : (i + 1) * n]) for i, (up,) in enumerate(self.ups)]
+
+    def _overlap(self) -> int:
+        samples = reach(self.activation_post, self.conv_post)
+        for up, blocks in reversed(self.stages()):
+            samples += max(block.reach for block in blocks)
+            (kernel,), (rate,), (padding,) = up.kernel_size, up.stride, up.padding
+            # Its output n depends on the inputs (n + padding - tap) / rate, tap = 0 … kernel - 1.
+            samples = max((samples + kernel - 1 - padding) // rate, -(-(samples + padding) // rate))
+        return samples + reach(self.conv_pre)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]"""
+        assert mel.shape[1:-1] == (self.cfg.num_mels,), mel.shape
+        x = self.conv_pre(mel)
+        for up, blocks in self.stages():
+            x = up(x)                                                           # (B, C / 2, T · rate)
+            x = sum(block(x) for block in blocks) / len(blocks)
+        x = self.conv_post(self.activation_post(x))
+        return torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
+
+    @torch.no_grad()
+    def vocode(self, mel: Tensor, chunk: int = 512) -> Tensor:
+        """Synthesise piece by piece: the same sound as :meth:`forward` in memory that does not grow with T.
+
+        mel    (B, M, T)  nepers
+        chunk  mel frames a call; changes speed and memory, not the result
+        ->     (B, 1, T · hop)
+        """
+        if chunk < 1:
+            raise ValueError(f"chunk is {chunk} frames; at least 1 is needed")
+        hop, frames = self.cfg.hop_size, mel.shape[-1]
+        wav = mel.new_empty(len(mel), 1, frames * hop)
+        for start in range(0, frames, chunk):
+            stop, first = min(start + chunk, frames), max(start - self.overlap, 0)
+            part = self(mel[..., first : stop + self.overlap])
+            wav[..., start * hop : stop * hop] = part[..., (start - first) * hop : (stop - first) * hop]
+        return wav
+
+    def remove_weight_norm(self) -> "BigVGAN":
+        """Fold the weights' lengths into them, for inference; a second call changes nothing."""
+        for module in self.modules():
+            if hasattr(module, "weight_g"):
+                remove_weight_norm(module)
+        return self
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "BigVGAN":
+        """A generator with its weight norm in place, so that it can be trained on.
+
+        source  a folder (see :func:`generator_file`), read without any network; or a repository id of the
+                Hugging Face hub, such as nvidia/bigvgan_v2_22khz_80band_256x
+        """
+        return read_generator(generator_file(source) if Path(source).is_dir() else _download(str(source)))
+
+
+def generator_file(folder: str | Path) -> Path:
+    """The generator's weights in a folder: NVIDIA's file, else the best of a run, else its latest."""
+    for path in (Path(folder) / PUBLISHED, Path(folder) / "g_best.pth", latest(folder, "g_")):
+        if path and path.is_file():
+            return path
+    raise FileNotFoundError(f"{folder}: no generator there; expected {PUBLISHED}, g_best.pth or g_<8 digits>")
+
+
+def _download(repo_id: str) -> Path:
+    if repo_id.count("/") != 1 or repo_id.startswith((".", "/", "~")):
+        raise FileNotFoundError(f"{repo_id}: no such folder, and no repository id of the form owner/name")
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        raise ValueError(f"{repo_id}: no such folder; for the hub: pip install huggingface_hub") from None
+    hf_hub_download(repo_id=repo_id, filename=CONFIG)           # into the same snapshot folder as the weights
+    return Path(hf_hub_download(repo_id=repo_id, filename=PUBLISHED))
+
+
+def read_generator(checkpoint_file: str | Path) -> BigVGAN:
+    """A generator from {"generator": state_dict} and the config.json beside it, weight norm in place."""
+    model = BigVGAN(load_config(config_beside(checkpoint_file)))
+    content = load_tensors(checkpoint_file)
+    if not isinstance(content, dict) or "generator" not in content:
+        raise ValueError(f"{checkpoint_file}: no generator checkpoint; expected the key 'generator' in it")
+    load_strict(model, content["generator"], checkpoint_file)
+    return model
+
+
+def load_generator(checkpoint_file: str | Path) -> BigVGAN:
+    """:func:`read_generator`, ready for inference: eval mode, weight norm folded in."""
+    return read_generator(checkpoint_file).remove_weight_norm().eval()
+
+
+def load_strict(module: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:
+    """Load a state dict in any layout of weight norm; ValueError names whatever does not fit."""
+    ours = module.state_dict()
+    state = in_layout(state, ours)
+    wrong = [f"lacks {name}" for name in ours if name not in state]
+    wrong += [f"has an unknown {name}" for name in state if name not in ours]
+    wrong += [f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+              for name, tensor in ours.items() if name in state and state[name].shape != tensor.shape]
+    if wrong:
+        rest = f", and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+        raise ValueError(f"{source}: does not fit the config: {', '.join(wrong[:4])}{rest}")
+    module.load_state_dict(state)
+
+
+def in_layout(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Bring weights, of whichever layout, to the names in `wanted`: weight_g and weight_v, or weight."""
+    for i, name in enumerate(("weight_g", "weight_v")):          # torch's newer weight norm numbers them
+        state = {key.replace(f"parametrizations.weight.original{i}", name): t for key, t in state.items()}
+    converted = {}
+    for name, tensor in state.items():
+        stem, _, kind = name.rpartition(".")
+        g, v, plain = (f"{stem}.{k}" for k in ("weight_g", "weight_v", "weight"))
+        if kind == "weight" and g in wanted:
+            converted[g] = torch.norm_except_dim(tensor)
+            # A direction for channels without one; 0 / 0 would spread through the whole network.
+            converted[v] = tensor.where(converted[g] > 0, torch.ones_like(tensor))
+        elif kind == "weight_v" and plain in wanted and g in state:
+            converted[plain] = tensor * (state[g] / torch.norm_except_dim(tensor))
+        elif not (kind == "weight_g" and plain in wanted and v in state):
+            converted[name] = tensor
+    return converted

@@ -1,0 +1,119 @@
+"""Every term of the vocoder's objective, as functions of (estimate, reference)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.utils.helpers import FLOOR, hann, mel_basis, mel_spectrogram
+
+DB_PER_NEPER = 20 / math.log(10)              # 8.686
+MEL_SCALES = tuple((32 * 2**i, 5 * 2**i) for i in range(7))  # (window in samples, bands)
+RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))   # (n_fft, hop, win) in samples
+# Added to a magnitude before its logarithm: about -83 dB of a full-scale sine at a window of 600, so that
+# differences that no ear hears do not rule the interaural loss where the ears should be equal.
+INAUDIBLE = 1e-2
+
+
+# --- adversarial terms --------------------------------------------------------------------------------------
+
+def discriminator_loss(estimate: list[Tensor], reference: list[Tensor]) -> Tensor:
+    """Σ mean (1 - D(real))² + mean D(generated)²  (Mao et al. 2017): scores of each judge, (B, ·)."""
+    pairs = zip(estimate, reference, strict=True)
+    return sum((1 - real).square().mean() + fake.square().mean() for fake, real in pairs)
+
+
+def generator_loss(estimate: list[Tensor]) -> Tensor:
+    """Σ mean (1 - D(generated))²: scores of each judge, (B, ·)."""
+    return sum((1 - fake).square().mean() for fake in estimate)
+
+
+def feature_loss(estimate: list[list[Tensor]], reference: list[list[Tensor]]) -> Tensor:
+    """Twice the L1 distance of features, summed over judges and their layers (Kong et al. 2020)."""
+    pairs = [pair for judge in zip(estimate, reference, strict=True) for pair in zip(*judge, strict=True)]
+    return 2 * sum(F.l1_loss(fake, real) for fake, real in pairs)
+
+
+# --- mel terms ----------------------------------------------------------------------------------------------
+
+def mel_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig) -> Tensor:
+    """Mean absolute difference of the log mels of two sounds (…, N), in nepers."""
+    return F.l1_loss(mel_spectrogram(estimate, cfg), mel_spectrogram(reference, cfg))
+
+
+def log10_mel(wav: Tensor, cfg: MelConfig) -> Tensor:
+    """Centred log10 mel of the multi-scale loss: sounds (…, N) -> (B, M, T)."""
+    window = hann(cfg.n_fft, wav.device)
+    spectrum = torch.stft(wav.flatten(0, -2), cfg.n_fft, cfg.hop, window=window, return_complex=True)
+    return (mel_basis(cfg, wav.device) @ spectrum.abs()).clamp(min=FLOOR).log10()
+
+
+def multiscale_mel_loss(estimate: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
+    """Σ over seven window sizes of the mean absolute difference of log10 mels (Kumar et al. 2023).
+
+    estimate, reference  (…, N)
+    sample_rate          Hz
+    ->                   decades: 1 is a factor of ten in magnitude, 20 dB
+    """
+    scales = [MelConfig(sample_rate, size, size // 4, bands) for size, bands in MEL_SCALES]
+    return sum(F.l1_loss(log10_mel(estimate, cfg), log10_mel(reference, cfg)) for cfg in scales)
+
+
+def silent_frames(mel: Tensor, threshold_db: float) -> Tensor:
+    """Which frames are silence: those whose loudest band stays below the threshold.
+
+    mel           (…, M, T)  natural-log magnitude in nepers; 1 neper = 8.686 dB
+    threshold_db  dB, 0 = mel magnitude 1; digital silence is -100 dB, a full-scale sine about +17 dB
+    ->            (…, 1, T)  bool
+    """
+    return mel.amax(dim=-2, keepdim=True) * DB_PER_NEPER < threshold_db
+
+
+def silence_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig, threshold_db: float) -> Tensor:
+    """The share of :func:`mel_loss` that lies in the reference's silent frames: added, it weights them up.
+
+    estimate, reference  (…, N)
+    threshold_db         see :func:`silent_frames`
+    ->                   nepers; the mean runs over all frames, so that a few silent ones are not exaggerated
+    """
+    wanted = mel_spectrogram(reference, cfg)
+    difference = (mel_spectrogram(estimate, cfg) - wanted).abs()
+    return (difference * silent_frames(wanted, threshold_db)).mean()
+
+
+# --- between the ears ---------------------------------------------------------------------------------------
+
+def ear_mixtures(ears: Tensor, resolution: tuple[int, int, int]) -> Tensor:
+    """STFT magnitudes of L + R, L - R, L + iR, L - iR.
+
+    Sum and difference tell how far the ears are out of phase; only the other two tell which one leads.
+
+    ears        (B, 2, N)  left first
+    resolution  (n_fft, hop, win) in samples
+    ->          (4, B, K, T)
+    """
+    n_fft, hop, win = resolution
+    window = hann(win, ears.device)
+    spectrum = torch.stft(ears.flatten(0, 1), n_fft, hop, win, window, return_complex=True)
+    left, right = spectrum.unflatten(0, (-1, 2)).unbind(1)
+    mixtures = torch.stack((left + right, left - right, left + 1j * right, left - 1j * right))
+    return (mixtures.real.square() + mixtures.imag.square() + FLOOR**2).sqrt()
+
+
+def interaural_loss(estimate: Tensor, reference: Tensor) -> Tensor:
+    """How far level and phase *between* the ears are off, which losses on single ears cannot hear.
+
+    estimate, reference  (B, 2, N)  left first
+    ->                   mean over three resolutions of: L1 of the magnitudes of :func:`ear_mixtures`, of
+                         which a full-scale sine in one ear has 1, + L1 of their logarithms, in nepers.
+                         To exchange left and right in both arguments changes nothing.
+    """
+    total = estimate.new_zeros(())
+    for resolution in RESOLUTIONS:
+        got, wanted = ear_mixtures(estimate, resolution), ear_mixtures(reference, resolution)
+        full_scale = resolution[-1] / 4       # a Hann window sums to win / 2; half of it is at negative Hz
+        total = total + F.l1_loss(got, wanted) / full_scale
+        total = total + F.l1_loss((got + INAUDIBLE).log(), (wanted + INAUDIBLE).log())
+    return total / len(RESOLUTIONS)

@@ -1,0 +1,46 @@
+"""Compare mel pairs, what stage 1 alone makes, with the truth, in one table and as CSV and JSON.
+
+python DiffBinaural/evaluate_mel_spectrogram_rmse.py --pred_dir out/mels \\
+    --gt_dir data/processed/binaural_audios_22050Hz --output_json out/mels.json
+
+A column is a system: each folder of --pred_dir, mono_copy (the mono's mel in both ears) and swapped (the
+first folder's mels with their ears exchanged).  `bands` in the JSON holds each ear's errors by mel band,
+averaged over clips.  evaluate_binaural_22050.py takes the JSON as --merge_json.
+"""
+
+import sys
+
+from tqdm import tqdm
+
+from DiffBinaural.configs.advanced_diffusion_config import EvaluateMelConfig, MelConfig
+from DiffBinaural.evaluation import (
+    band_means,
+    compared_mels,
+    format_table,
+    joined,
+    mels,
+    predictions,
+    remarks,
+    save,
+    wavs_or_mels,
+)
+from DiffBinaural.metrics import MEL_METRICS, band_errors, measure
+from DiffBinaural.utils.arguments import run
+
+
+def main(cfg: EvaluateMelConfig) -> None:
+    """Measure every clip of every system, write and print."""
+    truths, mel, rows, bands = wavs_or_mels(cfg.gt_dir), MelConfig(), [], []
+    clips = predictions(cfg.pred_dir, mels, truths, cfg.mono_dir)
+    sys.stderr.writelines(remarks(clips, truths))
+    for clip in tqdm(clips, unit="clip"):
+        pairs = compared_mels(clip, mel)
+        bands += [(system, band_errors(*pair)) for system, pair in pairs.items()]
+        rows += [{"id": clip.stem, "system": system, **measure(MEL_METRICS, *pair, mel)}
+                 for system, pair in pairs.items()]
+    systems = save(joined(rows), cfg.output_csv, cfg.output_json, bands=band_means(bands))
+    print(format_table(systems, MEL_METRICS))
+
+
+if __name__ == "__main__":
+    run(main)

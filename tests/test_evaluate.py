@@ -1,0 +1,226 @@
+"""The two evaluate scripts, run as a user runs them, on three clips of one recording each."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from DiffBinaural import metrics
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.evaluation import (
+    compared_mels,
+    compared_wavs,
+    mels,
+    predictions,
+    remarks,
+    rows_of,
+    wavs,
+    wavs_or_mels,
+)
+from DiffBinaural.utils.helpers import (
+    mel_spectrogram,
+    pad_to_hop,
+    read_wav,
+    save_mel_pair,
+    write_json,
+    write_mel_config,
+    write_wav,
+)
+
+ROOT = Path(__file__).parents[1]
+MEL = MelConfig()
+RATE, HOP = MEL.sample_rate, MEL.hop
+START, SIZE = 0.5, 2 * RATE                    # the clip "beta_000500" of the longer recording "beta"
+
+
+def sound(seconds, seed, delay, gain):
+    """Bursts of coloured noise, `delay` samples later and `gain` times weaker in the left ear."""
+    x = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
+    bursts = 0.55 + 0.45 * np.sin(2 * np.pi * 3 * np.arange(len(x)) / RATE)
+    x = 0.15 * bursts * np.convolve(x, [0.3, 0.4, 0.3], "same")
+    return np.stack([np.roll(x, delay) / gain, x])
+
+
+def mel(wav):
+    wav = torch.from_numpy(np.ascontiguousarray(wav)).float()
+    return mel_spectrogram(pad_to_hop(wav, HOP), MEL).numpy()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Truth: alpha, beta, and gamma that nobody predicts.  Predictions: alpha, and 2 s of beta from 0.5 s."""
+    root = tmp_path_factory.mktemp("evaluate")
+    for seed, (name, seconds) in enumerate({"alpha": 2, "beta": 3, "gamma": 1}.items()):
+        write_wav(root / "truth" / f"{name}.wav", sound(seconds, seed, 8, 2), RATE)
+    for folder, hiss in (("model", 0.002), ("worse", 0.05)):
+        for name, stem, start in (("alpha", "alpha", 0), ("beta", "beta_000500", round(START * RATE))):
+            true, _ = read_wav(root / "truth" / f"{name}.wav")
+            made = true[:, start:start + SIZE] + hiss * np.random.default_rng(9).standard_normal((2, SIZE))
+            write_wav(root / folder / f"{stem}.wav", made, RATE)
+            save_mel_pair(root / f"{folder}_mels", stem, mel(made))
+        write_mel_config(root / f"{folder}_mels", MEL)
+    return root
+
+
+def script(name, *words, ok=True):
+    done = subprocess.run([sys.executable, ROOT / "DiffBinaural" / name, *map(str, words)],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if ok else 2), done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def results(data):
+    """Both scripts' output: the mel script first, its figures merged into the wav script's."""
+    run_mel = script("evaluate_mel_spectrogram_rmse.py", "--pred_dir", data / "model_mels",
+                     "--gt_dir", data / "truth", "--output_json", data / "mels.json")
+    run_wav = script("evaluate_binaural_22050.py", "--pred_dir", data / "model", f"worse={data / 'worse'}",
+                     "--gt_dir", data / "truth", "--output_csv", data / "all.csv",
+                     "--output_json", data / "all.json", "--merge_json", data / "mels.json")
+    return run_mel, run_wav
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_the_json_has_the_agreed_form(data, results):
+    content = read(data / "all.json")
+    assert list(content["systems"]) == ["model", "mono_copy", "swapped", "worse"]
+    for figures in content["systems"].values():
+        assert set(metrics.WAV_METRICS) <= set(figures)
+        assert all(set(f) == {"mean", "std", "se", "n", "missing"} for f in figures.values())
+    assert {(row["id"], row["system"]) for row in content["clips"]} == {
+        (clip, system) for clip in ("alpha", "beta_000500") for system in content["systems"]}
+
+
+def test_figures_are_those_of_the_clip_at_its_place(data, results):
+    made, _ = read_wav(data / "model" / "beta_000500.wav")
+    true, _ = read_wav(data / "truth" / "beta.wav")
+    true = true[:, round(START * RATE):][:, :SIZE]
+    row, = (r for r in read(data / "all.json")["clips"] if (r["id"], r["system"]) == ("beta_000500", "model"))
+    for name in ("stft", "itd_error", "si_sdr", "stoi"):
+        assert row[name] == pytest.approx(metrics.METRICS[name].figure(made, true, RATE), rel=1e-4, abs=1e-4)
+
+
+def test_anchors_are_what_they_should_be(data, results):
+    of = read(data / "all.json")["systems"]
+    assert of["mono_copy"]["itd_error"]["mean"] == pytest.approx(363, abs=5)       # 8 samples
+    assert of["mono_copy"]["ild_error"]["mean"] == pytest.approx(6.02, abs=0.1)    # twice as loud
+    assert of["swapped"]["itd_error"]["mean"] == pytest.approx(2 * 363, abs=10)
+    assert of["swapped"]["ild_error"]["mean"] == pytest.approx(2 * 6.02, abs=0.7)
+    assert of["mono_copy"]["dphase"]["mean"] == pytest.approx(np.pi / 2, abs=0.05)
+    for name in ("stft", "itd_error", "ild_error", "mel_rmse", "mel_ild_error"):
+        assert of["model"][name]["mean"] < 0.7 * min(of[x][name]["mean"] for x in ("mono_copy", "swapped"))
+    assert of["model"]["si_sdr"]["mean"] > of["worse"]["si_sdr"]["mean"] > of["swapped"]["si_sdr"]["mean"]
+
+
+def test_the_other_scripts_figures_join_table_csv_and_json(data, results):
+    run_mel, run_wav = results
+    alone, merged = read(data / "mels.json"), read(data / "all.json")
+    assert list(alone["systems"]) == ["model", "mono_copy", "swapped"]
+    for system, figures in alone["systems"].items():
+        assert merged["systems"][system].items() >= figures.items()
+    assert "mel_rmse" not in merged["systems"]["worse"]
+    assert np.shape(alone["bands"]["swapped"]["rmse"]) == (2, MEL.n_mels)
+    with open(data / "all.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert float(rows[0]["mel_rmse"]) == alone["clips"][0]["mel_rmse"]
+    for name in ("stft", "mel_rmse"):
+        assert [line for line in run_wav.stdout.splitlines() if line.startswith(f"{name} ↓")], run_wav.stdout
+    assert "stft" not in run_mel.stdout
+    for done in results:
+        assert "no prediction for 1 of 3 truths: gamma" in done.stderr
+
+
+def test_mels_are_compared_at_the_same_frame(data, tmp_path):
+    """The truth's own mels are perfect; truth as mels gives the same figures as truth as wavs."""
+    true, _ = read_wav(data / "truth" / "beta.wav")
+    start = 20 * HOP                           # whole frames, so that both truths have the same ones
+    stem = f"beta_{round(1000 * start / RATE):06d}"
+    save_mel_pair(tmp_path / "made", stem, mel(true[:, start:start + 40 * HOP]))
+    save_mel_pair(tmp_path / "truth", "beta", mel(true))
+    for folder in ("made", "truth"):
+        write_mel_config(tmp_path / folder, MEL)
+    # At a cut's ends windows reach over it; and 20 frames are 232.2 ms, the name says 232: 4 samples off.
+    for truth, close in (("truth", 1e-3), (data / "truth", 0.2)):
+        clip, = predictions((str(tmp_path / "made"),), mels, wavs_or_mels(tmp_path / truth))
+        estimate, reference = compared_mels(clip, MEL)["model"]
+        assert estimate.shape == reference.shape == (2, MEL.n_mels, 40)
+        assert np.abs(estimate - reference)[..., 2:-2].mean() < close
+
+
+def test_mono_comes_from_its_folder(data, tmp_path):
+    for name in ("alpha", "beta"):
+        true, _ = read_wav(data / "truth" / f"{name}.wav")
+        write_wav(tmp_path / f"{name}.wav", 0.5 * true[1:], RATE)
+    clips = predictions((str(data / "model"),), wavs, wavs(data / "truth"), str(tmp_path))
+    for clip in clips:
+        copy, true = compared_wavs(clip, RATE, HOP)["mono_copy"]
+        assert copy == pytest.approx(np.stack([0.5 * true[1]] * 2), abs=1e-4)
+    by_mel = predictions((str(data / "model_mels"),), mels, mels(data / "worse_mels"), str(tmp_path))
+    copy, _ = compared_mels(by_mel[0], MEL)["mono_copy"]
+    assert copy[0] == pytest.approx(mel(read_wav(tmp_path / "alpha.wav")[0])[0], abs=1e-3)
+
+
+def test_without_any_mono_there_is_no_mono_copy(data):
+    truths = mels(data / "worse_mels")
+    clips = predictions((str(data / "model_mels"),), mels, truths)
+    assert list(compared_mels(clips[0], MEL)) == ["model", "swapped"]
+    assert remarks(clips, truths) == ["no mono copy: the truth is mels; give --mono_dir to have one\n"]
+
+
+@pytest.mark.parametrize("samples", [0, -HOP, HOP, -HOP - 1, HOP + 1])
+def test_up_to_one_hop_is_trimmed(data, tmp_path, samples):
+    made = np.tile(read_wav(data / "model" / "alpha.wav")[0], 2)[:, :SIZE + samples]
+    write_wav(tmp_path / "alpha.wav", made, RATE)
+    clip, = predictions((str(tmp_path),), wavs, wavs(data / "truth"))
+    if abs(samples) <= HOP:
+        assert compared_wavs(clip, RATE, HOP)["swapped"][0].shape == (2, SIZE + min(samples, 0))
+    else:
+        with pytest.raises(ValueError, match=r"alpha: the prediction has .* samples.*alpha.wav has 44100"):
+            compared_wavs(clip, RATE, HOP)
+
+
+def refused(words, expected, name="evaluate_binaural_22050.py"):
+    done = script(name, *words, ok=False)
+    line, = done.stderr.splitlines()[-1:]
+    assert line.startswith("error: ")
+    assert expected in line
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_mistakes_end_as_one_line(data, tmp_path):
+    write_wav(tmp_path / "made" / "delta_000000.wav", sound(1, 0, 0, 1), RATE)
+    to = tmp_path / "result.json"
+    words = ["--pred_dir", tmp_path / "made", "--gt_dir", data / "truth", "--output_json", to]
+    refused(words, "delta_000000")
+    save_mel_pair(tmp_path / "mels", "alpha", np.zeros((2, MEL.n_mels, 9), dtype=np.float32))
+    write_mel_config(tmp_path / "mels", MelConfig(fmax=8000))
+    words = ["--pred_dir", tmp_path / "mels", "--gt_dir", data / "truth", "--output_json", to]
+    refused(words, "fmax 8000", "evaluate_mel_spectrogram_rmse.py")
+    assert not to.exists()
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    (("model", "worse"), "taken"),
+    (("model", "swapped=worse"), "taken"),
+    (("nowhere",), "no such folder"),
+])
+def test_systems_have_names_of_their_own(data, words, expected, monkeypatch):
+    monkeypatch.chdir(data)
+    with pytest.raises((ValueError, FileNotFoundError), match=expected):
+        predictions(words, wavs, wavs(data / "truth"))
+
+
+def test_only_an_evaluate_scripts_json_is_merged(tmp_path):
+    write_json(tmp_path / "history.json", [{"epoch": 1}])
+    with pytest.raises(ValueError, match=r"history.json: no list `clips`"):
+        rows_of(tmp_path / "history.json")
