@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig, GenerateConfig, TrainConfig, from_dict
+from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig, MelConfig, TrainConfig, from_dict
 from DiffBinaural.dataset.base import BinauralDataset, Eyes, cut, padded, stitch, whole_clip, whole_only
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.utils.helpers import (

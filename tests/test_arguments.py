@@ -10,9 +10,9 @@ import pytest
 
 from DiffBinaural.configs.advanced_diffusion_config import (
     PRESETS,
+    GenerateConfig,
     MelConfig,
     SimulateConfig,
-    GenerateConfig,
     TrainConfig,
     from_dict,
     option,

@@ -18,7 +18,7 @@ from DiffBinaural.configs.advanced_diffusion_config import SimulateConfig
 from DiffBinaural.looks import FOV, FRAME, SHAPES, Look, box_of, stamp
 from DiffBinaural.scenes import RATE, draw_path, draw_room, listen, render, simulate, toward
 from DiffBinaural.sounds import FAMILIES, melody, recordings
-from DiffBinaural.utils.media import pictures, read_sound
+from DiffBinaural.utils.media import pictures, read_sound, write_video
 
 HZ = np.fft.rfftfreq(RATE, 1 / RATE)             # of sounds of one second
 
@@ -238,6 +238,16 @@ def rows(path):
 def test_same_seed_same_bytes_whatever_the_workers(dataset, tmp_path):
     simulate_dataset.main(configure(tmp_path, workers=2))
     assert files(tmp_path) == files(dataset)
+
+
+def test_the_same_pictures_make_the_same_video(tmp_path):
+    scene, path, heap = simulate(7, seconds=4, room=False), tmp_path / "again.mp4", []
+    videos = set()
+    for k in range(10):
+        heap = [np.random.default_rng(k).random(20_000 * (k + 1)), *heap][:4]   # other rubbish in memory
+        write_video(path, scene.frames, 10, scene.binaural, RATE)
+        videos.add(path.read_bytes())
+    assert len(videos) == 1
 
 
 def test_splits_are_disjoint_and_complete(dataset):

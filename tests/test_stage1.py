@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from DiffBinaural.configs.advanced_diffusion_config import PRESETS, DiffusionConfig, MelConfig, TrainConfig, ViewConfig
+from DiffBinaural.configs.advanced_diffusion_config import (
+    PRESETS,
+    DiffusionConfig,
+    MelConfig,
+    TrainConfig,
+    ViewConfig,
+)
 from DiffBinaural.dataset.base import SILENCE, Eyes, covering, cut, stitch, whole_clip
 from DiffBinaural.dataset.video_transforms import mirrored
 from DiffBinaural.generation import generate, starting_noise

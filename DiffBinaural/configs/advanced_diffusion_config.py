@@ -73,6 +73,7 @@ class ModelConfig:
     """Sizes of the networks."""
 
     dim: int = 64                            # channels of the UNet's first level
+    patch: int = 1                           # bands and frames that the first level takes together; 2 = a quarter of the work
     mults: tuple[int, ...] = (1, 2, 4)       # channels of each level, in units of dim
     blocks: int = 2                          # residual blocks a level
     heads: int = 4                           # of every attention
@@ -138,7 +139,7 @@ PRESETS = {
     "base": {},
     "tiny": dict(
         view=ViewConfig(frames=3, slots=4, image_size=64),
-        model=ModelConfig(dim=32, mults=(1, 2, 3), blocks=1, context_dim=128, tokens=4, temporal_layers=1),
+        model=ModelConfig(dim=48, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128, temporal_layers=1),
         arch_frame="small",
         visual_weights="random",
         train_trunk=True,

@@ -34,9 +34,9 @@ class UNet(nn.Module):
     def __init__(self, cfg: ModelConfig, n_mels: int, ears: int = 2):
         super().__init__()
         dims, condition = [cfg.dim * m for m in cfg.mults], 4 * cfg.dim
-        self.factor = 2 ** (len(dims) - 1)
-        self.stem = nn.Conv2d(ears + 1, cfg.dim, 5, padding=2)
-        self.bands = nn.Parameter(torch.zeros(cfg.dim, n_mels, 1))
+        self.patch, self.factor = cfg.patch, cfg.patch * 2 ** (len(dims) - 1)
+        self.stem = nn.Conv2d(ears + 1, cfg.dim, 2 * cfg.patch + 1, stride=cfg.patch, padding=cfg.patch)
+        self.bands = nn.Parameter(torch.zeros(cfg.dim, -(-n_mels // self.factor) * self.factor // cfg.patch, 1))
         self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))         # the context of closed eyes
         self.dim, self.to_condition = cfg.dim, nn.Linear(cfg.dim, condition)
         self.to_condition2, self.seen = nn.Linear(condition, condition), nn.Linear(cfg.context_dim, condition)
@@ -52,7 +52,7 @@ class UNet(nn.Module):
                 self.shrink.append(nn.Conv2d(dim, below, 4, stride=2, padding=1))
                 self.grow.append(Upsample(below, dim))
         self.middle = nn.ModuleList((ResBlock(dims[-1], dims[-1], condition), SelfAttention(dims[-1], cfg.heads)))
-        self.last, self.head = ResBlock(dims[0], dims[0], condition), nn.Conv2d(dims[0], ears, 3, padding=1)
+        self.last, self.head = ResBlock(dims[0], dims[0], condition), nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
         self.head_norm = group_norm(dims[0])
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -68,7 +68,7 @@ class UNet(nn.Module):
         """
         bands, frames = x.shape[-2:]
         pad = (0, -frames % self.factor, 0, -bands % self.factor)
-        h = self.stem(F.pad(torch.cat((x, mono), dim=1), pad, mode="replicate")) + F.pad(self.bands, (0, 0, 0, pad[3]))
+        h = self.stem(F.pad(torch.cat((x, mono), dim=1), pad, mode="replicate")) + self.bands
         condition = F.silu(self.to_condition(sinusoids(t, self.dim)))
         condition = self.to_condition2(condition) + self.seen(context.mean(dim=1))
         skips = []
@@ -82,9 +82,8 @@ class UNet(nn.Module):
             h = self.grow[level](h) if level < len(self.grow) else h
             h = self.up[level](torch.cat((h, skips[level]), dim=1), condition, context, self._places(h, level))
         h = F.silu(self.head_norm(self.last(h, condition)))
-        return self.head(h)[..., :bands, :frames]
+        return F.pixel_shuffle(self.head(h), self.patch)[..., :bands, :frames]
 
-    @staticmethod
-    def _places(h: Tensor, level: int) -> tuple[Tensor, Tensor]:
+    def _places(self, h: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Band and frame number at the centre of each cell of a level's map."""
-        return tuple((torch.arange(n, device=h.device) + 0.5) * 2**level for n in h.shape[-2:])
+        return tuple((torch.arange(n, device=h.device) + 0.5) * self.patch * 2**level for n in h.shape[-2:])

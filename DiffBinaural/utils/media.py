@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
 ROUNDING = 1e-3                # seconds; some containers (Matroska) know times only to the millisecond
 
 
@@ -82,7 +83,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound:
     sound   (C, N) float32 at `rate` Hz, C = 1 or 2
     """
     with av.open(str(path), "w", format="mp4") as out:
-        quality = {"crf": "20", "preset": "veryfast", "threads": "1"}
+        # x264 that looks ahead makes other bytes of the same pictures from run to run; without, the same
+        quality = {"crf": "20", "preset": "veryfast", "threads": "1", "x264-params": LOOK_AT_NOW}
         video = out.add_stream("libx264", rate=fps, options=quality)
         video.pix_fmt = "yuv420p"
         audio = _aac(out, rate, sound.shape[0], 128_000)
