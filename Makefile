@@ -18,6 +18,7 @@ lint: .venv/installed
 	.venv/bin/ruff check .
 
 # The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer one.
+SOURCES ?= 1
 S1  ?= 210
 S2A ?= 150
 S2B ?= 60
@@ -31,14 +32,15 @@ VOCODE    = $(PY) BigVGAN/inference_diffbinaural_mels.py --checkpoint_file $(D)/
 
 demo: .venv/installed
 	rm -rf $(D)
-	$(PY) DiffBinaural/simulate_dataset.py --out $(D)/data --clips 140 --seconds 4 --sources 1..2 --seed 1
+	$(PY) DiffBinaural/simulate_dataset.py --out $(D)/data --clips 140 --seconds 4 --sources $(SOURCES) --seed 1
 	$(PY) DiffBinaural/train_realBinaural.py --preset tiny --id stage1 --ckpt $(D)/runs --data_root $(D)/data --time_budget $(S1)
 	$(GENERATE) --list_test train --output_dir $(D)/mels/train --sampling_timesteps 2
 	$(GENERATE) --list_test val --output_dir $(D)/mels/train --sampling_timesteps 2
 	$(GENERATE) --output_dir $(D)/mels/test --sampling_timesteps 8
 	$(GENERATE) --output_dir $(D)/mels/whole_frames --sampling_timesteps 8 --no-detections
 	$(GENERATE) --output_dir $(D)/mels/other_video --sampling_timesteps 8 --shuffle_vision
-	$(PY) BigVGAN/train_binaural_mel.py $(VOCODER) --checkpoint_path $(D)/runs/vocoder --time_budget $(S2A)
+	$(PY) BigVGAN/train_binaural_mel.py $(VOCODER) --checkpoint_path $(D)/runs/vocoder --time_budget $(S2A) \
+	    --freeze_step 400
 	$(PY) BigVGAN/train_binaural_both.py $(VOCODER) --checkpoint_path $(D)/runs/vocoder_both --time_budget $(S2B) \
 	    --stage1_checkpoint_path $(D)/runs/vocoder --mel_pred_dir $(D)/mels/train --pred_mel_end_step 50
 	$(PY) DiffBinaural/test_realBinaural_few.py --run $(D)/runs/stage1 --data_root $(D)/data --output_dir $(D)/few --limit 1

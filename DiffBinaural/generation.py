@@ -25,7 +25,7 @@ from DiffBinaural.utils.helpers import (
     save_mel_pair,
     write_mel_config,
 )
-from DiffBinaural.utils.lists import Detection, read_detections
+from DiffBinaural.utils.lists import SIDES, Detection, read_detections
 from DiffBinaural.utils.media import frame_rate, pictures, read_sound
 
 DB_PER_NEPER = 20 / math.log(10)
@@ -166,11 +166,12 @@ def with_vision_of(clip: dict, other: dict) -> dict:
     return {**clip, **{name: other[name][windows] for name in ("objects", "box", "mask")}}
 
 
-def comparison(clip: dict, mel: Tensor) -> list[tuple[str, Tensor]]:
-    """Rows of a picture: mono, each ear predicted and true, and their differences in dB."""
+def comparison(clip: dict, mel: Tensor) -> list[tuple[str, np.ndarray]]:
+    """Rows of a picture: mono, each ear predicted and, where known, true, and their difference in dB."""
     rows = [("mono", clip["mono_mel"][0])]
-    for ear, name in enumerate(("left", "right")):
-        truth = clip["binaural_mel"][ear]
-        rows += [(f"{name}, predicted", mel[ear]), (f"{name}, true", truth),
-                 (f"{name}, predicted - true, dB", (mel[ear] - truth) * DB_PER_NEPER)]
+    for ear, side in enumerate(SIDES):
+        rows.append((f"{side}, predicted", mel[ear]))
+        if "binaural_mel" in clip:
+            truth = clip["binaural_mel"][ear]
+            rows += [(f"{side}, true", truth), (f"{side}, predicted - true, dB", (mel[ear] - truth) * DB_PER_NEPER)]
     return [(title, values.numpy()) for title, values in rows]

@@ -16,6 +16,7 @@ from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig, Train
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips, cut, padded
 from DiffBinaural.generation import sample_clip
 from DiffBinaural.metrics import MEL_METRICS, measure
+from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.training_stabilizer import SafeStep
 from DiffBinaural.utils.helpers import (
@@ -70,10 +71,10 @@ class EMA:
         self.updates = state["updates"]
 
 
-def draw_noise(batch: dict, timesteps: int, drop: float, random: torch.Generator) -> dict[str, Tensor]:
+def draw_noise(batch: dict, diffusion: Diffusion, drop: float, random: torch.Generator) -> dict[str, Tensor]:
     """Everything random in a training step, drawn on the CPU: times t, noise, and which windows train blind."""
     size = len(batch["mono_mel"])
-    return {"t": torch.randint(timesteps, (size,), generator=random),
+    return {"t": diffusion.training_times(size, random),
             "noise": torch.randn(batch["binaural_mel"].shape, generator=random),
             "hidden": torch.rand(size, generator=random) < drop}
 
@@ -150,7 +151,7 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
             group["lr"] = group["base"] * factor
         # one step on one batch; what is random in it depends on the seed and the step alone
         random = generator_for(cfg.seed, f"step {progress['step']}")
-        noise = draw_noise(batch, cfg.diffusion.timesteps, cfg.diffusion.drop_vision, random)
+        noise = draw_noise(batch, model.diffusion, cfg.diffusion.drop_vision, random)
         with torch.autocast(device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
             losses = model.loss(_to(batch, device), **_to(noise, device))
         sum(losses.values()).backward()
@@ -207,5 +208,5 @@ def _loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig, device: to
     size = cfg.view.window
     batch = {k: clip[k] for k in ("objects", "box", "mask")}
     batch |= {k: cut(padded(clip[k], size), clip["starts"], size) for k in ("mono_mel", "binaural_mel")}
-    noise = draw_noise(batch, cfg.diffusion.timesteps, 0.0, generator_for(cfg.seed, clip["stem"]))
+    noise = draw_noise(batch, model.diffusion, 0.0, generator_for(cfg.seed, clip["stem"]))
     return float(model.loss(_to(batch, device), **_to(noise, device))["diffusion"])

@@ -92,6 +92,7 @@ class DiffusionConfig:
     loss: Literal["l1", "l2"] = "l2"
     mel_low: float = math.log(1e-5)          # nepers, becomes -1: silence
     mel_high: float = 2.5                    # nepers, becomes +1: just above a full-scale sine
+    time_shift: float = 10.0                 # training sees noisy times more often; 1 = all times alike
     drop_vision: float = 0.1                 # chance that training hides the picture (for guidance)
 
 
@@ -139,7 +140,7 @@ PRESETS = {
     "base": {},
     "tiny": dict(
         view=ViewConfig(frames=3, slots=4, image_size=64),
-        model=ModelConfig(dim=48, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128, temporal_layers=1),
+        model=ModelConfig(dim=32, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128, temporal_layers=1),
         arch_frame="small",
         visual_weights="random",
         train_trunk=True,

@@ -104,7 +104,17 @@ class Diffusion:
 
     def __init__(self, cfg: DiffusionConfig, objective: str):
         self.timesteps, self.objective, self.loss_name = cfg.timesteps, objective, cfg.loss
+        self.time_shift = cfg.time_shift
         self.abar = SCHEDULES[cfg.schedule](cfg.timesteps)
+
+    def training_times(self, size: int, random: torch.Generator) -> Tensor:
+        """Random integer times (size,), shifted towards noise (Esser et al. 2024, Sec. 5.3.2).
+
+        What a network must learn from its condition it learns where the data is hidden.  A level that thousands of cells
+        share, as that between the ears, can be read through much noise; only the noisiest times ask for the eyes.
+        """
+        u = torch.rand(size, generator=random, dtype=torch.float64)
+        return (self.timesteps * self.time_shift * u / (1 + (self.time_shift - 1) * u)).long()
 
     def signal_power(self, t: Tensor, like: Tensor) -> Tensor:
         """ᾱ at integer times t (B,), shaped to broadcast against `like` (B, …)."""

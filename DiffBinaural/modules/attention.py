@@ -13,20 +13,22 @@ class Attention(nn.Module):
     def __init__(self, dim: int, context: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.to_q, self.to_kv = nn.Linear(dim, dim, bias=False), nn.Linear(context, 2 * dim, bias=False)
-        self.to_out = nn.Linear(dim, dim)
+        self.to_q, self.to_k = nn.Linear(dim, dim, bias=False), nn.Linear(context, dim, bias=False)
+        self.to_v, self.to_out = nn.Linear(context, dim, bias=False), nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None, values: Tensor | None = None) -> Tensor:
         """Every query takes a weighted mean of the context.
 
         x        (B, Q, dim)
         context  (B, K, context)
         mask     (B, K) bool, True = padding, ignored; every row must leave something
+        values   (B, K, context)  what is averaged, where that is not the context itself
         ->       (B, Q, dim)
         """
         def split(y):
             return y.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()      # a strided view is 3.4x slower
-        q, (k, v) = split(self.to_q(x)), map(split, self.to_kv(context).chunk(2, dim=-1))
+        q, k = split(self.to_q(x)), split(self.to_k(context))
+        v = split(self.to_v(context if values is None else values))
         keep = None if mask is None else ~mask[:, None, None, :]
         return self.to_out(F.scaled_dot_product_attention(q, k, v, attn_mask=keep).transpose(1, 2).flatten(2))
 

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from DiffBinaural.configs.advanced_diffusion_config import ModelConfig
 from DiffBinaural.modules.attention import Attention, TransformerBlock
-from DiffBinaural.modules.networks import ResNetTrunk, SmallTrunk, sinusoids
+from DiffBinaural.modules.networks import ResNetTrunk, SmallTrunk, keep_variance, sinusoids
 from DiffBinaural.modules.norms import freeze_batch_norm
 from DiffBinaural.position_utils import cell_positions, fourier_features
 from DiffBinaural.utils.helpers import load_tensors
 
-BANDS = 6                                              # octaves of position features: 1/32 of the picture is resolved
+BANDS = 4                                              # octaves of position features: 1/8 of the picture is a period
 SLOT_KINDS = 2                                         # whole picture, detected source
 
 
@@ -65,13 +65,21 @@ class VisualEncoder(nn.Module):
         dim, self.frozen = cfg.context_dim, frozen
         self.trunk = trunk.requires_grad_(not frozen)
         self.look = nn.Sequential(nn.Linear(trunk.channels, dim), nn.LayerNorm(dim))
-        self.place = nn.Sequential(nn.Linear(4 * BANDS, dim), nn.GELU(), nn.Linear(dim, dim))
-        self.kind = nn.Embedding(SLOT_KINDS, dim)
-        self.mix = nn.Sequential(nn.GELU(), nn.Linear(dim, dim), nn.LayerNorm(dim))
-        self.queries = nn.Parameter(torch.randn(cfg.tokens, dim) * dim**-0.5)
+        self.kind, self.what = nn.Embedding(SLOT_KINDS, dim), nn.Linear(dim, dim)
+        self.place = nn.Sequential(nn.Linear(2 + 4 * BANDS, dim), nn.GELU(), nn.Linear(dim, dim))
+        self.queries = nn.Parameter(2 * torch.randn(cfg.tokens, dim))
         self.pool = Attention(dim, dim, cfg.heads)
         self.temporal = nn.Sequential(*(TransformerBlock(dim, cfg.heads) for _ in range(cfg.temporal_layers)))
         self.out = nn.LayerNorm(dim)
+        for name, part in self.named_children():
+            if name != "trunk":
+                part.apply(keep_variance)
+        with torch.no_grad():                          # at first, where things are is most of what the context says
+            self.place[-1].weight *= 3
+            self.what.weight *= 0.2
+            for block in self.temporal:
+                block.attention.to_out.weight *= 0.2
+                block.mlp[-1].weight *= 0.2
 
     def train(self, mode: bool = True):
         """Training mode, in which BatchNorm keeps its statistics and a frozen trunk stays as it is."""
@@ -95,19 +103,25 @@ class VisualEncoder(nn.Module):
             maps = self.trunk(objects[keep])                                          # (n, C, h, w), n kept slots
         rows, columns = maps.shape[-2:]
         positions = cell_positions(box[keep], rows, columns)                          # (n, h·w, 2)
+        place = self.place(torch.cat((positions, fourier_features(positions, BANDS)), dim=-1))
         kinds = (torch.arange(box.shape[2], device=box.device) > 0).long().expand(mask.shape)[keep]
-        cells = self.look(maps.flatten(2).transpose(1, 2)) + self.place(fourier_features(positions, BANDS))
-        cells = self.mix(cells + self.kind(kinds)[:, None])                           # (n, h·w, D)
-        every = cells.new_zeros(*mask.shape, *cells.shape[1:])
-        every[keep] = cells                                                           # (B, F, S, h·w, D)
-        ignored = mask[..., None].expand(*mask.shape, cells.shape[1])
-        return self._over_time(every.flatten(2, 3), ignored.flatten(2, 3))
+        keys = self.look(maps.flatten(2).transpose(1, 2)) + self.kind(kinds)[:, None]   # (n, h·w, D)
+        values = place + self.what(keys)
+        ignored = mask[..., None].expand(*mask.shape, rows * columns).flatten(2, 3)
+        return self._over_time(_spread(keys, keep), _spread(values, keep), ignored)
 
-    def _over_time(self, cells: Tensor, ignored: Tensor) -> Tensor:
+    def _over_time(self, keys: Tensor, values: Tensor, ignored: Tensor) -> Tensor:
         """Pool each picture's cells (B, F, N, D) to tokens, then let the tokens of all pictures meet."""
-        batch, frames = cells.shape[:2]
+        batch, frames = keys.shape[:2]
         queries = self.queries.expand(batch * frames, -1, -1)
-        tokens = queries + self.pool(queries, cells.flatten(0, 1), ignored.flatten(0, 1))
-        when = sinusoids((torch.arange(frames, device=cells.device) + 0.5) / frames * 80, tokens.shape[-1])
-        tokens = tokens.unflatten(0, (batch, frames)) + when[:, None]
+        tokens = self.pool(queries, keys.flatten(0, 1), ignored.flatten(0, 1), values.flatten(0, 1))
+        when = sinusoids((torch.arange(frames, device=keys.device) + 0.5) / frames * 80, tokens.shape[-1])
+        tokens = tokens.unflatten(0, (batch, frames)) + 0.1 * (when[:, None] + self.queries)
         return self.out(self.temporal(tokens.flatten(1, 2)))
+
+
+def _spread(cells: Tensor, keep: Tensor) -> Tensor:
+    """Cells (n, N, D) of the kept slots in their places among all slots: (B, F, S·N, D), zero in padded slots."""
+    every = cells.new_zeros(*keep.shape, *cells.shape[1:])
+    every[keep] = cells
+    return every.flatten(2, 3)

@@ -20,6 +20,18 @@ def sinusoids(values: Tensor, dim: int, longest: float = 10_000.0) -> Tensor:
     return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
 
+def keep_variance(module: nn.Module) -> None:
+    """Start a linear layer so that its output varies as much as its input; for ``net.apply``.
+
+    torch's own start shrinks variation to a third in variance, layer after layer: with it the context hardly depended on
+    where a source stood, and a model had not begun to use its eyes after 400 steps.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 class ResBlock(nn.Module):
     """Two convolutions with a skip; a condition vector scales and shifts between them (FiLM)."""
 
@@ -29,8 +41,6 @@ class ResBlock(nn.Module):
         self.film = nn.Linear(condition, 2 * outputs)
         self.norm2, self.conv2 = group_norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, inputs, H, W), (B, condition) -> (B, outputs, H, W)."""

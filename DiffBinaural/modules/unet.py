@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from DiffBinaural.configs.advanced_diffusion_config import ModelConfig
 from DiffBinaural.modules.attention import CrossAttention, SelfAttention
-from DiffBinaural.modules.networks import ResBlock, Upsample, sinusoids
+from DiffBinaural.modules.networks import ResBlock, Upsample, keep_variance, sinusoids
 from DiffBinaural.modules.norms import group_norm
 
 
@@ -40,6 +40,7 @@ class UNet(nn.Module):
         self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))         # the context of closed eyes
         self.dim, self.to_condition = cfg.dim, nn.Linear(cfg.dim, condition)
         self.to_condition2, self.seen = nn.Linear(condition, condition), nn.Linear(cfg.context_dim, condition)
+        self.seen.apply(keep_variance)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
         for level, dim in enumerate(dims):
@@ -54,8 +55,6 @@ class UNet(nn.Module):
         self.middle = nn.ModuleList((ResBlock(dims[-1], dims[-1], condition), SelfAttention(dims[-1], cfg.heads)))
         self.last, self.head = ResBlock(dims[0], dims[0], condition), nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
         self.head_norm = group_norm(dims[0])
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor) -> Tensor:
         """Predict what the objective asks for.
