@@ -19,8 +19,8 @@ lint: .venv/installed
 
 # The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer one.
 SOURCES ?= 1
-S1  ?= 210
-S2A ?= 150
+S1  ?= 190
+S2A ?= 140
 S2B ?= 60
 WAVS      = $(D)/data/processed/binaural_audios_22050Hz
 MONO      = $(D)/data/processed/mono_audios_22050Hz

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from DiffBinaural.utils.helpers import (
     load_mel_pair,
     mel_spectrogram,
     pad_to_hop,
+    read_part,
     read_wav,
 )
 from DiffBinaural.utils.lists import SIDES, Clip, mel_pairs, read_clips
@@ -45,7 +45,7 @@ class MelDataset(torch.utils.data.Dataset):
             for path in (self.audio_dir / f"{clip.video_id}.wav", *self._mel_paths(clip)):
                 if not path.is_file():
                     raise FileNotFoundError(f"{path}: missing, but {listing} lists {clip.stem}")
-        self.whole = lru_cache(maxsize=2048)(self._whole)
+        self._clips: dict[int, dict[str, Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -59,15 +59,15 @@ class MelDataset(torch.utils.data.Dataset):
         piece = {name: _cut(mel, start, frames, math.log(FLOOR)) for name, mel in clip.items() if name != "wav"}
         return {**piece, "wav": _cut(clip["wav"], start * hop, frames * hop, 0.0)}
 
-    def _whole(self, i: int) -> dict[str, Tensor]:
-        """Clip i, uncut: wav (2, T·hop), mel and mel_pred (2, M, T)."""
-        clip = self.clips[i]
-        path = self.audio_dir / f"{clip.video_id}.wav"
-        sound, rate = read_wav(path, self.cfg.sampling_rate, channels=2)
-        wav = torch.from_numpy(sound[:, round(clip.start * rate) : round(min(clip.end * rate, sound.shape[1]))].copy())
-        if not wav.shape[1]:
-            raise ValueError(f"{path}: lasts {sound.shape[1] / rate:.2f} s; the list wants it from {clip.start} s")
-        wav = pad_to_hop(wav, self.cfg.hop_size)
+    def whole(self, i: int) -> dict[str, Tensor]:
+        """Clip i, uncut: wav (2, T·hop), mel and mel_pred (2, M, T); read once."""
+        if i not in self._clips:
+            self._clips[i] = self._read(self.clips[i])
+        return self._clips[i]
+
+    def _read(self, clip: Clip) -> dict[str, Tensor]:
+        sound = read_part(self.audio_dir / f"{clip.video_id}.wav", clip, self.cfg.sampling_rate, channels=2)
+        wav = pad_to_hop(torch.from_numpy(sound), self.cfg.hop_size)
         mels = {name: self._read_mel(Path(folder), clip, wav) for name, folder in self.folders.items() if folder}
         return {"mel": mel_spectrogram(wav, self.cfg.mel), **mels, "wav": wav}
 

@@ -5,6 +5,8 @@ python BigVGAN/train_binaural_both.py --audio_dir data/real/processed/binaural_a
 
 from dataclasses import replace
 
+import torch
+
 from BigVGAN.env import BothMelConfig, load_config
 from BigVGAN.training import pred_mel_probability, train_vocoder
 from DiffBinaural.utils.arguments import run
@@ -13,6 +15,7 @@ from DiffBinaural.utils.arguments import run
 def main(cfg: BothMelConfig) -> None:
     """Train, or go on with, the run in --checkpoint_path."""
     cfg = replace(cfg, init_from=cfg.stage1_checkpoint_path or cfg.init_from)
+    torch.manual_seed(cfg.seed)
     train_vocoder(load_config(cfg.config), cfg, pred_dir=cfg.mel_pred_dir, probability=lambda step: pred_mel_probability(
         step, cfg.pred_mel_start_step, cfg.pred_mel_end_step, cfg.pred_mel_max))
 

@@ -3,6 +3,8 @@
 python BigVGAN/train_binaural_mel.py --audio_dir data/real/processed/binaural_audios_22050Hz --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv --checkpoint_path checkpoints/vocoder --config BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json
 """
 
+import torch
+
 from BigVGAN.env import TrueMelConfig, load_config
 from BigVGAN.training import train_vocoder
 from DiffBinaural.utils.arguments import run
@@ -10,6 +12,7 @@ from DiffBinaural.utils.arguments import run
 
 def main(cfg: TrueMelConfig) -> None:
     """Train, or go on with, the run in --checkpoint_path."""
+    torch.manual_seed(cfg.seed)
     train_vocoder(load_config(cfg.config), cfg)
 
 

@@ -230,7 +230,6 @@ def evaluate(generator: BigVGAN, val: MelDataset, device: torch.device) -> dict[
 def train_vocoder(cfg: VocoderConfig, train: TrueMelConfig, *, pred_dir: str | None = None,
                   probability=lambda step: 0.0) -> None:
     """Stage 2a (no pred_dir) or 2b: data, networks and the loop."""
-    torch.manual_seed(train.seed)
     data = (MelDataset(train.audio_dir, listing, cfg, mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
             for listing in (train.list_train, train.list_val))
     fit(VocoderRun(cfg, train, pick_device(train.device)), *data, probability)

@@ -8,6 +8,7 @@ folder's sounds with their ears exchanged: right in all but direction).
 """
 
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -22,8 +23,9 @@ from DiffBinaural.evaluation import (
     save,
     wavs,
 )
-from DiffBinaural.metrics import METRICS, WAV_METRICS, measure
+from DiffBinaural.metrics import METRICS, WAV_METRICS, cues, measure
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.helpers import draw_lines
 
 
 def main(cfg: EvaluateWavConfig) -> None:
@@ -33,8 +35,11 @@ def main(cfg: EvaluateWavConfig) -> None:
     clips = predictions(cfg.pred_dir, wavs, truths, cfg.mono_dir)
     sys.stderr.writelines(remarks(clips, truths))
     for clip in tqdm(clips, unit="clip"):
-        rows += [{"id": clip.stem, "system": system, **measure(WAV_METRICS, *pair, rate)}
-                 for system, pair in compared_wavs(clip, rate, slack=MelConfig.hop).items()]
+        pairs = compared_wavs(clip, rate, slack=MelConfig.hop)
+        rows += [{"id": clip.stem, "system": system, **measure(WAV_METRICS, *pair, rate)} for system, pair in pairs.items()]
+        if cfg.plots:
+            heard = {"truth": pairs[clip.system][1], clip.system: pairs[clip.system][0]}
+            draw_lines(Path(cfg.plots) / clip.system / f"{clip.stem}.png", {k: cues(wav, rate) for k, wav in heard.items()})
     print(format_table(save(joined(rows, others), cfg.output_csv, cfg.output_json), METRICS))
 
 

@@ -229,6 +229,20 @@ def iacc(wav: np.ndarray, rate: float) -> np.ndarray:
     return np.divide(best, energy, out=np.full_like(best, np.nan), where=energy > 0)
 
 
+def cues(wav: np.ndarray, rate: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What tells a listener where a sound is, over time, to be drawn: title -> (seconds, values).
+
+    wav  (2, N).  Frames 2048/1024; NaN below -40 dB of the strongest.  ILD: all of 1.5 to 6 kHz together
+    """
+    framed = frames(wav, 2048, 1024)
+    power, hz = np.abs(np.fft.rfft(framed)) ** 2, np.fft.rfftfreq(2048, 1 / rate)
+    left, right = power[..., (hz >= 1500) & (hz < 6000)].sum(axis=-1) + ILD_FLOOR * max(power.sum(axis=-1).max(), 1e-12)
+    heard = gate((framed**2).sum(axis=(0, 2)))
+    seconds = (np.arange(len(heard)) * 1024 + 1024) / rate
+    values = {"ITD below 1.5 kHz, µs": 1e6 * itd(wav, rate), "ILD 1.5 to 6 kHz, dB": 10 * np.log10(right / left)}
+    return {title: (seconds, np.where(heard, value, np.nan)) for title, value in values.items()}
+
+
 def gated_difference(cue: Callable, estimate, reference, rate) -> float:
     """Mean |difference| of a per-frame cue over the gated frames in which both ears of both sounds sound."""
     sounding(estimate, reference)

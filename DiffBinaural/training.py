@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig, TrainConfig
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips, cut, padded
+from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.generation import sample_clip
 from DiffBinaural.metrics import MEL_METRICS, measure
-from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.training_stabilizer import SafeStep
 from DiffBinaural.utils.helpers import (

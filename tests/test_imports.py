@@ -92,7 +92,7 @@ def test_scripts_have_no_classes_and_fit_on_a_screen():
     for name in SCRIPTS:
         text = FILES[name].read_text()
         assert not [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)], name
-        assert text.count("\n") < 80, name
+        assert text.count("\n") <= 80, name
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -69,6 +69,16 @@ def test_the_truth_itself_is_ideal():
     assert figures == pytest.approx({name: ideal.get(name, 0) for name in figures}, abs=1e-3)
 
 
+def test_cues_over_time_lean_to_the_right_and_leave_silence_out():
+    pair = placed(noise(2.0), delay=8, gain=2.0)                 # later and weaker in the left ear
+    pair[:, RATE:] = 0
+    drawn = metrics.cues(pair, RATE)
+    for title, value in (("ITD below 1.5 kHz, µs", 8e6 / RATE), ("ILD 1.5 to 6 kHz, dB", 6.02)):
+        seconds, values = drawn[title]
+        assert np.nanmedian(values[seconds < 0.9]) == pytest.approx(value, rel=0.03)
+        assert np.isnan(values[seconds > 1.1]).all()
+
+
 def test_an_interaural_delay_of_8_samples_is_363_microseconds():
     x = noise()
     assert metrics.itd_error(np.stack([x, x]), placed(x, 8, 1), RATE) == pytest.approx(363, abs=5)

@@ -226,4 +226,5 @@ class EvaluateWavConfig:
     mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
     output_csv: str | None = option(None, "every clip, every system")
     output_json: str | None = option(None, "the table and every clip")
+    plots: str | None = option(None, "folder for pictures of ITD and ILD over time, <system>/<clip>.png")
     merge_json: str | None = option(None, "JSON of the other evaluate script; its figures join the table and the JSON")

@@ -106,7 +106,7 @@ class BinauralDataset(torch.utils.data.Dataset):
                  mirror: bool = False, hide_detections: float = 0.0, seed: int = 0):
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
-        self.mels, self.eyes = lru_cache(maxsize=2048)(self._mels), lru_cache(maxsize=None)(self._eyes)
+        self._mels, self._eyes = {}, {}                # what a run reads again and again, read once
 
     def sound(self, clip: Clip) -> tuple[np.ndarray, np.ndarray | None]:
         """The clip's mono (1, N) and, where known, binaural (2, N) sound at the mel's sample rate."""
@@ -139,13 +139,19 @@ class BinauralDataset(torch.utils.data.Dataset):
         clip, seconds = self.clips[i], self.mel.hop / self.mel.sample_rate
         return self.eyes(clip.video_id).window(clip.start + start * seconds, self.view.window * seconds)
 
-    def _mels(self, i: int) -> dict[str, Tensor]:
-        named = zip(("mono_mel", "binaural_mel"), self.sound(self.clips[i]))
-        return {name: mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.mel.hop), self.mel)
-                for name, wav in named if wav is not None}
+    def mels(self, i: int) -> dict[str, Tensor]:
+        """Log mels of the whole clip i: mono_mel (1, M, T) and, where known, binaural_mel (2, M, T)."""
+        if i not in self._mels:
+            named = zip(("mono_mel", "binaural_mel"), self.sound(self.clips[i]))
+            self._mels[i] = {name: mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.mel.hop), self.mel)
+                             for name, wav in named if wav is not None}
+        return self._mels[i]
 
-    def _eyes(self, video_id: str) -> Eyes:
-        return Eyes(*self.recording(video_id), self.view)
+    def eyes(self, video_id: str) -> Eyes:
+        """The eyes of a recording."""
+        if video_id not in self._eyes:
+            self._eyes[video_id] = Eyes(*self.recording(video_id), self.view)
+        return self._eyes[video_id]
 
 
 class WholeClips(BinauralDataset):

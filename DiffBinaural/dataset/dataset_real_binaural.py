@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from DiffBinaural.dataset.base import BinauralDataset
-from DiffBinaural.utils.helpers import read_json, read_wav
+from DiffBinaural.utils.helpers import read_json, read_part
 from DiffBinaural.utils.lists import Clip, Detection, read_clips, read_detections, split_path
 
 FRAMES, MONO, BINAURAL = "processed/frames", "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
@@ -55,15 +55,8 @@ class RealBinaural(BinauralDataset):
     def sound(self, clip: Clip) -> tuple[np.ndarray, np.ndarray | None]:
         """Mono, and binaural where there is a file."""
         binaural = self.root / BINAURAL / f"{clip.video_id}.wav"
-        mono = self._read(self.root / MONO / f"{clip.video_id}.wav", clip, 1)
-        return mono, self._read(binaural, clip, 2) if binaural.exists() else None
-
-    def _read(self, path: Path, clip: Clip, channels: int) -> np.ndarray:
-        wav, rate = read_wav(path, self.mel.sample_rate, channels)
-        start, end = round(clip.start * rate), min(clip.end * rate, wav.shape[1])
-        if start >= end:
-            raise ValueError(f"{path}: lasts {wav.shape[1] / rate:.2f} s; the list wants it from {clip.start} s")
-        return wav[:, start : round(end)]
+        mono = read_part(self.root / MONO / f"{clip.video_id}.wav", clip, self.mel.sample_rate, 1)
+        return mono, read_part(binaural, clip, self.mel.sample_rate, 2) if binaural.exists() else None
 
     def recording(self, video_id: str) -> tuple[Sequence[Image.Image], float, list[Detection]]:
         """Pictures, their rate and detections."""

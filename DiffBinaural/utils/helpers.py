@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, from_dict
-from DiffBinaural.utils.lists import SIDES
+from DiffBinaural.utils.lists import SIDES, Clip
 
 FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
 MEL_CONFIG = "mel_config.json"
@@ -168,6 +168,15 @@ def read_wav(path: str | Path, rate: int | None = None, channels: int | None = N
     return resample(np.ascontiguousarray(wav.T), own, rate or own), rate or own
 
 
+def read_part(path: str | Path, clip: Clip, rate: int, channels: int) -> np.ndarray:
+    """A clip's part of a sound file, (C, N) float32 at `rate` Hz.  Raises ValueError where the file ends before it."""
+    wav, _ = read_wav(path, rate, channels)
+    start, end = round(clip.start * rate), round(min(clip.end * rate, wav.shape[1]))
+    if start >= end:
+        raise ValueError(f"{path}: lasts {wav.shape[1] / rate:.2f} s; the list wants it from {clip.start} s")
+    return wav[:, start:end].copy()
+
+
 def write_wav(path: str | Path, wav: np.ndarray, rate: int, subtype: str = "PCM_16") -> None:
     """Write (C, N) samples, clipped to [-1, 1] and rounded, whole or not at all."""
     with replacing(path) as partial:
@@ -256,5 +265,26 @@ def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConf
         figure.colorbar(image, ax=axes, label="dB" if in_db else "nepers", pad=0.01)
     axes.set_xlabel("seconds")
     axes.set_ylabel("Hz")
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
+
+
+def draw_lines(path: str | Path, systems: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> None:
+    """Draw curves over time, a panel for each title, a line for each system.
+
+    systems  label -> title -> (seconds, values); the first system, the truth, is drawn broad
+    """
+    from matplotlib.figure import Figure
+
+    titles = next(iter(systems.values()))
+    figure = Figure(figsize=(9, 2.4 * len(titles)), layout="constrained")
+    for axes, title in zip(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0], titles, strict=True):
+        for number, (label, panels) in enumerate(systems.items()):
+            broad = dict(color="0.75", linewidth=6) if number == 0 else dict(linewidth=1.2)
+            axes.plot(*panels[title], label=label, **broad)
+        axes.set_ylabel(title, fontsize=8)
+        axes.axhline(0, color="0.5", linewidth=0.5)
+        axes.legend(fontsize=7)
+    axes.set_xlabel("seconds; positive = right leads, right is louder")
     with replacing(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
