@@ -132,7 +132,7 @@ def config_beside(checkpoint_file: str | Path) -> Path:
     return path
 
 
-# --- command lines ----------------------------------------------------------------------------------------------
+# --- command lines ------------------------------------------------------------------------------------------
 
 @dataclass(frozen=True, kw_only=True)
 class TrueMelConfig:
@@ -148,7 +148,7 @@ class TrueMelConfig:
     time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
     checkpoint_interval: int = option(10_000, "steps from checkpoint to checkpoint")
     validation_interval: int = option(5_000, "steps from validation to validation")
-    freeze_step: int = option(0, "steps before the discriminators join; until then only the regression terms act")
+    freeze_step: int = option(0, "steps before the discriminators join; until then only regression terms act")
     init_from: str | None = option(None, "start from this run, NVIDIA folder or generator file")
     keep: int = option(3, "checkpoints to keep")
     workers: int = option(0, "loader processes; 0 loads in the training process")
@@ -171,8 +171,9 @@ class BothMelConfig(TrueMelConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(0 <= self.pred_mel_max < 1, f"--pred_mel_max is {self.pred_mel_max}; at least 0 and below 1 is expected")
-        _require(self.pred_mel_start_step <= self.pred_mel_end_step, "--pred_mel_start_step lies behind the end step")
+        _require(0 <= self.pred_mel_max < 1, f"--pred_mel_max is {self.pred_mel_max}; expected in [0, 1)")
+        _require(self.pred_mel_start_step <= self.pred_mel_end_step,
+                 "--pred_mel_start_step lies behind the end step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +216,12 @@ class E2EConfig:
     run: str = required("stage-1 run folder")
     checkpoint_file: str = required("vocoder weights, config.json beside them")
     output: str = required("binaural wav to write")
-    input_wav: str | None = option(None, "the sound; default: the video's own. Several channels are mixed to mono")
-    detections: str | None = option(None, "CSV of detected sources in this video; default: the whole picture alone")
+    input_wav: str | None = option(None, "the sound; default: the video's own. Channels are mixed to mono")
+    detections: str | None = option(None, "CSV of detected sources in the video; default: the whole picture")
     mux: str | None = option(None, "also write this mp4: the same picture with the binaural track")
     plot: str | None = option(None, "also draw the mels to this PNG")
     sampling_timesteps: int = option(25, "DDIM steps")
-    guidance_scale: float = option(1.0, "visual guidance: 0 ignores the picture, 1 is the plain model, more exaggerates")
+    guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
     batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)

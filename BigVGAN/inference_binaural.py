@@ -1,6 +1,7 @@
 """Copy synthesis, or a folder of mel pairs, through the vocoder:
 
-python BigVGAN/inference_binaural.py --checkpoint_file checkpoints/vocoder/g_best.pth --input_wavs_dir data/real/processed/binaural_audios_22050Hz --output_dir generated/copy
+python BigVGAN/inference_binaural.py --checkpoint_file checkpoints/vocoder/g_best.pth \\
+    --input_wavs_dir data/real/processed/binaural_audios_22050Hz --output_dir generated/copy
 """
 
 from pathlib import Path
@@ -20,7 +21,8 @@ def main(cfg: CopySynthesisConfig) -> None:
     device = pick_device(cfg.device)
     vocoder = load_generator(cfg.checkpoint_file).to(device)
     mel = vocoder.cfg.mel
-    items = WavFolder(cfg.input_wavs_dir, mel, cfg.list) if cfg.input_wavs_dir else MelFolder(cfg.input_mels_dir, mel, cfg.list)
+    items = (WavFolder(cfg.input_wavs_dir, mel, cfg.list) if cfg.input_wavs_dir
+             else MelFolder(cfg.input_mels_dir, mel, cfg.list))
     for name, pair, samples in tqdm(items, desc="vocoding", unit="clip"):
         wav = vocoder.vocode(torch.from_numpy(pair).to(device), cfg.chunk)[:, 0, :samples]
         write_wav(Path(cfg.output_dir) / f"{name}.wav", wav.cpu().numpy(), mel.sample_rate)

@@ -1,6 +1,7 @@
 """Stage 1's mels through the vocoder:
 
-python BigVGAN/inference_diffbinaural_mels.py --checkpoint_file checkpoints/vocoder_both/g_best.pth --mels_dir generated/first --output_dir generated/wavs
+python BigVGAN/inference_diffbinaural_mels.py --checkpoint_file checkpoints/vocoder_both/g_best.pth \\
+    --mels_dir generated/first --output_dir generated/wavs
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """A mono sound and a video in, binaural sound out:
 
-python BigVGAN/inference_e2e.py --input_wav mono.wav --input_video clip.mp4 --run checkpoints/first --checkpoint_file checkpoints/vocoder_both/g_best.pth --output out.wav --mux out.mp4
+python BigVGAN/inference_e2e.py --input_wav mono.wav --input_video clip.mp4 --run checkpoints/first \\
+    --checkpoint_file checkpoints/vocoder_both/g_best.pth --output out.wav --mux out.mp4
 """
 
 import sys
@@ -33,8 +34,8 @@ def main(cfg: E2EConfig) -> None:
             mux(cfg.input_video, partial, wav, rate)
     if cfg.plot:
         draw_generated(cfg.plot, clip, pair, mel)
-    seconds = time.monotonic() - began
-    print(f"{Path(cfg.output)}: {wav.shape[1]} samples, {wav.shape[1] / rate:.2f} s, in {seconds:.1f} s", file=sys.stderr)
+    samples, took = wav.shape[1], time.monotonic() - began
+    print(f"{Path(cfg.output)}: {samples} samples, {samples / rate:.2f} s, in {took:.1f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

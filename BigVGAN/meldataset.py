@@ -56,7 +56,7 @@ class MelDataset(torch.utils.data.Dataset):
         frames = self.cfg.segment_size // hop
         spare = max(clip["mel"].shape[-1] - frames, 0)
         start = int(np.random.default_rng([self.seed, n]).integers(spare + 1))
-        piece = {name: _cut(mel, start, frames, math.log(FLOOR)) for name, mel in clip.items() if name != "wav"}
+        piece = {k: _cut(mel, start, frames, math.log(FLOOR)) for k, mel in clip.items() if k != "wav"}
         return {**piece, "wav": _cut(clip["wav"], start * hop, frames * hop, 0.0)}
 
     def whole(self, i: int) -> dict[str, Tensor]:
@@ -68,19 +68,21 @@ class MelDataset(torch.utils.data.Dataset):
     def _read(self, clip: Clip) -> dict[str, Tensor]:
         sound = read_part(self.audio_dir / f"{clip.video_id}.wav", clip, self.cfg.sampling_rate, channels=2)
         wav = pad_to_hop(torch.from_numpy(sound), self.cfg.hop_size)
-        mels = {name: self._read_mel(Path(folder), clip, wav) for name, folder in self.folders.items() if folder}
+        mels = {k: self._read_mel(Path(folder), clip, wav) for k, folder in self.folders.items() if folder}
         return {"mel": mel_spectrogram(wav, self.cfg.mel), **mels, "wav": wav}
 
     def _read_mel(self, folder: Path, clip: Clip, wav: Tensor) -> Tensor:
         paths = tuple(folder / f"{clip.stem}_{side}.npy" for side in SIDES)
-        mel, frames = torch.from_numpy(load_mel_pair(paths, self.cfg.num_mels)), wav.shape[1] // self.cfg.hop_size
+        mel = torch.from_numpy(load_mel_pair(paths, self.cfg.num_mels))
+        frames = wav.shape[1] // self.cfg.hop_size
         if mel.shape[-1] != frames:
-            raise ValueError(f"{paths[0]}: {mel.shape[-1]} frames, {clip.video_id}.wav has {frames} in that clip; "
-                             "make the mels again from the same list")
+            raise ValueError(f"{paths[0]}: {mel.shape[-1]} frames, {clip.video_id}.wav has {frames} "
+                             "in that clip; make the mels again from the same list")
         return mel
 
     def _mel_paths(self, clip: Clip) -> list[Path]:
-        return [Path(folder) / f"{clip.stem}_{side}.npy" for folder in self.folders.values() if folder for side in SIDES]
+        return [Path(folder) / f"{clip.stem}_{side}.npy"
+                for folder in self.folders.values() if folder for side in SIDES]
 
 
 def _cut(x: Tensor, start: int, size: int, fill: float) -> Tensor:
@@ -123,7 +125,7 @@ class WavFolder(Sequence):
         self.paths = [path for path in sorted(Path(folder).glob("*.wav")) if ids is None or path.stem in ids]
         self.cfg = cfg
         if not self.paths:
-            raise FileNotFoundError(f"{folder}: no wav files there{f' of the clips in {listing}' if listing else ''}")
+            raise FileNotFoundError(f"{folder}: no wav files{f' of clips in {listing}' if listing else ''}")
 
     def __len__(self) -> int:
         return len(self.paths)

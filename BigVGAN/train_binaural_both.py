@@ -1,6 +1,10 @@
 """Stage 2b, fine-tune the vocoder on true and, more and more often, predicted mels:
 
-python BigVGAN/train_binaural_both.py --audio_dir data/real/processed/binaural_audios_22050Hz --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv --checkpoint_path checkpoints/vocoder_both --config BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json --mel_pred_dir generated/first --stage1_checkpoint_path checkpoints/vocoder
+python BigVGAN/train_binaural_both.py --audio_dir data/real/processed/binaural_audios_22050Hz \\
+    --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv \\
+    --checkpoint_path checkpoints/vocoder_both \\
+    --config BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json \\
+    --mel_pred_dir generated/first --stage1_checkpoint_path checkpoints/vocoder
 """
 
 from dataclasses import replace
@@ -16,8 +20,9 @@ def main(cfg: BothMelConfig) -> None:
     """Train, or go on with, the run in --checkpoint_path."""
     cfg = replace(cfg, init_from=cfg.stage1_checkpoint_path or cfg.init_from)
     torch.manual_seed(cfg.seed)
-    train_vocoder(load_config(cfg.config), cfg, pred_dir=cfg.mel_pred_dir, probability=lambda step: pred_mel_probability(
-        step, cfg.pred_mel_start_step, cfg.pred_mel_end_step, cfg.pred_mel_max))
+    def share(step):
+        return pred_mel_probability(step, cfg.pred_mel_start_step, cfg.pred_mel_end_step, cfg.pred_mel_max)
+    train_vocoder(load_config(cfg.config), cfg, pred_dir=cfg.mel_pred_dir, probability=share)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Stage 2a, train the vocoder on true mels:
 
-python BigVGAN/train_binaural_mel.py --audio_dir data/real/processed/binaural_audios_22050Hz --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv --checkpoint_path checkpoints/vocoder --config BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json
+python BigVGAN/train_binaural_mel.py --audio_dir data/real/processed/binaural_audios_22050Hz \\
+    --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv \\
+    --checkpoint_path checkpoints/vocoder \\
+    --config BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json
 """
 
 import torch

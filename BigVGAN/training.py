@@ -36,7 +36,7 @@ def pred_mel_probability(step: int, start: int, end: int, most: float) -> float:
 
 
 def mixed_mels(batch: dict, probability: float, random: torch.Generator) -> Tensor:
-    """True mels, and predicted ones in a random share of the segments: (B, 2, M, T), both ears of a segment alike."""
+    """True mels, predicted ones in a random share of segments: (B, 2, M, T), both ears of a segment alike."""
     if "mel_pred" not in batch:
         return batch["mel"]
     predicted = torch.rand(len(batch["mel"]), generator=random) < probability
@@ -58,7 +58,8 @@ def regression_losses(estimate: Tensor, reference: Tensor, cfg: VocoderConfig) -
 def loss_weights(cfg: VocoderConfig) -> dict[str, float]:
     """Weight of every term; mel_spec_error is only watched where the multi-scale loss takes its place."""
     return {"mel_spec_error": 0.0 if cfg.use_multiscale_melloss else cfg.lambda_melloss,
-            "multiscale_mel": cfg.lambda_melloss, "silence": cfg.lambda_silence, "interaural": cfg.lambda_interaural,
+            "multiscale_mel": cfg.lambda_melloss,
+            "silence": cfg.lambda_silence, "interaural": cfg.lambda_interaural,
             "gen_loss_mpd": 1.0, "gen_loss_mrd": 1.0, "fm_loss_mpd": 1.0, "fm_loss_mrd": 1.0}
 
 
@@ -68,7 +69,8 @@ class VocoderRun:
     def __init__(self, cfg: VocoderConfig, train: TrueMelConfig, device: torch.device):
         self.cfg, self.train, self.folder, self.device = cfg, train, Path(train.checkpoint_path), device
         self.generator = BigVGAN(cfg)
-        self.judges = nn.ModuleDict({"mpd": MultiPeriodDiscriminator(cfg), "mrd": MultiResolutionDiscriminator(cfg)})
+        judges = {"mpd": MultiPeriodDiscriminator(cfg), "mrd": MultiResolutionDiscriminator(cfg)}
+        self.judges = nn.ModuleDict(judges)
         self.progress = {"steps": 0, "epoch": 0, "seconds": 0.0, "best": math.inf}
         state = self._load_networks()
         self.generator.to(device), self.judges.to(device)
@@ -81,12 +83,14 @@ class VocoderRun:
         copy_config(train.config, self.folder)
 
     def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(net.parameters(), self.cfg.learning_rate, betas=(self.cfg.adam_b1, self.cfg.adam_b2))
+        betas = (self.cfg.adam_b1, self.cfg.adam_b2)
+        return torch.optim.AdamW(net.parameters(), self.cfg.learning_rate, betas=betas)
 
     def _load_networks(self) -> dict | None:
-        """Weights of this run's newest checkpoint, else of --init_from.  -> the state to resume from, if any."""
+        """Weights of this run's newest checkpoint, else of --init_from.  -> state to resume from, if any."""
         if newest := latest(self.folder, "do_"):
-            load_strict(self.generator, load_tensors(self.folder / newest.name.replace("do_", "g_"))["generator"], newest)
+            weights = load_tensors(self.folder / newest.name.replace("do_", "g_"))["generator"]
+            load_strict(self.generator, weights, newest)
             return self._load_judges(newest)
         if self.train.init_from:
             source = Path(self.train.init_from)
@@ -105,13 +109,16 @@ class VocoderRun:
     def save(self) -> None:
         """Write g_<steps> and do_<steps>."""
         rest = {**{name: judge.state_dict() for name, judge in self.judges.items()},
-                **{f"optim_{which}": optimizer.state_dict() for which, optimizer in self.optim.items()}, **self.progress}
+                **{f"optim_{which}": optimizer.state_dict() for which, optimizer in self.optim.items()},
+                **self.progress}
         save_run(self.folder, self.progress["steps"], self.generator, rest, self.train.keep)
 
     def set_rates(self, done: float) -> None:
-        """Learning rates of the coming step: lr_decay per step; a run with a time budget also rises and anneals."""
+        """Rates of the coming step: lr_decay per step; with a time budget they also rise and anneal."""
         steps = self.progress["steps"]
-        factor = self.cfg.lr_decay**steps * (rate_factor(steps, done, WARMUP_STEPS) if self.train.time_budget else 1.0)
+        factor = self.cfg.lr_decay**steps
+        if self.train.time_budget:
+            factor *= rate_factor(steps, done, WARMUP_STEPS)
         for optimizer in self.optim.values():
             for group in optimizer.param_groups:
                 group["lr"] = self.cfg.learning_rate * factor
@@ -129,7 +136,8 @@ class VocoderRun:
         self.judges.requires_grad_(False)
         for name, judge in self.judges.items():
             (scores, got), (_, wanted) = judge(estimate), judge(reference)
-            losses |= {f"gen_loss_{name}": generator_loss(scores), f"fm_loss_{name}": feature_loss(got, wanted)}
+            losses[f"gen_loss_{name}"] = generator_loss(scores)
+            losses[f"fm_loss_{name}"] = feature_loss(got, wanted)
         self.judges.requires_grad_(True)
         return losses
 
@@ -168,7 +176,8 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability) -> Non
     cfg, progress = run.train, run.progress
     pairs, log = max(run.cfg.batch_size // 2, 1), RunLog(run.folder, "logs", resume=progress["steps"] > 0)
     order = Shuffled(len(train), cfg.seed, progress["steps"] * pairs)
-    batches = DataLoader(train, pairs, sampler=order, num_workers=cfg.workers, persistent_workers=cfg.workers > 0)
+    batches = DataLoader(train, pairs, sampler=order,
+                         num_workers=cfg.workers, persistent_workers=cfg.workers > 0)
     began = time.monotonic() - progress["seconds"]
     bar = tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name, unit="step")
     for batch in batches:
@@ -185,7 +194,8 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability) -> Non
         skipped = sum(safe.skipped for safe in run.safe_step.values())
         log.scalars(progress["steps"], **{f"training/{name}": value for name, value in numbers.items()},
                     **{"training/pred_mel_probability": share, "training/epoch": progress["epoch"],
-                       "training/learning_rate_g": run.optim["g"].param_groups[0]["lr"], "training/skipped": skipped})
+                       "training/learning_rate_g": run.optim["g"].param_groups[0]["lr"],
+                       "training/skipped": skipped})
         bar.set_postfix(mel=f"{numbers['mel_spec_error']:.3f}", refresh=False)
         bar.update()
         if progress["steps"] % cfg.validation_interval == 0:
@@ -199,7 +209,7 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability) -> Non
 
 
 def validate(run: VocoderRun, val: MelDataset, log: RunLog) -> None:
-    """Mel L1 over the whole list, from true and from predicted mels; the best generator is kept as g_best.pth.
+    """Mel L1 over the whole list, from true and predicted mels; the best generator is kept as g_best.pth.
 
     Where there are predicted mels, it is they that decide what is best.
     """
@@ -230,6 +240,7 @@ def evaluate(generator: BigVGAN, val: MelDataset, device: torch.device) -> dict[
 def train_vocoder(cfg: VocoderConfig, train: TrueMelConfig, *, pred_dir: str | None = None,
                   probability=lambda step: 0.0) -> None:
     """Stage 2a (no pred_dir) or 2b: data, networks and the loop."""
-    data = (MelDataset(train.audio_dir, listing, cfg, mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
+    data = (MelDataset(train.audio_dir, listing, cfg,
+                       mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
             for listing in (train.list_train, train.list_val))
     fit(VocoderRun(cfg, train, pick_device(train.device)), *data, probability)

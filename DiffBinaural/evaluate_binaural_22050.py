@@ -36,10 +36,12 @@ def main(cfg: EvaluateWavConfig) -> None:
     sys.stderr.writelines(remarks(clips, truths))
     for clip in tqdm(clips, unit="clip"):
         pairs = compared_wavs(clip, rate, slack=MelConfig.hop)
-        rows += [{"id": clip.stem, "system": system, **measure(WAV_METRICS, *pair, rate)} for system, pair in pairs.items()]
+        rows += [{"id": clip.stem, "system": system, **measure(WAV_METRICS, *pair, rate)}
+                 for system, pair in pairs.items()]
         if cfg.plots:
             heard = {"truth": pairs[clip.system][1], clip.system: pairs[clip.system][0]}
-            draw_lines(Path(cfg.plots) / clip.system / f"{clip.stem}.png", {k: cues(wav, rate) for k, wav in heard.items()})
+            lines = {k: cues(wav, rate) for k, wav in heard.items()}
+            draw_lines(Path(cfg.plots) / clip.system / f"{clip.stem}.png", lines)
     print(format_table(save(joined(rows, others), cfg.output_csv, cfg.output_json), METRICS))
 
 

@@ -52,7 +52,8 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
         try:
             part.load_state_dict(load_tensors(path))
         except RuntimeError as error:
-            raise ValueError(f"{path}: does not fit {run}/config.json ({str(error).splitlines()[1].strip()})") from None
+            why = str(error).splitlines()[1].strip()
+            raise ValueError(f"{path}: does not fit {run}/config.json ({why})") from None
     return model.to(device).eval()
 
 
@@ -119,14 +120,16 @@ def mono_sound(path: str | Path, rate: int) -> np.ndarray:
     return resample(wav.mean(axis=0, keepdims=True), own, rate)
 
 
-def video_clip(video: str | Path, mono: np.ndarray, cfg: TrainConfig, detections: str | None) -> tuple[dict, str]:
+def video_clip(video: str | Path, mono: np.ndarray, cfg: TrainConfig,
+               detections: str | None) -> tuple[dict, str]:
     """A video and its mono sound as a clip to generate.
 
     mono        (1, N) at the mel's sample rate
     detections  CSV of the video's detected sources; its column `frame` counts the video's own pictures
     ->          an item like those of WholeClips, and a line to tell the user where the lengths differ
     """
-    images = [Image.fromarray(picture) for picture in tqdm(pictures(video, PICTURE_RATE), desc="reading the video")]
+    images = [Image.fromarray(picture)
+              for picture in tqdm(pictures(video, PICTURE_RATE), desc="reading the video")]
     found = detections_of(detections, Path(video).stem, frame_rate(video)) if detections else []
     eyes = Eyes(images, PICTURE_RATE, found, cfg.view)
     mel = mel_spectrogram(pad_to_hop(torch.from_numpy(mono), cfg.mel.hop), cfg.mel)
@@ -137,7 +140,7 @@ def video_clip(video: str | Path, mono: np.ndarray, cfg: TrainConfig, detections
 
 
 def length_notice(sound: float, picture: float) -> str:
-    """What is done about a sound and a picture of different lengths in seconds; empty when they agree to a picture."""
+    """What is done when sound and picture differ in length (seconds); empty when they agree to a picture."""
     if abs(sound - picture) <= 1 / PICTURE_RATE:
         return ""
     what = f"the last picture is held for {sound - picture:.2f} s" if sound > picture else \
@@ -173,5 +176,6 @@ def comparison(clip: dict, mel: Tensor) -> list[tuple[str, np.ndarray]]:
         rows.append((f"{side}, predicted", mel[ear]))
         if "binaural_mel" in clip:
             truth = clip["binaural_mel"][ear]
-            rows += [(f"{side}, true", truth), (f"{side}, predicted - true, dB", (mel[ear] - truth) * DB_PER_NEPER)]
+            rows += [(f"{side}, true", truth),
+                     (f"{side}, predicted - true, dB", (mel[ear] - truth) * DB_PER_NEPER)]
     return [(title, values.numpy()) for title, values in rows]

@@ -236,10 +236,12 @@ def cues(wav: np.ndarray, rate: float) -> dict[str, tuple[np.ndarray, np.ndarray
     """
     framed = frames(wav, 2048, 1024)
     power, hz = np.abs(np.fft.rfft(framed)) ** 2, np.fft.rfftfreq(2048, 1 / rate)
-    left, right = power[..., (hz >= 1500) & (hz < 6000)].sum(axis=-1) + ILD_FLOOR * max(power.sum(axis=-1).max(), 1e-12)
+    floor = ILD_FLOOR * max(power.sum(axis=-1).max(), 1e-12)
+    left, right = power[..., (hz >= 1500) & (hz < 6000)].sum(axis=-1) + floor
     heard = gate((framed**2).sum(axis=(0, 2)))
     seconds = (np.arange(len(heard)) * 1024 + 1024) / rate
-    values = {"ITD below 1.5 kHz, µs": 1e6 * itd(wav, rate), "ILD 1.5 to 6 kHz, dB": 10 * np.log10(right / left)}
+    values = {"ITD below 1.5 kHz, µs": 1e6 * itd(wav, rate),
+              "ILD 1.5 to 6 kHz, dB": 10 * np.log10(right / left)}
     return {title: (seconds, np.where(heard, value, np.nan)) for title, value in values.items()}
 
 

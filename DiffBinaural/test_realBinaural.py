@@ -1,6 +1,7 @@
 """Generate a split's binaural mels with a trained stage 1:
 
-python DiffBinaural/test_realBinaural.py --run checkpoints/first --data_root data/real --output_dir generated/first
+python DiffBinaural/test_realBinaural.py --run checkpoints/first --data_root data/real \\
+    --output_dir generated/first
 """
 
 from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig

@@ -1,6 +1,7 @@
 """Generate a few clips and draw prediction against truth:
 
-python DiffBinaural/test_realBinaural_few.py --run checkpoints/first --data_root data/real --output_dir generated/few
+python DiffBinaural/test_realBinaural_few.py --run checkpoints/first --data_root data/real \\
+    --output_dir generated/few
 """
 
 from dataclasses import replace
@@ -17,7 +18,8 @@ def main(cfg: GenerateConfig) -> None:
     """Write mel pairs and <video_id>_<ms>.png; three clips where --limit does not say otherwise."""
     few = replace(cfg, limit=cfg.limit or 3)
     for clip, mel in generate_all(GenAudioRealBinaural, few):
-        draw_mels(Path(cfg.output_dir) / f"{clip['stem']}.png", comparison(clip, mel), load_config(cfg.run).mel)
+        path = Path(cfg.output_dir) / f"{clip['stem']}.png"
+        draw_mels(path, comparison(clip, mel), load_config(cfg.run).mel)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from DiffBinaural.utils.helpers import (
 )
 from DiffBinaural.utils.runs import RunLog, Shuffled, rate_factor
 
-FREE = ("num_epoch", "time_budget", "eval_epoch", "device", "workers", "ckpt", "data_root")   # may change on resume
+FREE = ("num_epoch", "time_budget", "eval_epoch", "device", "workers", "ckpt", "data_root")   # free on resume
 VALIDATION_METRICS = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
 VALIDATION_STEPS = 4                                   # DDIM steps of the validation's samples
 
@@ -72,7 +72,7 @@ class EMA:
 
 
 def draw_noise(batch: dict, diffusion: Diffusion, drop: float, random: torch.Generator) -> dict[str, Tensor]:
-    """Everything random in a training step, drawn on the CPU: times t, noise, and which windows train blind."""
+    """Everything random in a training step, drawn on the CPU: times t, noise, which windows train blind."""
     size = len(batch["mono_mel"])
     return {"t": diffusion.training_times(size, random),
             "noise": torch.randn(batch["binaural_mel"].shape, generator=random),
@@ -107,11 +107,13 @@ class Run:
         old, new = read_json(path), asdict(self.cfg)
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in new.items() if not isinstance(v, dict)}
         if wrong := [k for k, v in plain.items() if k not in FREE and old.get(k) != v]:
-            raise ValueError(f"{self.folder} holds a run with another --{wrong[0]} ({old.get(wrong[0])}, now {plain[wrong[0]]}); "
-                             "resume it with its own settings, or choose another --id")
+            name = wrong[0]
+            raise ValueError(f"{self.folder} holds a run with another --{name} ({old.get(name)}, "
+                             f"now {plain[name]}); resume it with its own settings, or choose another --id")
 
     def _parts(self) -> dict:
-        return {"model": self.model, "ema": self.ema, "optimizer": self.optimizer, "safe_step": self.safe_step}
+        return {"model": self.model, "ema": self.ema,
+                "optimizer": self.optimizer, "safe_step": self.safe_step}
 
     def _restore(self, state: dict) -> None:
         for name, part in self._parts().items():
@@ -131,7 +133,7 @@ class Run:
 def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: TrainConfig) -> None:
     """Train until the epochs or the time budget are used up; the same call again goes on where it stopped.
 
-    Leaves in <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/.
+    Leaves in <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/
     """
     device = pick_device(cfg.device)
     run = Run(model, cfg, device)
@@ -142,7 +144,8 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
     average, model = 0.0, model.train()
     for batch in loader(train, cfg, progress["step"] * cfg.batch_size_per_gpu):
         progress["seconds"] = time.monotonic() - began
-        done = max(progress["step"] / total, progress["seconds"] / cfg.time_budget if cfg.time_budget else 0.0)
+        spent = progress["seconds"] / cfg.time_budget if cfg.time_budget else 0.0
+        done = max(progress["step"] / total, spent)
         if done >= 1:
             break
         # rates: a function of the step (or of the time that a budget leaves)
@@ -180,17 +183,19 @@ def validate(run: Run, val: WholeClips, log: RunLog, train_loss: float) -> None:
     best = figures["val/mel_rmse"] < run.progress["best"]
     run.progress["best"] = min(run.progress["best"], figures["val/mel_rmse"])
     run.save(best=best)
-    log(run.progress["step"], **{"train/loss_epoch": train_loss, **figures, "train/skipped": run.safe_step.skipped})
+    log(run.progress["step"], **{"train/loss_epoch": train_loss, **figures,
+                                 "train/skipped": run.safe_step.skipped})
 
 
 @torch.inference_mode()
 def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig) -> dict[str, float]:
     """Figures on a list of clips, with the same noise every time: diffusion loss, mel_rmse, mel_ild_error.
 
-    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_… are those of the mono in both ears
+    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_…: those of the mono in both ears
     """
     device, rows = next(model.parameters()).device, []
-    sampling = GenerateConfig(run="", data_root="", output_dir="", sampling_timesteps=VALIDATION_STEPS, seed=cfg.seed)
+    sampling = GenerateConfig(run="", data_root="", output_dir="", sampling_timesteps=VALIDATION_STEPS,
+                              seed=cfg.seed)
     for i in tqdm(range(len(val)), desc="validating", unit="clip", leave=False):
         clip = val[i]
         truth = clip["binaural_mel"].numpy()

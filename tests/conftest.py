@@ -9,9 +9,10 @@ from DiffBinaural.utils.arguments import parse
 
 
 def call(script, *words):
-    """Run a script's main in this process with a real command line, e.g. call("DiffBinaural.simulate_dataset", "--out", d)."""
+    """Run a script's main here on a real command line: call("DiffBinaural.simulate_dataset", "--out", d)."""
     module = importlib.import_module(script)
-    module.main(parse(get_type_hints(module.main)["cfg"], getattr(module, "PRESETS", None), [str(word) for word in words]))
+    cfg = get_type_hints(module.main)["cfg"]
+    module.main(parse(cfg, getattr(module, "PRESETS", None), [str(word) for word in words]))
 
 
 @pytest.fixture(scope="session")
@@ -23,5 +24,6 @@ def scripts():
 def scenes(tmp_path_factory):
     """A simulated dataset: three clips of 1.5 s for training, one each for validation and test."""
     root = tmp_path_factory.mktemp("scenes") / "data"
-    call("DiffBinaural.simulate_dataset", "--out", root, "--clips", 5, "--seconds", 1.5, "--sources", "1..2", "--workers", 1)
+    call("DiffBinaural.simulate_dataset", "--out", root, "--clips", 5, "--seconds", 1.5, "--sources", "1..2",
+         "--workers", 1)
     return root

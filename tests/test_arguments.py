@@ -95,7 +95,10 @@ def test_a_value_that_makes_no_sense_is_refused():
 
 def test_a_users_mistake_ends_as_one_line_and_status_2(tmp_path):
     words = ["--run", tmp_path / "none", "--data_root", tmp_path, "--output_dir", tmp_path / "out"]
-    done = subprocess.run([sys.executable, ROOT / "DiffBinaural/test_realBinaural.py", *words], capture_output=True, text=True)
+    script = ROOT / "DiffBinaural/test_realBinaural.py"
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert "config.json" in done.stderr and not (tmp_path / "out").exists()
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "config.json" in done.stderr
+    assert not (tmp_path / "out").exists()

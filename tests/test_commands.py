@@ -13,7 +13,8 @@ import pytest
 from DiffBinaural.utils.arguments import parse
 
 ROOT = Path(__file__).parents[1]
-PAGES = [p for p in sorted(ROOT.rglob("*.md")) if not {".venv", "demo", "data"} & set(p.relative_to(ROOT).parts)]
+PAGES = [p for p in sorted(ROOT.rglob("*.md"))
+         if not {".venv", "demo", "data"} & set(p.relative_to(ROOT).parts)]
 SCRIPTS = sorted(p for tree in ("DiffBinaural", "BigVGAN") for p in (ROOT / tree).glob("*.py")
                  if "\n    run(main" in p.read_text())
 
@@ -34,13 +35,14 @@ def documented():
 
 
 def demonstrated():
-    shown = subprocess.run(["make", "-n", "-o", ".venv/installed", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    make = ["make", "-n", "-o", ".venv/installed", "demo"]
+    shown = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
     for line in re.sub(r"\$\([^)]*\)", "clip", shown.stdout.replace("\\\n", " ")).splitlines():
         for command in re.findall(r"\.venv/bin/(python .*?)(?: \|\| |$)", line):
             yield f"demo: {command}"
 
 
-@pytest.mark.parametrize("command", [*[c for page in PAGES for c in fenced(page)], *documented(), *demonstrated()])
+@pytest.mark.parametrize("command", [*[c for p in PAGES for c in fenced(p)], *documented(), *demonstrated()])
 def test_command_parses(command):
     words = shlex.split(command.split(": ", 1)[1], comments=True)
     while "=" in words[0]:
@@ -63,8 +65,8 @@ def check_script(words):
 
 
 def test_pages_name_only_files_that_exist():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    names = {Path(name).name for name in tracked}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = {Path(name).name for name in tracked.stdout.split()}
     for page in PAGES:
         for name in re.findall(r"\b([A-Za-z_]\w*\.(?:py|toml))\b", page.read_text()):
             assert name in names, f"{page.name} names {name}"

@@ -69,7 +69,8 @@ def test_an_oracle_brings_x0_back_through_ddim(objective, steps, eta):
 
     def denoise(x, t):
         abar = diffusion.abar[t]
-        return diffusion.to_x0(diffusion.target(RAMP, noise_from_x0(x, RAMP, abar), abar, base), x, abar, base)
+        truth = diffusion.target(RAMP, noise_from_x0(x, RAMP, abar), abar, base)
+        return diffusion.to_x0(truth, x, abar, base)
     start = fresh()
     kept = start.clone()
     assert torch.allclose(diffusion.sample(denoise, start, steps, eta=eta, fresh=fresh), RAMP, atol=1e-4)
@@ -81,7 +82,8 @@ def test_an_oracle_brings_x0_back_through_ddpm():
     x = torch.randn(RAMP.shape, dtype=torch.float64, generator=random)
     for t in reversed(range(1000)):
         fresh = torch.randn(RAMP.shape, dtype=torch.float64, generator=random)
-        x = ddpm_step(x, RAMP, abar[t], abar[t - 1] if t else torch.ones((), dtype=torch.float64), fresh=fresh)
+        before = abar[t - 1] if t else torch.ones((), dtype=torch.float64)
+        x = ddpm_step(x, RAMP, abar[t], before, fresh=fresh)
     assert torch.allclose(x, RAMP, atol=1e-4)
 
 
@@ -95,8 +97,8 @@ def test_ddim_with_eta_1_is_ddpm():
 
 def test_noise_is_derived_from_the_clipped_x0():
     diffusion = process("pred_x0")
-    wild = torch.full_like(RAMP, 5.0)
-    out = diffusion.sample(lambda x, t: diffusion.to_x0(wild, x, diffusion.abar[t], wild), torch.randn_like(RAMP), 25)
+    wild, start = torch.full_like(RAMP, 5.0), torch.randn_like(RAMP)
+    out = diffusion.sample(lambda x, t: diffusion.to_x0(wild, x, diffusion.abar[t], wild), start, 25)
     assert torch.allclose(out, torch.ones_like(RAMP))
 
 
@@ -108,7 +110,8 @@ def test_the_loss_is_zero_for_the_target_and_its_formula_otherwise(objective):
         diffusion = process(objective, loss=loss)
         target = diffusion.target(x0, noise, diffusion.signal_power(t, x0), base)
         assert diffusion.loss(lambda x, t, y=target: y, x0, base, t, noise).abs().max() == 0
-        assert torch.allclose(diffusion.loss(lambda x, t, y=target: y + 0.5, x0, base, t, noise), torch.full((3,), off))
+        shifted = diffusion.loss(lambda x, t, y=target: y + 0.5, x0, base, t, noise)
+        assert torch.allclose(shifted, torch.full((3,), off))
 
 
 def test_guidance_1_is_the_net_0_the_null_and_2_twice_as_far():

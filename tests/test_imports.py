@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = {".".join(p.relative_to(ROOT).with_suffix("").parts): p
-         for tree in ("DiffBinaural", "BigVGAN") for p in sorted((ROOT / tree).rglob("*.py")) if p.name != "__init__.py"}
+         for tree in ("DiffBinaural", "BigVGAN") for p in sorted((ROOT / tree).rglob("*.py"))
+         if p.name != "__init__.py"}
 SCRIPT = ("train_", "test_", "evaluate_", "prepare_", "simulate_", "inference_")
 SCRIPTS = [name for name in FILES if name.split(".")[-1].startswith(SCRIPT)]
 
@@ -27,8 +28,8 @@ def imported(path):
 
 GRAPH = {name: {target for target in imported(path) if target in FILES} for name, path in FILES.items()}
 STAGE_1 = {"configs": 0, "utils.arguments": 0, "utils": 1, "position_utils": 1, "training_stabilizer": 1,
-           "diffusion_utils": 1, "dataset": 2, "modules": 2, "metrics": 2, "evaluation": 2, "scenes": 2, "modules.models": 3,
-           "sounds": 2, "looks": 2, "generation": 4, "training": 4}
+           "diffusion_utils": 1, "dataset": 2, "modules": 2, "metrics": 2, "evaluation": 2, "scenes": 2,
+           "sounds": 2, "looks": 2, "modules.models": 3, "generation": 4, "training": 4}
 STAGE_2 = {"env": 1, "activations": 2, "alias_free_activation": 2, "loss": 2, "discriminators": 2, "utils": 2,
            "bigvgan": 3, "meldataset": 3, "training": 4}
 
@@ -59,10 +60,11 @@ def test_stage_1_never_imports_stage_2():
 
 
 def test_stage_2_takes_from_stage_1_only_what_they_share():
-    shared = ("DiffBinaural.configs.", "DiffBinaural.utils.", "DiffBinaural.training_stabilizer", "DiffBinaural.metrics")
+    shared = ("DiffBinaural.configs.", "DiffBinaural.utils.", "DiffBinaural.training_stabilizer",
+              "DiffBinaural.metrics")
     e2e = ("DiffBinaural.generation", "DiffBinaural.dataset.", "DiffBinaural.position_utils")
-    assert not edges(lambda a, b: a.startswith("BigVGAN") and b.startswith("DiffBinaural") and not b.startswith(
-        shared + (e2e if a == "BigVGAN.inference_e2e" else ())))
+    assert not edges(lambda a, b: a.startswith("BigVGAN") and b.startswith("DiffBinaural")
+                     and not b.startswith(shared + (e2e if a == "BigVGAN.inference_e2e" else ())))
 
 
 def test_nobody_imports_a_script():
@@ -70,11 +72,12 @@ def test_nobody_imports_a_script():
 
 
 def test_networks_data_and_diffusion_meet_only_in_models():
+    models = "DiffBinaural.modules.models"
     parts = ("DiffBinaural.modules", "DiffBinaural.dataset", "DiffBinaural.diffusion_utils")
 
     def part(name):
         return next((p for p in parts if name.startswith(p)), None)
-    assert not edges(lambda a, b: part(a) and part(b) and part(a) != part(b) and a != "DiffBinaural.modules.models")
+    assert not edges(lambda a, b: part(a) and part(b) and part(a) != part(b) and a != models)
 
 
 def test_every_file_has_an_importer_or_is_a_script():
@@ -97,6 +100,7 @@ def test_scripts_have_no_classes_and_fit_on_a_screen():
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_script_answers_help_from_another_directory(name, tmp_path):
-    done = subprocess.run([sys.executable, FILES[name], "--help"], cwd=tmp_path, capture_output=True, text=True)
+    words = [sys.executable, FILES[name], "--help"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout

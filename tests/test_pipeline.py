@@ -1,4 +1,4 @@
-"""The whole way through the real scripts on a tiny dataset: what they write, what they refuse, how they go on."""
+"""The whole way through the real scripts on tiny data: what they write, what they refuse, how they go on."""
 
 import json
 import subprocess
@@ -20,8 +20,8 @@ TINY = ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json"
 
 
 def train_words(scenes, folder, *more):
-    return ("--preset", "tiny", "--id", "run", "--ckpt", folder, "--data_root", scenes, "--windows_per_clip", 2,
-            "--batch_size_per_gpu", 2, "--num_epoch", 2, "--eval_epoch", 1, *more)
+    return ("--preset", "tiny", "--id", "run", "--ckpt", folder, "--data_root", scenes,
+            "--windows_per_clip", 2, "--batch_size_per_gpu", 2, "--num_epoch", 2, "--eval_epoch", 1, *more)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,9 @@ def mels(scenes, scripts, stage1):
 
 
 def vocoder_words(scenes, folder, config, *more):
-    return ("--audio_dir", scenes / "processed/binaural_audios_22050Hz", "--list_train", scenes / "splits/train.csv",
-            "--list_val", scenes / "splits/val.csv", "--checkpoint_path", folder, "--config", config, *more)
+    return ("--audio_dir", scenes / "processed/binaural_audios_22050Hz",
+            "--list_train", scenes / "splits/train.csv", "--list_val", scenes / "splits/val.csv",
+            "--checkpoint_path", folder, "--config", config, *more)
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +59,19 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def vocoder(scenes, scripts, mels, config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("vocoder")
-    scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, folder / "a", config, "--training_steps", 3, "--freeze_step", 1))
+    scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, folder / "a", config, "--training_steps", 3,
+            "--freeze_step", 1))
     scripts("BigVGAN.train_binaural_both", *vocoder_words(scenes, folder / "b", config, "--training_steps", 2,
             "--mel_pred_dir", mels, "--stage1_checkpoint_path", folder / "a", "--pred_mel_end_step", 1))
     return folder / "b" / "g_best.pth"
 
 
-# --- what is left behind ----------------------------------------------------------------------------------------
+# --- what is left behind ------------------------------------------------------------------------------------
 
 def test_a_run_explains_itself(stage1):
     assert {p.name for p in stage1.iterdir()} == {
-        "config.json", "unet_latest.pth", "unet_best.pth", "frame_latest.pth", "frame_best.pth", "state_latest.pth",
-        "training_history.json", "runs"}
+        "config.json", "unet_latest.pth", "unet_best.pth", "frame_latest.pth", "frame_best.pth",
+        "state_latest.pth", "training_history.json", "runs"}
     history = json.loads((stage1 / "training_history.json").read_text())
     assert [row["step"] for row in history] == [3, 6]
     assert {"val/loss", "val/mel_rmse", "val/mono_copy_mel_rmse", "val/mel_ild_error"} <= set(history[0])
@@ -101,7 +103,7 @@ def test_resuming_at_the_end_changes_nothing(scenes, scripts, stage1):
 
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(scenes, scripts, stage1, tmp_path):
-    """Epochs are not enough to compare, since they set the schedule: the run is stopped after its first validation."""
+    """Epochs are not enough to compare: they set the schedule. The run stops at its first validation."""
     import DiffBinaural.training as training
 
     class Stop(Exception):
@@ -117,8 +119,8 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(scenes, scripts, s
     finally:
         training.validate = kept
     scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path))
-    for part in ("unet", "frame"):
-        a, b = (torch.load(folder / f"{part}_latest.pth", weights_only=True) for folder in (stage1, tmp_path / "run"))
+    for weights in ("unet_latest.pth", "frame_latest.pth"):
+        a, b = (torch.load(folder / weights, weights_only=True) for folder in (stage1, tmp_path / "run"))
         assert all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -127,15 +129,17 @@ def test_other_settings_are_not_mixed_into_a_run(scenes, scripts, stage1):
         scripts("DiffBinaural.train_realBinaural", *train_words(scenes, stage1.parent, "--lr_unet", 5))
 
 
-# --- from end to end --------------------------------------------------------------------------------------------
+# --- from end to end ----------------------------------------------------------------------------------------
 
 def e2e_words(stage1, vocoder, video, out, *more):
     return ("--input_video", video, "--run", stage1, "--checkpoint_file", vocoder, "--output", out,
             "--sampling_timesteps", 1, *more)
 
 
-@pytest.mark.parametrize(("seconds", "notice"), [(1.4, "the last picture is held for 0.40 s"),
-                                                 (0.6, "the last 0.40 s of the video are not heard"), (1.0, "")])
+@pytest.mark.parametrize(("seconds", "notice"), [
+    (1.4, "the last picture is held for 0.40 s"),
+    (0.6, "the last 0.40 s of the video are not heard"),
+    (1.0, "")])
 def test_any_wav_and_video(scripts, stage1, vocoder, tmp_path, capsys, seconds, notice):
     """48 kHz stereo and 30 pictures a second, not ours, of unequal length."""
     samples = round(seconds * 48_000)
@@ -143,8 +147,9 @@ def test_any_wav_and_video(scripts, stage1, vocoder, tmp_path, capsys, seconds, 
     soundfile.write(tmp_path / "in.wav", sound, 48_000)
     picture = np.random.default_rng(1).integers(0, 255, (30, 96, 128, 3), dtype=np.uint8)
     write_video(tmp_path / "in.mp4", picture, 30, sound.T[:, :1000], 48_000)
-    scripts("BigVGAN.inference_e2e", *e2e_words(stage1, vocoder, tmp_path / "in.mp4", tmp_path / "out.wav", "--input_wav",
-            tmp_path / "in.wav", "--mux", tmp_path / "out.mp4", "--plot", tmp_path / "out.png"))
+    scripts("BigVGAN.inference_e2e", *e2e_words(stage1, vocoder, tmp_path / "in.mp4", tmp_path / "out.wav",
+            "--input_wav", tmp_path / "in.wav", "--mux", tmp_path / "out.mp4",
+            "--plot", tmp_path / "out.png"))
     wav, rate = soundfile.read(tmp_path / "out.wav")
     assert (rate, wav.shape) == (22_050, (-(-samples * 22_050 // 48_000), 2))
     assert (notice in capsys.readouterr().err) if notice else "picture" not in capsys.readouterr().err
@@ -157,9 +162,9 @@ def test_any_wav_and_video(scripts, stage1, vocoder, tmp_path, capsys, seconds, 
 def test_a_simulated_scene_with_its_detections_and_own_sound(scenes, scripts, stage1, vocoder, tmp_path):
     name = read_clips(scenes / "splits/test.csv")[0].video_id
     table = scenes / "action_detection_results/detection_results.csv"
-    for out, more in (("a", ("--input_wav", scenes / f"processed/mono_audios_22050Hz/{name}.wav", "--detections", table)),
-                      ("b", ())):
-        scripts("BigVGAN.inference_e2e", *e2e_words(stage1, vocoder, scenes / f"videos/{name}.mp4", tmp_path / f"{out}.wav", *more))
+    video, sound = scenes / f"videos/{name}.mp4", scenes / f"processed/mono_audios_22050Hz/{name}.wav"
+    for out, more in (("a", ("--input_wav", sound, "--detections", table)), ("b", ())):
+        scripts("BigVGAN.inference_e2e", *e2e_words(stage1, vocoder, video, tmp_path / f"{out}.wav", *more))
     a, b = (soundfile.read(tmp_path / f"{out}.wav")[0] for out in "ab")
     assert a.shape == (33_075, 2)
     assert abs(len(b) - len(a)) <= 1024, "AAC keeps whole blocks"
@@ -168,20 +173,22 @@ def test_a_simulated_scene_with_its_detections_and_own_sound(scenes, scripts, st
 def test_vocoded_folders_are_judged(scenes, scripts, mels, vocoder, tmp_path):
     truth, test = scenes / "processed/binaural_audios_22050Hz", scenes / "splits/test.csv"
     stem = read_clips(test)[0].stem
-    scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels, "--output_dir", tmp_path / "all")
-    scripts("BigVGAN.inference_binaural", "--checkpoint_file", vocoder, "--input_wavs_dir", truth, "--list", test,
-            "--output_dir", tmp_path / "copy")
+    scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels,
+            "--output_dir", tmp_path / "all")
+    scripts("BigVGAN.inference_binaural", "--checkpoint_file", vocoder, "--input_wavs_dir", truth,
+            "--list", test, "--output_dir", tmp_path / "copy")
     assert len(list((tmp_path / "all").iterdir())) == 5
     assert [p.name for p in (tmp_path / "copy").iterdir()] == [f"{stem.rpartition('_')[0]}.wav"]
     assert soundfile.info(tmp_path / "all" / f"{stem}.wav").frames == -(-33_075 // 256) * 256
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------------------
 
 def test_a_missing_sound_is_named_at_once(scenes, scripts, tmp_path):
-    (tmp_path / "list.csv").write_text("video_id\nscene_00000\nnobody\n")
+    clips = tmp_path / "list.csv"
+    clips.write_text("video_id\nscene_00000\nnobody\n")
     with pytest.raises(FileNotFoundError, match=r"nobody\.wav: missing"):
-        scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--list_train", tmp_path / "list.csv"))
+        scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--list_train", clips))
 
 
 def test_mels_of_another_recipe_are_refused(scenes, scripts, mels, vocoder, tmp_path):
@@ -204,7 +211,7 @@ def test_a_script_ends_with_status_2_and_one_line(scenes, stage1, vocoder, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-# --- the schedule of predicted mels -----------------------------------------------------------------------------
+# --- the schedule of predicted mels -------------------------------------------------------------------------
 
 def test_predicted_mels_come_in_linearly_and_never_take_over():
     share = [pred_mel_probability(step, 100, 300, 0.8) for step in (0, 100, 150, 200, 300, 10_000)]

@@ -25,7 +25,8 @@ from DiffBinaural.utils.helpers import from_unit, mel_spectrogram, to_unit
 from DiffBinaural.utils.lists import Detection
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
-SMALL = replace(TINY, model=replace(TINY.model, dim=8, context_dim=32), view=ViewConfig(frames=2, slots=3, image_size=32))
+SMALL = replace(TINY, model=replace(TINY.model, dim=8, context_dim=32),
+                view=ViewConfig(frames=2, slots=3, image_size=32))
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,10 @@ def detections(count):
     return [Detection(k / 10, (10 + k, 5, 30 + k, 25), 0.9) for k in range(count)]
 
 
-def clip(frames, seed=0, found=detections(40)):
+def clip(frames, seed=0):
     mel = torch.from_numpy(np.random.default_rng(seed).normal(-5, 2, (1, 80, frames)).astype(np.float32))
-    eyes, seconds = Eyes(pictures(40, seed), 10, found, SMALL.view), 256 / 22050
-    return whole_clip(f"clip{seed}", {"mono_mel": mel}, lambda s: eyes.window(s * seconds, 80 * seconds), SMALL.view)
+    eyes, hop = Eyes(pictures(40, seed), 10, detections(40), SMALL.view), 256 / 22050
+    return whole_clip(f"clip{seed}", {"mono_mel": mel}, lambda s: eyes.window(s * hop, 80 * hop), SMALL.view)
 
 
 def seen_window(seed=0):
@@ -60,7 +61,7 @@ def seen_window(seed=0):
     return {name: value[None] for name, value in window.items()}
 
 
-# --- mel range --------------------------------------------------------------------------------------------------
+# --- mel range ----------------------------------------------------------------------------------------------
 
 def test_unit_range_has_silence_at_minus_one_and_returns_exactly():
     cfg = DiffusionConfig()
@@ -83,7 +84,7 @@ def test_swapping_ears_swaps_mels():
     assert torch.equal(mel_spectrogram(wav.flip(0), MelConfig()), mel_spectrogram(wav, MelConfig()).flip(0))
 
 
-# --- cut and stitch ---------------------------------------------------------------------------------------------
+# --- cut and stitch -----------------------------------------------------------------------------------------
 
 @given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 90))
 @settings(max_examples=200, deadline=None)
@@ -96,7 +97,7 @@ def test_stitch_undoes_cut_for_every_length(n, size, hop):
     assert torch.allclose(stitch(cut(x, starts, size), starts, x.shape[-1]), x)
 
 
-# --- the eyes ---------------------------------------------------------------------------------------------------
+# --- the eyes -----------------------------------------------------------------------------------------------
 
 def test_nothing_in_a_padded_slot_reaches_the_context(model):
     window = seen_window()
@@ -135,7 +136,8 @@ def test_eyes_hold_the_first_and_last_picture():
 
 
 def test_slots_are_the_whole_picture_then_the_detections_by_score():
-    found = [Detection(0.0, (0, 0, 40, 40), 0.2), Detection(0.0, (40, 0, 80, 40), 0.9), Detection(0.0, (0, 0, 8, 4), 0.1)]
+    found = [Detection(0.0, (0, 0, 40, 40), 0.2), Detection(0.0, (40, 0, 80, 40), 0.9),
+             Detection(0.0, (0, 0, 8, 4), 0.1)]
     window = Eyes(pictures(1), 10, found, SMALL.view).window(0.0, 0.1)
     assert torch.allclose(window["box"][0], torch.tensor([[0, 0, 1, 1], [0.5, 0, 0.5, 1], [-0.5, 0, 0.5, 1]]))
     assert not window["mask"].any()
@@ -153,7 +155,7 @@ def test_mirroring_twice_is_nothing_and_once_is_the_mirrored_scene():
         assert torch.equal(twice[name], sample[name]), name
 
 
-# --- the UNet and generation ------------------------------------------------------------------------------------
+# --- the UNet and generation --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("frames", [1, 3, 80, 83])
 def test_the_unet_takes_any_length_and_listens_to_all_its_inputs(model, frames):

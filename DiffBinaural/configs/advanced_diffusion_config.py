@@ -10,7 +10,7 @@ SEED_HELP = "seed of everything random; the same seed gives the same result"
 
 
 def option(default, help: str, **extra):
-    """A field with a default and a help text: the one place where both are written.  extra: argparse words."""
+    """A field with a default and a help text: the one place where both are written; extra: argparse words."""
     return field(default=default, metadata={"help": help, **extra})
 
 
@@ -39,7 +39,8 @@ def from_dict(cls, values: dict, source: str):
     built = {}
     for name, value in values.items():
         nested = is_dataclass(kinds[name])
-        built[name] = from_dict(kinds[name], value, source) if nested else tuple(value) if isinstance(value, list) else value
+        plain = tuple(value) if isinstance(value, list) else value
+        built[name] = from_dict(kinds[name], value, source) if nested else plain
     try:
         return cls(**built)
     except TypeError as error:
@@ -73,7 +74,7 @@ class ModelConfig:
     """Sizes of the networks."""
 
     dim: int = 64                            # channels of the UNet's first level
-    patch: int = 1                           # bands and frames that the first level takes together; 2 = a quarter of the work
+    patch: int = 1                           # bands and frames that a first-level cell joins; 2 = 1/4 work
     mults: tuple[int, ...] = (1, 2, 4)       # channels of each level, in units of dim
     blocks: int = 2                          # residual blocks a level
     heads: int = 4                           # of every attention
@@ -140,7 +141,8 @@ PRESETS = {
     "base": {},
     "tiny": dict(
         view=ViewConfig(frames=3, slots=4, image_size=64),
-        model=ModelConfig(dim=32, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128, temporal_layers=1),
+        model=ModelConfig(dim=32, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128,
+                          temporal_layers=1),
         arch_frame="small",
         visual_weights="random",
         train_trunk=True,
@@ -166,11 +168,11 @@ class GenerateConfig:
     weights_unet: str = option("unet_best.pth", "UNet weights: a file in the run folder, or a path")
     weights_frame: str = option("frame_best.pth", "visual encoder weights, likewise")
     sampling_timesteps: int = option(25, "DDIM steps")
-    guidance_scale: float = option(1.0, "visual guidance: 0 ignores the picture, 1 is the plain model, more exaggerates")
+    guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
     batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
     limit: int | None = option(None, "only the first so many clips")
     detections: bool = option(True, "show the model the detected sources; without, whole pictures alone")
-    shuffle_vision: bool = option(False, "show the model the next clip's video: how much does it listen to its eyes?")
+    shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)
 
@@ -201,16 +203,16 @@ class SimulateConfig:
     def __post_init__(self):
         positive(self, "seconds", "fps")
         if self.clips < 3:
-            raise ValueError(f"--clips is {self.clips}; training, validation and test need one each, so at least 3")
+            raise ValueError(f"--clips is {self.clips}; train, val and test need one each, so at least 3")
         if not 1 <= self.sources[0] <= self.sources[1]:
-            raise ValueError(f"--sources is {self.sources[0]}..{self.sources[1]}; give from..to, from at least 1")
+            raise ValueError(f"--sources is {self.sources[0]}..{self.sources[1]}; give from..to, at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateMelConfig:
     """Mel pairs against the truth."""
 
-    pred_dir: tuple[str, ...] = required("folder of predicted mel pairs; NAME=DIR adds another system to the table")
+    pred_dir: tuple[str, ...] = required("folder of predicted mel pairs; NAME=DIR adds a system to compare")
     gt_dir: str = required("truth: folder of wavs or of mel pairs")
     mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
     output_csv: str | None = option(None, "every clip, every system")
@@ -221,10 +223,10 @@ class EvaluateMelConfig:
 class EvaluateWavConfig:
     """Binaural wavs against the truth."""
 
-    pred_dir: tuple[str, ...] = required("folder of predicted stereo wavs; NAME=DIR adds another system to the table")
+    pred_dir: tuple[str, ...] = required("folder of predicted stereo wavs; NAME=DIR adds a system to compare")
     gt_dir: str = required("truth: folder of stereo wavs")
     mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
     output_csv: str | None = option(None, "every clip, every system")
     output_json: str | None = option(None, "the table and every clip")
     plots: str | None = option(None, "folder for pictures of ITD and ILD over time, <system>/<clip>.png")
-    merge_json: str | None = option(None, "JSON of the other evaluate script; its figures join the table and the JSON")
+    merge_json: str | None = option(None, "JSON of the other evaluate script, to join the table and the JSON")

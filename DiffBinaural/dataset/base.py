@@ -16,10 +16,10 @@ from DiffBinaural.utils.lists import Clip, Detection
 
 PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that one process keeps
 SILENCE = math.log(FLOOR)                              # nepers
-WINDOW_HOP = 60                                        # frames from window to window of a whole clip; the rest overlaps
+WINDOW_HOP = 60                                        # frames from window to window; the rest overlaps
 
 
-# --- cut and stitch are one idea ----------------------------------------------------------------------------------
+# --- cut and stitch are one idea ----------------------------------------------------------------------------
 
 def covering(n: int, size: int, hop: int) -> list[int]:
     """Starts of windows of `size` that cover [0, n); the last is pulled back to end exactly at n."""
@@ -33,13 +33,14 @@ def cut(x: Tensor, starts: list[int], size: int) -> Tensor:
 
 
 def stitch(windows: Tensor, starts: list[int], n: int) -> Tensor:
-    """Put windows (W, …, size) together to (…, n): a weighted mean where they overlap, smooth at every border.
+    """Put windows (W, …, size) together to (…, n): a weighted mean where they overlap, smooth at all borders.
 
-    The weights are a raised cosine that never reaches 0, so that every frame is covered, the first and last too.
+    The weights are a raised cosine that never reaches 0, so every frame is covered, the first and last too.
     ``stitch(cut(x)) == x`` for every covering.
     """
     size = windows.shape[-1]
-    fade = (torch.sin((torch.arange(size, device=windows.device) + 0.5) * (math.pi / size)) ** 2 + 1e-3).to(windows.dtype)
+    phase = (torch.arange(size, device=windows.device) + 0.5) * (math.pi / size)
+    fade = (torch.sin(phase) ** 2 + 1e-3).to(windows.dtype)
     total, weight = windows.new_zeros(*windows.shape[1:-1], n), windows.new_zeros(n)
     for window, start in zip(windows, starts, strict=True):
         total[..., start : start + size] += window * fade
@@ -52,7 +53,7 @@ def padded(mel: Tensor, size: int) -> Tensor:
     return torch.nn.functional.pad(mel, (0, max(size - mel.shape[-1], 0)), value=SILENCE)
 
 
-# --- what the eyes see --------------------------------------------------------------------------------------------
+# --- what the eyes see --------------------------------------------------------------------------------------
 
 class Eyes:
     """The pictures of a recording with their detections, cut into slots on demand.
@@ -61,7 +62,8 @@ class Eyes:
     detections  in order of time
     """
 
-    def __init__(self, pictures: Sequence[Image.Image], fps: float, detections: list[Detection], view: ViewConfig):
+    def __init__(self, pictures: Sequence[Image.Image], fps: float, detections: list[Detection],
+                 view: ViewConfig):
         self.pictures, self.fps, self.view = pictures, fps, view
         self.at_picture: dict[int, list[Detection]] = {}
         for d in detections:
@@ -88,7 +90,7 @@ def whole_only(mask: Tensor) -> Tensor:
     return mask | (torch.arange(mask.shape[-1], device=mask.device) > 0)
 
 
-# --- datasets -----------------------------------------------------------------------------------------------------
+# --- datasets -----------------------------------------------------------------------------------------------
 
 class BinauralDataset(torch.utils.data.Dataset):
     """Random windows of clips.  A subclass says where sounds, pictures and detections come from.
@@ -98,8 +100,8 @@ class BinauralDataset(torch.utils.data.Dataset):
     mirror            augment: mirror half of the windows
     hide_detections   augment: chance that a window shows only the whole picture
 
-    The index n chooses the clip, n modulo the number of clips, and seeds everything random about the window: the
-    same n gives the same sample in any process, at any time.
+    The index n chooses the clip, n modulo the number of clips, and seeds everything random about the window:
+    the same n gives the same sample in any process, at any time.
     """
 
     def __init__(self, clips: list[Clip], mel: MelConfig, view: ViewConfig, *, windows_per_clip: int = 1,
@@ -129,7 +131,7 @@ class BinauralDataset(torch.utils.data.Dataset):
         return mirrored(sample) if self.mirror and random.random() < 0.5 else sample
 
     def window(self, i: int, start: int) -> dict[str, Tensor]:
-        """Window of clip i from mel frame `start`: mono_mel (1, M, T), binaural_mel (2, M, T), objects, box, mask."""
+        """Clip i from mel frame `start`: mono_mel (1, M, T), binaural_mel (2, M, T), objects, box, mask."""
         stop = start + self.view.window
         mels = {k: padded(mel[..., start:stop], self.view.window) for k, mel in self.mels(i).items()}
         return {**mels, **self.seen(i, start)}
@@ -173,4 +175,5 @@ def whole_clip(stem: str, mels: dict[str, Tensor], seen, view: ViewConfig) -> di
     """
     starts = covering(max(mels["mono_mel"].shape[-1], view.window), view.window, WINDOW_HOP)
     views = [seen(start) for start in starts]
-    return {"stem": stem, "starts": starts, **mels, **{name: torch.stack([v[name] for v in views]) for name in views[0]}}
+    stacked = {name: torch.stack([v[name] for v in views]) for name in views[0]}
+    return {"stem": stem, "starts": starts, **mels, **stacked}

@@ -10,7 +10,8 @@ from DiffBinaural.dataset.base import BinauralDataset
 from DiffBinaural.utils.helpers import read_json, read_part
 from DiffBinaural.utils.lists import Clip, Detection, read_clips, read_detections, split_path
 
-FRAMES, MONO, BINAURAL = "processed/frames", "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
+FRAMES = "processed/frames"
+MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
 DETECTIONS = "action_detection_results/detection_results.csv"
 
 

@@ -12,7 +12,8 @@ from DiffBinaural.utils.lists import Detection
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def slots(picture: Image.Image, detections: list[Detection], view: ViewConfig) -> tuple[Tensor, Tensor, Tensor]:
+def slots(picture: Image.Image, detections: list[Detection],
+          view: ViewConfig) -> tuple[Tensor, Tensor, Tensor]:
     """Cut a picture into slots: the whole, then the detected sources by falling score.
 
     -> objects  (S, 3, H, W) uint8 RGB
@@ -28,7 +29,8 @@ def slots(picture: Image.Image, detections: list[Detection], view: ViewConfig) -
     for slot, corner in enumerate(corners):
         crop = picture.resize(size, Image.Resampling.BILINEAR, box=corner, reducing_gap=2.0)
         objects[slot] = torch.from_numpy(np.array(crop)).permute(2, 0, 1)
-    box[: len(corners)] = torch.as_tensor(boxes_to_units(np.array(corners, dtype=np.float64), width, height)).float()
+    units = boxes_to_units(np.array(corners, dtype=np.float64), width, height)
+    box[: len(corners)] = torch.as_tensor(units).float()
     mask[: len(corners)] = False
     return objects, box, mask
 

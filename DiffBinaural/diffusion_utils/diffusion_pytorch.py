@@ -1,4 +1,4 @@
-"""The diffusion process: schedules, the four objectives, DDPM and DDIM steps, guidance and the sampling loop."""
+"""The diffusion process: schedules, four objectives, DDPM and DDIM steps, guidance, the sampling loop."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import DiffusionConfig
 
-# --- schedules: signal power ᾱ at steps 0 … T-1, float64 -----------------------------------------------------
+# --- schedules: signal power ᾱ at steps 0 … T-1, float64 ----------------------------------------------------
 
 
 def cosine_schedule(steps: int) -> Tensor:
@@ -37,7 +37,7 @@ def _from_betas(betas: Tensor) -> Tensor:
 
 SCHEDULES = {"cosine": cosine_schedule, "linear": linear_schedule, "sigmoid": sigmoid_schedule}
 
-# --- one equation, one function; abar broadcasts against x ------------------------------------------------------
+# --- one equation, one function; abar broadcasts against x --------------------------------------------------
 
 
 def q_sample(x0: Tensor, abar: Tensor, noise: Tensor) -> Tensor:
@@ -65,8 +65,9 @@ def x0_from_velocity(x: Tensor, v: Tensor, abar: Tensor) -> Tensor:
     return abar.sqrt() * x - (1 - abar).sqrt() * v
 
 
-def ddim_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: float = 0.0, fresh: Tensor | float = 0.0):
-    """x_t -> x_s with predicted x₀ (Song et al. 2021, Eq. 12 and 16); ε is derived from this x₀, clipped or not.
+def ddim_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: float = 0.0,
+              fresh: Tensor | float = 0.0) -> Tensor:
+    """x_t -> x_s with predicted x₀ (Song et al. 2021, Eq. 12 and 16); ε follows from this x₀, clipped or not.
 
     eta    0 = deterministic; 1 = as random as DDPM
     fresh  standard normal noise, used where eta > 0
@@ -76,7 +77,8 @@ def ddim_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: fl
     return abar_next.sqrt() * x0 + (1 - abar_next - sigma**2).clamp(min=0).sqrt() * noise + sigma * fresh
 
 
-def ddpm_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, fresh: Tensor | float = 0.0) -> Tensor:
+def ddpm_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *,
+              fresh: Tensor | float = 0.0) -> Tensor:
     """x_t -> x_s by the posterior's mean and variance (Ho et al. 2020, Eq. 6 and 7)."""
     alpha = abar / abar_next
     mean = (abar_next.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - abar_next) * x) / (1 - abar)
@@ -84,7 +86,7 @@ def ddpm_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, fresh: 
 
 
 def guided(denoise, null_denoise, scale: float):
-    """Classifier-free guidance (Ho & Salimans 2022) around two predictors of x₀; scale 1 is the first, 0 the second."""
+    """Classifier-free guidance (Ho & Salimans 2022) on x₀; scale 1 is the first predictor, 0 the second."""
     if scale == 1:
         return denoise
     if scale == 0:
@@ -110,8 +112,9 @@ class Diffusion:
     def training_times(self, size: int, random: torch.Generator) -> Tensor:
         """Random integer times (size,), shifted towards noise (Esser et al. 2024, Sec. 5.3.2).
 
-        What a network must learn from its condition it learns where the data is hidden.  A level that thousands of cells
-        share, as that between the ears, can be read through much noise; only the noisiest times ask for the eyes.
+        What a network must learn from its condition it learns where the data is hidden.  A level that
+        thousands of cells share, as that between the ears, can be read through much noise; only the noisiest
+        times ask for the eyes.
         """
         u = torch.rand(size, generator=random, dtype=torch.float64)
         return (self.timesteps * self.time_shift * u / (1 + (self.time_shift - 1) * u)).long()
@@ -127,8 +130,10 @@ class Diffusion:
 
     def to_x0(self, output: Tensor, x: Tensor, abar: Tensor, base: Tensor) -> Tensor:
         """The x₀ that the network's output means, clipped to the data's range [-1, 1]."""
-        x0 = {"pred_noise": lambda: x0_from_noise(x, output, abar), "pred_x0": lambda: output,
-              "pred_residual": lambda: base + output, "pred_v": lambda: x0_from_velocity(x, output, abar)}[self.objective]()
+        x0 = {"pred_noise": lambda: x0_from_noise(x, output, abar),
+              "pred_x0": lambda: output,
+              "pred_residual": lambda: base + output,
+              "pred_v": lambda: x0_from_velocity(x, output, abar)}[self.objective]()
         return x0.clamp(-1, 1)
 
     def loss(self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -147,7 +152,7 @@ class Diffusion:
     def sample_times(self, steps: int) -> list[int]:
         """Descending times for sampling in `steps` steps, from T-1 down to but not including clean data."""
         if not 1 <= steps <= self.timesteps:
-            raise ValueError(f"--sampling_timesteps is {steps}; the process has {self.timesteps}, give 1 to that many")
+            raise ValueError(f"--sampling_timesteps is {steps}; give 1 to the process's {self.timesteps}")
         return [round(self.timesteps * (steps - k) / steps) - 1 for k in range(steps)]
 
     def sample(self, denoise, x: Tensor, steps: int, *, eta: float = 0.0, fresh=None) -> Tensor:

@@ -16,7 +16,8 @@ class Attention(nn.Module):
         self.to_q, self.to_k = nn.Linear(dim, dim, bias=False), nn.Linear(context, dim, bias=False)
         self.to_v, self.to_out = nn.Linear(context, dim, bias=False), nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None, values: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None,
+                values: Tensor | None = None) -> Tensor:
         """Every query takes a weighted mean of the context.
 
         x        (B, Q, dim)
@@ -26,7 +27,7 @@ class Attention(nn.Module):
         ->       (B, Q, dim)
         """
         def split(y):
-            return y.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()      # a strided view is 3.4x slower
+            return y.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()   # strided is 3.4x slower
         q, k = split(self.to_q(x)), split(self.to_k(context))
         v = split(self.to_v(context if values is None else values))
         keep = None if mask is None else ~mask[:, None, None, :]
@@ -58,7 +59,7 @@ class CrossAttention(nn.Module):
         self.attention = Attention(dim, context, heads)
 
     def forward(self, x: Tensor, context: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
-        """x (B, dim, H, W), context (B, K, context), places: band (H,) and time (W,) of the map -> (B, dim, H, W)."""
+        """x (B, dim, H, W), context (B, K, context), places: band (H,), time (W,) -> (B, dim, H, W)."""
         bands, times = (sinusoids(p, x.shape[1]) for p in places)                        # (H, dim), (W, dim)
         rows, columns = self.place.weight.chunk(2, dim=1)
         place = F.linear(bands, rows)[:, None] + F.linear(times, columns, self.place.bias)   # (H, W, dim)

@@ -1,4 +1,4 @@
-"""The eyes: from the pictures of a window, cut into slots, to a few context tokens that say what is where and when."""
+"""The eyes: from a window's pictures, cut into slots, to a few context tokens: what is where and when."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from DiffBinaural.modules.norms import freeze_batch_norm
 from DiffBinaural.position_utils import cell_positions, fourier_features
 from DiffBinaural.utils.helpers import load_tensors
 
-BANDS = 4                                              # octaves of position features: 1/8 of the picture is a period
+BANDS = 4                                              # octaves of position; the finest period is 1/8 picture
 SLOT_KINDS = 2                                         # whole picture, detected source
 
 
@@ -39,13 +39,14 @@ def _imagenet(arch: str, trunk: nn.Module) -> dict:
     try:
         return _named(enum.get_state_dict(progress=True), trunk, enum.url)
     except OSError as error:
-        raise ValueError(f"--visual_weights imagenet: {enum.url} cannot be fetched ({error}); fetch it elsewhere and give "
-                         "its path, or use --visual_weights random") from None
+        raise ValueError(f"--visual_weights imagenet: {enum.url} cannot be fetched ({error}); "
+                         "fetch it elsewhere and give its path, or use --visual_weights random") from None
 
 
 def _named(state: dict, trunk: nn.Module, source: str) -> dict:
     """torchvision's ResNet names (conv1, layer1 …) as this trunk's numbers; our own names pass unchanged."""
-    order = {name: str(i) for i, name in enumerate(("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"))}
+    names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+    order = {name: str(i) for i, name in enumerate(names)}
     state = {".".join([order.get(k.split(".")[0], k.split(".")[0]), *k.split(".")[1:]]): v
              for k, v in state.items() if not k.startswith("fc.")}
     if odd := sorted(set(state) ^ set(trunk.state_dict())):
@@ -56,8 +57,8 @@ def _named(state: dict, trunk: nn.Module, source: str) -> dict:
 class VisualEncoder(nn.Module):
     """Slots of pictures -> context tokens.
 
-    Every cell of the trunk's map knows where it stands in the whole picture, so a whole picture alone says where
-    things are, and a detected source says it more sharply.
+    Every cell of the trunk's map knows where it stands in the whole picture, so a whole picture alone says
+    where things are, and a detected source says it more sharply.
     """
 
     def __init__(self, cfg: ModelConfig, trunk: nn.Module, *, frozen: bool):
@@ -74,7 +75,7 @@ class VisualEncoder(nn.Module):
         for name, part in self.named_children():
             if name != "trunk":
                 part.apply(keep_variance)
-        with torch.no_grad():                          # at first, where things are is most of what the context says
+        with torch.no_grad():                          # at first the context says mostly where things are
             self.place[-1].weight *= 3
             self.what.weight *= 0.2
             for block in self.temporal:
@@ -100,7 +101,7 @@ class VisualEncoder(nn.Module):
         assert not mask[:, :, 0].any(), "slot 0, the whole picture, is never padding"
         keep = ~mask
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            maps = self.trunk(objects[keep])                                          # (n, C, h, w), n kept slots
+            maps = self.trunk(objects[keep])                                          # (n, C, h, w), n kept
         rows, columns = maps.shape[-2:]
         positions = cell_positions(box[keep], rows, columns)                          # (n, h·w, 2)
         place = self.place(torch.cat((positions, fourier_features(positions, BANDS)), dim=-1))
@@ -121,7 +122,7 @@ class VisualEncoder(nn.Module):
 
 
 def _spread(cells: Tensor, keep: Tensor) -> Tensor:
-    """Cells (n, N, D) of the kept slots in their places among all slots: (B, F, S·N, D), zero in padded slots."""
+    """Cells (n, N, D) of the kept slots, put among all slots: (B, F, S·N, D), zero in padded slots."""
     every = cells.new_zeros(*keep.shape, *cells.shape[1:])
     every[keep] = cells
     return every.flatten(2, 3)

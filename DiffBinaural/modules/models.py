@@ -13,7 +13,7 @@ from DiffBinaural.utils.helpers import from_unit, to_unit
 
 
 class BinauralModel(nn.Module):
-    """Mono mel and pictures -> both ears' mels.  `frame` sees, `unet` denoises; nepers outside, [-1, 1] inside."""
+    """Mono mel, pictures -> two ears' mels. `frame` sees, `unet` denoises; nepers outside, [-1, 1] inside."""
 
     def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
         super().__init__()

@@ -23,8 +23,8 @@ def sinusoids(values: Tensor, dim: int, longest: float = 10_000.0) -> Tensor:
 def keep_variance(module: nn.Module) -> None:
     """Start a linear layer so that its output varies as much as its input; for ``net.apply``.
 
-    torch's own start shrinks variation to a third in variance, layer after layer: with it the context hardly depended on
-    where a source stood, and a model had not begun to use its eyes after 400 steps.
+    torch's own start shrinks variation to a third in variance, layer after layer: with it the context hardly
+    depended on where a source stood, and a model had not begun to use its eyes after 400 steps.
     """
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=module.in_features**-0.5)
@@ -80,4 +80,5 @@ class ResNetTrunk(nn.Sequential):
 
         net = getattr(torchvision.models, name)(weights=None)
         self.channels = net.fc.in_features
-        super().__init__(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4)
+        super().__init__(net.conv1, net.bn1, net.relu, net.maxpool,
+                         net.layer1, net.layer2, net.layer3, net.layer4)

@@ -36,7 +36,8 @@ class UNet(nn.Module):
         dims, condition = [cfg.dim * m for m in cfg.mults], 4 * cfg.dim
         self.patch, self.factor = cfg.patch, cfg.patch * 2 ** (len(dims) - 1)
         self.stem = nn.Conv2d(ears + 1, cfg.dim, 2 * cfg.patch + 1, stride=cfg.patch, padding=cfg.patch)
-        self.bands = nn.Parameter(torch.zeros(cfg.dim, -(-n_mels // self.factor) * self.factor // cfg.patch, 1))
+        bands = -(-n_mels // self.factor) * self.factor // cfg.patch
+        self.bands = nn.Parameter(torch.zeros(cfg.dim, bands, 1))
         self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))         # the context of closed eyes
         self.dim, self.to_condition = cfg.dim, nn.Linear(cfg.dim, condition)
         self.to_condition2, self.seen = nn.Linear(condition, condition), nn.Linear(cfg.context_dim, condition)
@@ -52,8 +53,10 @@ class UNet(nn.Module):
             if level < len(dims) - 1:
                 self.shrink.append(nn.Conv2d(dim, below, 4, stride=2, padding=1))
                 self.grow.append(Upsample(below, dim))
-        self.middle = nn.ModuleList((ResBlock(dims[-1], dims[-1], condition), SelfAttention(dims[-1], cfg.heads)))
-        self.last, self.head = ResBlock(dims[0], dims[0], condition), nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
+        deep = dims[-1]
+        self.middle = nn.ModuleList((ResBlock(deep, deep, condition), SelfAttention(deep, cfg.heads)))
+        self.last = ResBlock(dims[0], dims[0], condition)
+        self.head = nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
         self.head_norm = group_norm(dims[0])
 
     def forward(self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor) -> Tensor:
@@ -79,7 +82,8 @@ class UNet(nn.Module):
             h = part(h, condition) if isinstance(part, ResBlock) else part(h)
         for level in reversed(range(len(self.up))):
             h = self.grow[level](h) if level < len(self.grow) else h
-            h = self.up[level](torch.cat((h, skips[level]), dim=1), condition, context, self._places(h, level))
+            both = torch.cat((h, skips[level]), dim=1)
+            h = self.up[level](both, condition, context, self._places(h, level))
         h = F.silu(self.head_norm(self.last(h, condition)))
         return F.pixel_shuffle(self.head(h), self.patch)[..., :bands, :frames]
 

@@ -17,7 +17,8 @@ def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
     """
     kinds, nested = get_type_hints(cls), {}
     chosen = _chosen_preset(cls, presets, argv)
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__ or cls.__doc__, allow_abbrev=False)
+    about = (sys.modules["__main__"].__doc__ or cls.__doc__).replace("\\\n", "")
+    parser = argparse.ArgumentParser(description=about, allow_abbrev=False)
     for f in fields(cls):
         if is_dataclass(kinds[f.name]):
             nested[f.name] = chosen.get(f.name, f.default)
@@ -67,7 +68,7 @@ def _chosen_preset(cls, presets, argv) -> dict:
 
 
 def run(main, presets: dict | None = None) -> None:
-    """Call a script's ``main(cfg)`` with its command line; a user's mistake ends as one line and exit status 2."""
+    """Call a script's ``main(cfg)`` with its command line; a user's mistake is one line and exit status 2."""
     try:
         main(parse(get_type_hints(main)["cfg"], presets))
     except (ValueError, OSError) as error:

@@ -23,14 +23,15 @@ FLOOR = 1e-5                                  # smallest magnitude a log mel kno
 MEL_CONFIG = "mel_config.json"
 
 
-# --- the mel ----------------------------------------------------------------------------------------------------
+# --- the mel ------------------------------------------------------------------------------------------------
 
 @lru_cache
 def mel_basis(cfg: MelConfig, device: torch.device) -> Tensor:
     """Slaney mel filters, (M, n_fft/2 + 1) float32."""
     import librosa
 
-    filters = librosa.filters.mel(sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax)
+    filters = librosa.filters.mel(sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels,
+                                  fmin=cfg.fmin, fmax=cfg.fmax)
     return torch.from_numpy(filters).to(device)
 
 
@@ -57,9 +58,10 @@ def mel_spectrogram(wav: Tensor, cfg: MelConfig) -> Tensor:
     """
     pad = (cfg.n_fft - cfg.hop) // 2
     if wav.shape[-1] <= pad:
-        raise ValueError(f"a sound of {wav.shape[-1]} samples is too short for a mel; at least {pad + 1} are needed")
+        raise ValueError(f"a sound of {wav.shape[-1]} samples is too short for a mel; it needs {pad + 1}")
     flat = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (pad, pad), mode="reflect").squeeze(1)
-    spectrum = torch.stft(flat, cfg.n_fft, cfg.hop, window=hann(cfg.n_fft, wav.device), center=False, return_complex=True)
+    window = hann(cfg.n_fft, wav.device)
+    spectrum = torch.stft(flat, cfg.n_fft, cfg.hop, window=window, center=False, return_complex=True)
     magnitude = (spectrum.real**2 + spectrum.imag**2 + 1e-9).sqrt()
     mel = (mel_basis(cfg, wav.device) @ magnitude).clamp(min=FLOOR).log()
     return mel.reshape(*wav.shape[:-1], *mel.shape[-2:])
@@ -84,11 +86,11 @@ def pad_to_hop(wav: Tensor, hop: int) -> Tensor:
     return F.pad(wav, (0, -wav.shape[-1] % hop))
 
 
-# --- files ------------------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------------
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give out a temporary name beside `path`; when the block succeeds, put the finished file under `path`."""
+    """Give out a temporary name beside `path`; if the block succeeds, put the finished file under `path`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -133,7 +135,7 @@ def load_tensors(path: str | Path) -> dict:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise ValueError(f"{path}: holds more than tensors and plain Python, or is no checkpoint; not loaded") from None
+        raise ValueError(f"{path}: holds more than tensors and plain Python, or is no checkpoint") from None
     except (RuntimeError, EOFError, KeyError) as error:
         raise ValueError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
 
@@ -147,7 +149,8 @@ def resample(wav: np.ndarray, rate: int, target: int) -> np.ndarray:
     return AF.resample(torch.from_numpy(wav), rate, target, lowpass_filter_width=32).numpy()
 
 
-def read_wav(path: str | Path, rate: int | None = None, channels: int | None = None) -> tuple[np.ndarray, int]:
+def read_wav(path: str | Path, rate: int | None = None,
+             channels: int | None = None) -> tuple[np.ndarray, int]:
     """Read a sound file.
 
     rate      Hz to convert to; None keeps the file's own
@@ -162,14 +165,14 @@ def read_wav(path: str | Path, rate: int | None = None, channels: int | None = N
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{path}: cannot be read as a sound file ({error.error_string})") from None
     if not wav.size or not np.isfinite(wav).all():
-        raise ValueError(f"{path}: {'is empty' if not wav.size else 'holds values that are not finite'}; expected sound")
+        raise ValueError(f"{path}: {'is empty' if not wav.size else 'has non-finite values'}; expected sound")
     if channels and wav.shape[1] != channels:
         raise ValueError(f"{path}: has {wav.shape[1]} channel(s); expected {channels}")
     return resample(np.ascontiguousarray(wav.T), own, rate or own), rate or own
 
 
 def read_part(path: str | Path, clip: Clip, rate: int, channels: int) -> np.ndarray:
-    """A clip's part of a sound file, (C, N) float32 at `rate` Hz.  Raises ValueError where the file ends before it."""
+    """A clip's part of a sound file, (C, N) float32 at `rate` Hz; ValueError where the file ends before."""
     wav, _ = read_wav(path, rate, channels)
     start, end = round(clip.start * rate), round(min(clip.end * rate, wav.shape[1]))
     if start >= end:
@@ -191,7 +194,7 @@ def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
 
 
 def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
-    """Read the two files of a pair as (2, M, T) float32; ValueError names a file of another shape or content."""
+    """Read a pair's two files as (2, M, T) float32; ValueError names a file of another shape or content."""
     ears = []
     for path in paths:
         try:
@@ -199,10 +202,12 @@ def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
         except ValueError as error:
             raise ValueError(f"{path}: not a readable .npy array ({error})") from None
         if mel.ndim != 2 or mel.shape[0] != n_mels or not np.isfinite(mel).all():
-            raise ValueError(f"{path}: shape {mel.shape} or its values are wrong; expected a finite ({n_mels}, T) log mel")
+            raise ValueError(f"{path}: shape {mel.shape} or its values are wrong; "
+                             f"expected a finite ({n_mels}, T) log mel")
         ears.append(mel.astype(np.float32))
-    if ears[0].shape != ears[1].shape:
-        raise ValueError(f"{paths[0]}: {ears[0].shape[1]} frames, {paths[1].name} has {ears[1].shape[1]}; expected equal lengths")
+    left, right = (mel.shape[1] for mel in ears)
+    if left != right:
+        raise ValueError(f"{paths[0]}: {left} frames, {paths[1].name} has {right}; expected equal lengths")
     return np.stack(ears)
 
 
@@ -215,7 +220,7 @@ def check_mel_config(source: str | Path, cfg: MelConfig) -> None:
     """Compare a mel folder's mel_config.json with our own; ValueError names every difference."""
     path = Path(source) / MEL_CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing; it says how the mels were made, and the test scripts write it")
+        raise FileNotFoundError(f"{path}: missing; it says how the mels were made, the test scripts write it")
     same_mel(from_dict(MelConfig, read_json(path), str(path)), cfg, str(path))
 
 
@@ -223,11 +228,12 @@ def same_mel(theirs: MelConfig, ours: MelConfig, source: str) -> None:
     """Refuse another mel.  An fmax of half the sample rate and None are the same."""
     def plain(cfg):
         return {**asdict(cfg), "fmax": cfg.fmax or cfg.sample_rate / 2}
-    if wrong := [f"{k} {plain(theirs)[k]} (here {v})" for k, v in plain(ours).items() if plain(theirs)[k] != v]:
-        raise ValueError(f"{source}: made with another mel: {', '.join(wrong)}; make the mels again with this configuration")
+    made = plain(theirs)
+    if wrong := [f"{k} {made[k]} (here {v})" for k, v in plain(ours).items() if made[k] != v]:
+        raise ValueError(f"{source}: another mel: {', '.join(wrong)}; make the mels again with this config")
 
 
-# --- devices, seeds, pictures -----------------------------------------------------------------------------------
+# --- devices, seeds, pictures -------------------------------------------------------------------------------
 
 def pick_device(name: str) -> torch.device:
     """The device a flag names; auto is the GPU where there is one."""
@@ -255,9 +261,11 @@ def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConf
     figure = Figure(figsize=(9, 1.7 * len(rows)), layout="constrained")
     centres = band_centres(cfg)
     ticks = [int(np.abs(centres - f).argmin()) for f in (500, 1000, 2000, 4000, 8000)]
-    for axes, (title, mel) in zip(figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0], rows, strict=True):
+    column = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, mel) in zip(column, rows, strict=True):
         in_db = "dB" in title
-        style = dict(cmap="RdBu_r", vmin=-20, vmax=20) if in_db else dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)
+        style = (dict(cmap="RdBu_r", vmin=-20, vmax=20) if in_db
+                 else dict(cmap="magma", vmin=np.log(FLOOR), vmax=2))
         seconds = mel.shape[1] * cfg.hop / cfg.sample_rate
         image = axes.imshow(mel, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.shape[0]), **style)
         axes.set_title(title, fontsize=9, loc="left")
@@ -278,7 +286,8 @@ def draw_lines(path: str | Path, systems: dict[str, dict[str, tuple[np.ndarray, 
 
     titles = next(iter(systems.values()))
     figure = Figure(figsize=(9, 2.4 * len(titles)), layout="constrained")
-    for axes, title in zip(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0], titles, strict=True):
+    column = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, title in zip(column, titles, strict=True):
         for number, (label, panels) in enumerate(systems.items()):
             broad = dict(color="0.75", linewidth=6) if number == 0 else dict(linewidth=1.2)
             axes.plot(*panels[title], label=label, **broad)

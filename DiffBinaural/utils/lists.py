@@ -46,7 +46,8 @@ def read_rows(path: str | Path, needed: tuple[str, ...]) -> list[dict]:
         reader = csv.DictReader(file)
         found = [name.strip() for name in reader.fieldnames or []]
         if missing := [name for name in needed if name not in found]:
-            raise ValueError(f"{path}: no column {', '.join(missing)}; the first line has {','.join(found) or 'nothing'}")
+            raise ValueError(f"{path}: no column {', '.join(missing)}; "
+                             f"the first line has {','.join(found) or 'nothing'}")
         reader.fieldnames = found
         return list(reader)
 
@@ -66,11 +67,12 @@ def split_path(data_root: str | Path, name: str) -> Path:
         return named
     if Path(name).is_file():
         return Path(name)
-    raise FileNotFoundError(f"{name}: neither {named} nor a CSV file of that name exists; check the list's name and --data_root")
+    raise FileNotFoundError(f"{name}: neither {named} nor a CSV file of that name exists; "
+                            "check the list's name and --data_root")
 
 
 def read_clips(path: str | Path) -> list[Clip]:
-    """Clips of a split file (columns video_id,start_time,end_time,action_label; all but the first optional)."""
+    """Clips of a split file (columns video_id,start_time,end_time,action_label; only the first is needed)."""
     clips = []
     for line, row in enumerate(read_rows(path, ("video_id",)), start=2):
         where = f"{path}, line {line}"
@@ -87,7 +89,7 @@ def read_clips(path: str | Path) -> list[Clip]:
 def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
     """Detections by video id, each list in order of time.
 
-    fps  pictures a second, turns the 1-based column `frame` into a time; a column `time` (seconds) wins over it
+    fps  pictures a second, turns the 1-based column `frame` into a time; a column `time` (seconds) wins
     """
     found: dict[str, list[Detection]] = {}
     for line, row in enumerate(read_rows(path, ("video_id", "x1", "y1", "x2", "y2", "score")), start=2):
@@ -103,11 +105,12 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
 
 def mel_pairs(folder: str | Path) -> dict[str, tuple[Path, Path]]:
     """Mel pairs of a folder: stem -> (left file, right file).  An ear without the other is an error."""
-    left, right = ({path.name[: -len(f"_{side}.npy")]: path for path in sorted(Path(folder).glob(f"*_{side}.npy"))} for side in SIDES)
+    left, right = ({path.name[: -len(f"_{side}.npy")]: path
+                    for path in sorted(Path(folder).glob(f"*_{side}.npy"))} for side in SIDES)
     if not left and not right:
         raise FileNotFoundError(f"{folder}: no <name>_left.npy and <name>_right.npy files there")
     if odd := sorted(set(left) ^ set(right)):
-        raise ValueError(f"{folder}: {odd[0]} has only one ear; expected {odd[0]}_left.npy and {odd[0]}_right.npy")
+        raise ValueError(f"{folder}: {odd[0]} has only one ear; expected {odd[0]}_left.npy and _right.npy")
     return {stem: (left[stem], right[stem]) for stem in left}
 
 

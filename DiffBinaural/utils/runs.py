@@ -49,7 +49,8 @@ class RunLog:
 
         self.path = Path(run) / "training_history.json"
         self.rows = read_json(self.path) if resume and self.path.exists() else []
-        self.writer = SummaryWriter(str(Path(run) / board), purge_step=self.rows[-1]["step"] + 1 if self.rows else None)
+        coming = self.rows[-1]["step"] + 1 if self.rows else None
+        self.writer = SummaryWriter(str(Path(run) / board), purge_step=coming)
 
     def __call__(self, step: int, **numbers: float) -> None:
         """Record one event at a step."""
