@@ -1,7 +1,7 @@
 # make demo · make test · make lint.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
-D      := demo
+override D := demo
 
 .PHONY: demo test lint
 .DELETE_ON_ERROR:

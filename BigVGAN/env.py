@@ -156,7 +156,7 @@ class TrueMelConfig:
     seed: int = option(0, SEED_HELP)
 
     def __post_init__(self):
-        positive(self, "training_steps", "checkpoint_interval", "validation_interval", "keep")
+        positive(self, "training_steps", "checkpoint_interval", "validation_interval", "keep", "time_budget")
 
 
 @dataclass(frozen=True, kw_only=True)

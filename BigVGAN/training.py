@@ -1,7 +1,7 @@
 """The one GAN loop of stage 2a and 2b."""
 
 import math
-import time
+import sys
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from BigVGAN.bigvgan import BigVGAN, generator_file, load_strict, read_generator
 from BigVGAN.discriminators import MultiPeriodDiscriminator, MultiResolutionDiscriminator
-from BigVGAN.env import TrueMelConfig, VocoderConfig
+from BigVGAN.env import CONFIG, TrueMelConfig, VocoderConfig, load_config
 from BigVGAN.loss import (
     discriminator_loss,
     feature_loss,
@@ -24,8 +24,8 @@ from BigVGAN.loss import (
 from BigVGAN.meldataset import MelDataset
 from BigVGAN.utils import copy_config, latest, save_generator, save_run
 from DiffBinaural.training_stabilizer import SafeStep
-from DiffBinaural.utils.helpers import generator_for, load_tensors, mel_spectrogram, pick_device
-from DiffBinaural.utils.runs import RunLog, Shuffled, rate_factor
+from DiffBinaural.utils.helpers import generator_for, load_tensors, mel_spectrogram, pick_device, same_mel
+from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, rate_factor
 
 WARMUP_STEPS = 20                             # of a run with a time budget, whose rates rise and fall
 
@@ -79,8 +79,9 @@ class VocoderRun:
         if state:
             for which, optimizer in self.optim.items():
                 optimizer.load_state_dict(state[f"optim_{which}"])
-            self.progress = {name: state[name] for name in self.progress}
-        copy_config(train.config, self.folder)
+            self.progress = {name: state.get(name, start) for name, start in self.progress.items()}
+        if not state:
+            copy_config(train.config, self.folder)
 
     def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         betas = (self.cfg.adam_b1, self.cfg.adam_b2)
@@ -89,22 +90,32 @@ class VocoderRun:
     def _load_networks(self) -> dict | None:
         """Weights of this run's newest checkpoint, else of --init_from.  -> state to resume from, if any."""
         if newest := latest(self.folder, "do_"):
+            if load_config(self.folder / CONFIG) != self.cfg:
+                raise ValueError(f"{self.folder} holds a run with another config than {self.train.config}; "
+                                 "resume it with its own config.json, or choose another --checkpoint_path")
             weights = load_tensors(self.folder / newest.name.replace("do_", "g_"))["generator"]
             load_strict(self.generator, weights, newest)
-            return self._load_judges(newest)
+            state = load_tensors(newest)
+            for name, judge in self.judges.items():
+                load_strict(judge, state[name], f"{newest}, {name}")
+            return state
         if self.train.init_from:
-            source = Path(self.train.init_from)
-            file = generator_file(source) if source.is_dir() else source
-            load_strict(self.generator, read_generator(file).state_dict(), file)
-            if source.is_dir() and (judges := latest(source, "do_") or _published_judges(source)):
-                self._load_judges(judges)
+            self._start_from(Path(self.train.init_from))
         return None
 
-    def _load_judges(self, path: Path) -> dict:
-        state = load_tensors(path)
+    def _start_from(self, source: Path) -> None:
+        """Take the generator of a run, NVIDIA folder or file, and the discriminators that lie beside it."""
+        file = generator_file(source) if source.is_dir() else source
+        generator = read_generator(file)
+        same_mel(generator.cfg.mel, self.cfg.mel, str(file))
+        load_strict(self.generator, generator.state_dict(), file)
+        found = (latest(source, "do_") or _published_judges(source)) if source.is_dir() else None
+        state = load_tensors(found) if found else {}
         for name, judge in self.judges.items():
-            load_strict(judge, state[name], f"{path}, {name}")
-        return state
+            if set(state.get(name, ())) == set(judge.state_dict()):
+                load_strict(judge, state[name], f"{found}, {name}")
+            else:
+                tqdm.write(f"{source}: no {name} of our kind there; ours starts anew", file=sys.stderr)
 
     def save(self) -> None:
         """Write g_<steps> and do_<steps>."""
@@ -174,17 +185,14 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability) -> Non
     probability  step -> chance of a predicted mel
     """
     cfg, progress = run.train, run.progress
-    pairs, log = max(run.cfg.batch_size // 2, 1), RunLog(run.folder, "logs", resume=progress["steps"] > 0)
+    pairs, log = max(run.cfg.batch_size // 2, 1), RunLog(run.folder, "logs", step=progress["steps"])
     order = Shuffled(len(train), cfg.seed, progress["steps"] * pairs)
     batches = DataLoader(train, pairs, sampler=order,
                          num_workers=cfg.workers, persistent_workers=cfg.workers > 0)
-    began = time.monotonic() - progress["seconds"]
+    budget = Budget(progress, cfg.training_steps, cfg.time_budget)
     bar = tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name, unit="step")
     for batch in batches:
-        progress["seconds"] = time.monotonic() - began
-        done = max(progress["steps"] / cfg.training_steps,
-                   progress["seconds"] / cfg.time_budget if cfg.time_budget else 0.0)
-        if done >= 1:
+        if (done := budget.done(progress["steps"])) >= 1:
             break
         run.set_rates(done)
         share = probability(progress["steps"])

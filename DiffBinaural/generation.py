@@ -1,6 +1,7 @@
 """From a trained run and a clip to the clip's binaural mel."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.utils.helpers import (
     draw_mels,
     generator_for,
+    is_sound_file,
     load_tensors,
     mel_spectrogram,
     pad_to_hop,
@@ -25,10 +27,11 @@ from DiffBinaural.utils.helpers import (
     save_mel_pair,
     write_mel_config,
 )
-from DiffBinaural.utils.lists import SIDES, Detection, read_detections
+from DiffBinaural.utils.lists import SIDES, Clip, Detection, read_detections
 from DiffBinaural.utils.media import frame_rate, pictures, read_sound
 
 DB_PER_NEPER = 20 / math.log(10)
+EYE_WIDTH = 480                                        # pixels: a wider video is shrunk, not below this
 PICTURE_RATE = 10                                      # pictures a second that are taken from a video
 
 
@@ -48,7 +51,7 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
     """
     model = ModelBuilder(load_config(run), pretrained=False).build()
     for part, name in ((model.unet, unet), (model.frame, frame)):
-        path = Path(run) / name if (Path(run) / name).exists() else Path(name)
+        path = next((p for p in (Path(run) / name, Path(name)) if p.exists()), Path(run) / name)
         try:
             part.load_state_dict(load_tensors(path))
         except RuntimeError as error:
@@ -98,12 +101,12 @@ def sample_clip(model: BinauralModel, clip: dict, cfg) -> Tensor:
 def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):
     """Generate every clip of a list and write its mel pair; yields (clip item, (2, M, T) mel) as it goes."""
     model = load_model(cfg.run, pick_device(cfg.device), cfg.weights_unet, cfg.weights_frame)
-    data = dataset_class(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view)
+    data = dataset_class(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view, truth=False)
     write_mel_config(cfg.output_dir, model.cfg.mel)
     for i in tqdm(range(len(data))[: cfg.limit], desc=f"generating {cfg.list_test}", unit="clip"):
         clip = data[i]
         if cfg.shuffle_vision:
-            clip = with_vision_of(clip, data[(i + 1) % len(data)])
+            clip = with_vision_of(clip, data[next_video(data.clips, i)])
         if not cfg.detections:
             clip["mask"] = whole_only(clip["mask"])
         mel = sample_clip(model, clip, cfg)
@@ -112,11 +115,8 @@ def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):
 
 
 def mono_sound(path: str | Path, rate: int) -> np.ndarray:
-    """The sound of a wav or video file, its channels averaged: (1, N) float32 at `rate` Hz."""
-    try:
-        wav, own = read_wav(path)
-    except ValueError:
-        wav, own = read_sound(path)
+    """The sound of a sound or video file, its channels averaged: (1, N) float32 at `rate` Hz."""
+    wav, own = read_wav(path) if is_sound_file(path) else read_sound(path)
     return resample(wav.mean(axis=0, keepdims=True), own, rate)
 
 
@@ -128,9 +128,12 @@ def video_clip(video: str | Path, mono: np.ndarray, cfg: TrainConfig,
     detections  CSV of the video's detected sources; its column `frame` counts the video's own pictures
     ->          an item like those of WholeClips, and a line to tell the user where the lengths differ
     """
-    images = [Image.fromarray(picture)
-              for picture in tqdm(pictures(video, PICTURE_RATE), desc="reading the video")]
+    images, factor = [], 1
+    for picture in tqdm(pictures(video, PICTURE_RATE), desc="reading the video", unit="picture"):
+        factor = max(picture.shape[1] // EYE_WIDTH, 1)
+        images.append(Image.fromarray(picture).reduce(factor))
     found = detections_of(detections, Path(video).stem, frame_rate(video)) if detections else []
+    found = [replace(d, box=tuple(edge / factor for edge in d.box)) for d in found]
     eyes = Eyes(images, PICTURE_RATE, found, cfg.view)
     mel = mel_spectrogram(pad_to_hop(torch.from_numpy(mono), cfg.mel.hop), cfg.mel)
     seconds = cfg.mel.hop / cfg.mel.sample_rate
@@ -161,6 +164,15 @@ def draw_generated(path: str | Path, clip: dict, mel: Tensor, cfg: MelConfig) ->
     level = (mel[1] - mel[0]) * DB_PER_NEPER
     rows = [("mono", clip["mono_mel"][0]), ("left", mel[0]), ("right", mel[1]), ("right - left, dB", level)]
     draw_mels(path, [(title, values.numpy()) for title, values in rows], cfg)
+
+
+def next_video(clips: list[Clip], i: int) -> int:
+    """Number of the next clip after clip i, going round, that is of another recording."""
+    order = [*range(i + 1, len(clips)), *range(i)]
+    other = next((k for k in order if clips[k].video_id != clips[i].video_id), None)
+    if other is None:
+        raise ValueError("--shuffle_vision needs a list with at least two recordings")
+    return other
 
 
 def with_vision_of(clip: dict, other: dict) -> dict:

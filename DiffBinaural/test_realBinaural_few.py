@@ -16,7 +16,7 @@ from DiffBinaural.utils.helpers import draw_mels
 
 def main(cfg: GenerateConfig) -> None:
     """Write mel pairs and <video_id>_<ms>.png; three clips where --limit does not say otherwise."""
-    few = replace(cfg, limit=cfg.limit or 3)
+    few = replace(cfg, limit=3 if cfg.limit is None else cfg.limit)
     for clip, mel in generate_all(GenAudioRealBinaural, few):
         path = Path(cfg.output_dir) / f"{clip['stem']}.png"
         draw_mels(path, comparison(clip, mel), load_config(cfg.run).mel)

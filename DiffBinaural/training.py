@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
@@ -27,7 +26,7 @@ from DiffBinaural.utils.helpers import (
     save_tensors,
     write_json,
 )
-from DiffBinaural.utils.runs import RunLog, Shuffled, rate_factor
+from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, rate_factor
 
 FREE = ("num_epoch", "time_budget", "eval_epoch", "device", "workers", "ckpt", "data_root")   # free on resume
 VALIDATION_METRICS = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
@@ -72,7 +71,11 @@ class EMA:
 
 
 def draw_noise(batch: dict, diffusion: Diffusion, drop: float, random: torch.Generator) -> dict[str, Tensor]:
-    """Everything random in a training step, drawn on the CPU: times t, noise, which windows train blind."""
+    """Everything random in a training step, drawn on the CPU.
+
+    drop  chance that a window trains blind
+    ->    t (B,) integer times; noise (B, 2, M, T); hidden (B,) bool, True = blind
+    """
     size = len(batch["mono_mel"])
     return {"t": diffusion.training_times(size, random),
             "noise": torch.randn(batch["binaural_mel"].shape, generator=random),
@@ -137,16 +140,14 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
     """
     device = pick_device(cfg.device)
     run = Run(model, cfg, device)
-    progress, log = run.progress, RunLog(run.folder, "runs", resume=run.resumed)
+    progress, log = run.progress, RunLog(run.folder, "runs", step=run.progress["step"])
     epoch_steps = max(len(train) // cfg.batch_size_per_gpu, 1)
-    total, began = cfg.num_epoch * epoch_steps, time.monotonic() - progress["seconds"]
+    total = cfg.num_epoch * epoch_steps
+    budget = Budget(progress, total, cfg.time_budget)
     bar = tqdm(total=total, initial=progress["step"], desc=cfg.id, unit="step")
-    average, model = 0.0, model.train()
+    average, averaged, model = 0.0, 0, model.train()
     for batch in loader(train, cfg, progress["step"] * cfg.batch_size_per_gpu):
-        progress["seconds"] = time.monotonic() - began
-        spent = progress["seconds"] / cfg.time_budget if cfg.time_budget else 0.0
-        done = max(progress["step"] / total, spent)
-        if done >= 1:
+        if (done := budget.done(progress["step"])) >= 1:
             break
         # rates: a function of the step (or of the time that a budget leaves)
         factor = rate_factor(progress["step"], done, cfg.warmup_steps)
@@ -163,7 +164,8 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
         progress["step"] += 1
         # what happened
         value = float(losses["diffusion"].detach())
-        average += (value - average) / ((progress["step"] - 1) % epoch_steps + 1)
+        averaged = averaged + 1 if progress["step"] % epoch_steps != 1 else 1
+        average += (value - average) / averaged
         log.scalars(progress["step"], **{"train/loss": value, "train/grad_norm": norm,
                                          "lr/unet": run.optimizer.param_groups[0]["lr"]})
         bar.set_postfix(loss=f"{average:.4f}", refresh=False)
@@ -205,7 +207,8 @@ def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig) -> dict[st
         for prefix, estimate in systems.items():
             figures = measure(VALIDATION_METRICS, estimate, truth, cfg.mel)
             rows[-1] |= {f"val/{prefix}{name}": value for name, value in figures.items()}
-    return {name: mean(row[name] for row in rows if row[name] is not None) for name in rows[0]}
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
+    return {name: mean(values) for name, values in known.items() if values}
 
 
 def _loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig, device: torch.device) -> float:

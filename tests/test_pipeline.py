@@ -1,6 +1,7 @@
 """The whole way through the real scripts on tiny data: what they write, what they refuse, how they go on."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from BigVGAN.training import pred_mel_probability
 from DiffBinaural.utils.lists import read_clips
 from DiffBinaural.utils.media import write_video
+from DiffBinaural.utils.runs import RunLog
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json"
@@ -129,6 +131,53 @@ def test_other_settings_are_not_mixed_into_a_run(scenes, scripts, stage1):
         scripts("DiffBinaural.train_realBinaural", *train_words(scenes, stage1.parent, "--lr_unet", 5))
 
 
+def test_the_vocoder_goes_on_where_it_stopped(scenes, scripts, config, tmp_path):
+    def weights(folder, *steps):
+        for total in steps:
+            words = ("--training_steps", total, "--freeze_step", 1, "--validation_interval", 1)
+            scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, folder, config, *words))
+        return torch.load(folder / "g_00000004", weights_only=True)["generator"]
+    once, twice = weights(tmp_path / "once", 4), weights(tmp_path / "twice", 2, 4)
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+    history = json.loads((tmp_path / "twice" / "training_history.json").read_text())
+    assert [row["step"] for row in history] == [1, 2, 3, 4]
+
+
+def test_a_vocoder_run_is_not_resumed_with_another_config(scenes, scripts, config, vocoder, tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**json.loads(config.read_text()), "learning_rate": 0.5}))
+    with pytest.raises(ValueError, match="another config"):
+        scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, vocoder.parent, other))
+
+
+def test_the_log_forgets_steps_that_are_lost(tmp_path):
+    log = RunLog(tmp_path, "runs", step=0)
+    for step in (5, 10, 15):
+        log(step, loss=float(step))
+    log.close()
+    again = RunLog(tmp_path, "runs", step=10)
+    assert [row["step"] for row in again.rows] == [5, 10]
+    again.close()
+
+
+def test_a_time_budget_ends_a_run(scenes, scripts, tmp_path):
+    scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--time_budget", 0.01))
+    assert json.loads((tmp_path / "run" / "training_history.json").read_text())[-1]["step"] <= 1
+
+
+def test_a_few_clips_are_drawn_and_other_eyes_give_other_mels(scenes, scripts, stage1, mels, tmp_path):
+    words = ("--run", stage1, "--data_root", scenes, "--sampling_timesteps", 1, "--list_test", "train")
+    scripts("DiffBinaural.test_realBinaural_few", *words, "--output_dir", tmp_path / "few", "--limit", 1)
+    stem = read_clips(scenes / "splits/train.csv")[0].stem
+    assert {p.name for p in (tmp_path / "few").iterdir()} == {
+        "mel_config.json", f"{stem}.png", f"{stem}_left.npy", f"{stem}_right.npy"}
+    usual = np.load(mels / f"{stem}_left.npy")
+    assert np.array_equal(np.load(tmp_path / "few" / f"{stem}_left.npy"), usual)
+    for flag in ("--shuffle_vision", "--no-detections"):
+        scripts("DiffBinaural.test_realBinaural", *words, "--output_dir", tmp_path / flag, flag, "--limit", 1)
+        assert not np.array_equal(np.load(tmp_path / flag / f"{stem}_left.npy"), usual), flag
+
+
 # --- from end to end ----------------------------------------------------------------------------------------
 
 def e2e_words(stage1, vocoder, video, out, *more):
@@ -152,7 +201,8 @@ def test_any_wav_and_video(scripts, stage1, vocoder, tmp_path, capsys, seconds, 
             "--plot", tmp_path / "out.png"))
     wav, rate = soundfile.read(tmp_path / "out.wav")
     assert (rate, wav.shape) == (22_050, (-(-samples * 22_050 // 48_000), 2))
-    assert (notice in capsys.readouterr().err) if notice else "picture" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert notice in said if notice else "the sound lasts" not in said
     with av.open(str(tmp_path / "out.mp4")) as box:
         assert box.streams.audio[0].channels == 2
         assert sum(1 for _ in box.decode(video=0)) == 30
@@ -182,6 +232,15 @@ def test_vocoded_folders_are_judged(scenes, scripts, mels, vocoder, tmp_path):
     assert soundfile.info(tmp_path / "all" / f"{stem}.wav").frames == -(-33_075 // 256) * 256
 
 
+def test_cues_are_drawn(scenes, scripts, mels, vocoder, tmp_path):
+    truth = scenes / "processed/binaural_audios_22050Hz"
+    scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels,
+            "--output_dir", tmp_path / "wavs")
+    scripts("DiffBinaural.evaluate_binaural_22050", "--pred_dir", tmp_path / "wavs", "--gt_dir", truth,
+            "--plots", tmp_path / "cues")
+    assert len(list((tmp_path / "cues" / "model").glob("*.png"))) == 5
+
+
 # --- refusals -----------------------------------------------------------------------------------------------
 
 def test_a_missing_sound_is_named_at_once(scenes, scripts, tmp_path):
@@ -189,6 +248,42 @@ def test_a_missing_sound_is_named_at_once(scenes, scripts, tmp_path):
     clips.write_text("video_id\nscene_00000\nnobody\n")
     with pytest.raises(FileNotFoundError, match=r"nobody\.wav: missing"):
         scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--list_train", clips))
+
+
+def test_sounds_of_different_length_are_named(scenes, scripts, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(scenes, root)
+    wav, rate = soundfile.read(root / "processed/mono_audios_22050Hz/scene_00000.wav")
+    soundfile.write(root / "processed/mono_audios_22050Hz/scene_00000.wav", wav[:20_000], rate)
+    with pytest.raises(ValueError, match=r"scene_00000\.wav: 33075 samples .* mono has 20000"):
+        scripts("DiffBinaural.train_realBinaural", *train_words(root, tmp_path))
+
+
+def test_training_wants_the_truth_and_generation_does_not(scenes, scripts, stage1, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(scenes, root)
+    shutil.rmtree(root / "processed/binaural_audios_22050Hz")
+    with pytest.raises(FileNotFoundError, match="binaural_audios_22050Hz"):
+        scripts("DiffBinaural.train_realBinaural", *train_words(root, tmp_path))
+    scripts("DiffBinaural.test_realBinaural_few", "--run", stage1, "--data_root", root,
+            "--output_dir", tmp_path / "out", "--sampling_timesteps", 1)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 1
+
+
+def test_a_missing_picture_is_named(scenes, scripts, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(scenes, root)
+    (root / "processed/frames/scene_00000/frame_000003.jpg").unlink()
+    with pytest.raises(ValueError, match=r"scene_00000: 14 pictures, the last is frame_000015"):
+        scripts("DiffBinaural.train_realBinaural", *train_words(root, tmp_path))
+
+
+def test_a_sound_that_is_not_finite_is_refused(scripts, stage1, vocoder, tmp_path):
+    sound = np.full(30_000, np.nan, dtype=np.float32)
+    soundfile.write(tmp_path / "in.wav", sound, 22_050, subtype="FLOAT")
+    words = e2e_words(stage1, vocoder, tmp_path / "in.mp4", tmp_path / "out.wav")
+    with pytest.raises(ValueError, match="non-finite"):
+        scripts("BigVGAN.inference_e2e", *words, "--input_wav", tmp_path / "in.wav")
 
 
 def test_mels_of_another_recipe_are_refused(scenes, scripts, mels, vocoder, tmp_path):

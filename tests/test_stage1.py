@@ -135,6 +135,15 @@ def test_eyes_hold_the_first_and_last_picture():
     assert torch.equal(eyes.window(50.0, 0.9)["objects"][0], eyes.window(0.25, 1e-3)["objects"][0])
 
 
+def test_detections_at_another_rate_do_not_crowd_each_other_out():
+    sources = ((0, 0.9), (50, 0.8))
+    found = [Detection(k / 30, (x, 0, x + 20, 20), score) for k in range(30) for x, score in sources]
+    window = Eyes(pictures(10), 10, found, SMALL.view).window(0.0, 0.9)
+    assert torch.allclose(window["box"][:, 1, 0], torch.tensor(-0.75))
+    assert torch.allclose(window["box"][:, 2, 0], torch.tensor(0.5))
+    assert Eyes(pictures(10), 10, found[:2], SMALL.view).detected(0.2) == []
+
+
 def test_slots_are_the_whole_picture_then_the_detections_by_score():
     found = [Detection(0.0, (0, 0, 40, 40), 0.2), Detection(0.0, (40, 0, 80, 40), 0.9),
              Detection(0.0, (0, 0, 8, 4), 0.1)]

@@ -22,7 +22,7 @@ def required(help: str, **extra):
 def positive(cfg, *names: str) -> None:
     """Raise ValueError for the first of the named fields that is not above zero."""
     for name in names:
-        if getattr(cfg, name) <= 0:
+        if getattr(cfg, name) is not None and getattr(cfg, name) <= 0:
             raise ValueError(f"--{name} is {getattr(cfg, name)}; it must be above 0")
 
 
@@ -134,7 +134,8 @@ class TrainConfig:
     diffusion: DiffusionConfig = DiffusionConfig()
 
     def __post_init__(self):
-        positive(self, "num_epoch", "batch_size_per_gpu", "windows_per_clip", "eval_epoch", "clip_norm")
+        positive(self, "num_epoch", "batch_size_per_gpu", "windows_per_clip", "eval_epoch", "clip_norm",
+                 "lr_unet", "lr_frame", "time_budget")
 
 
 PRESETS = {
@@ -177,7 +178,7 @@ class GenerateConfig:
     seed: int = option(0, SEED_HELP)
 
     def __post_init__(self):
-        positive(self, "sampling_timesteps", "batch_windows")
+        positive(self, "sampling_timesteps", "batch_windows", "limit")
 
 
 def span(text: str) -> tuple[int, int]:

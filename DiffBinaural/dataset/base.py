@@ -14,7 +14,7 @@ from DiffBinaural.dataset.video_transforms import mirrored, normalised, slots
 from DiffBinaural.utils.helpers import FLOOR, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.lists import Clip, Detection
 
-PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that one process keeps
+PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that a dataset keeps
 SILENCE = math.log(FLOOR)                              # nepers
 WINDOW_HOP = 60                                        # frames from window to window; the rest overlaps
 
@@ -59,25 +59,37 @@ class Eyes:
     """The pictures of a recording with their detections, cut into slots on demand.
 
     pictures    any sequence of RGB images at `fps` pictures a second, the first at time 0
-    detections  in order of time
+    detections  at any rate: a picture takes those of the nearest moment, up to half a picture away
+    share       of how many recordings this is one: they share the memory for cut-up pictures
     """
 
     def __init__(self, pictures: Sequence[Image.Image], fps: float, detections: list[Detection],
-                 view: ViewConfig):
+                 view: ViewConfig, share: int = 1):
         self.pictures, self.fps, self.view = pictures, fps, view
-        self.at_picture: dict[int, list[Detection]] = {}
+        self.at_time: dict[float, list[Detection]] = {}
         for d in detections:
-            self.at_picture.setdefault(round(d.time * fps), []).append(d)
-        slot_bytes = view.slots * 3 * view.image_size**2
-        self.slots = lru_cache(maxsize=max(PICTURE_CACHE // 100 // slot_bytes, 8))(self._slots)
+            self.at_time.setdefault(d.time, []).append(d)
+        self.times = np.array(list(self.at_time))
+        keep = PICTURE_CACHE // (share * view.slots * 3 * view.image_size**2)
+        self.slots = lru_cache(maxsize=max(keep, 2 * view.frames))(self._slots)
 
     def _slots(self, k: int):
-        return slots(self.pictures[k], self.at_picture.get(k, []), self.view)
+        return slots(self.pictures[k], self.detected(k / self.fps), self.view)
+
+    def detected(self, time: float) -> list[Detection]:
+        """The detections of the moment nearest to a time (s); none where that is over half a picture off."""
+        if not len(self.times):
+            return []
+        nearest = self.times[np.abs(self.times - time).argmin()]
+        return self.at_time[nearest] if abs(nearest - time) <= 0.5 / self.fps + 1e-6 else []
 
     def window(self, start: float, seconds: float) -> dict[str, Tensor]:
-        """What is seen in [start, start + seconds): objects (F, S, 3, H, W), box (F, S, 4), mask (F, S).
+        """What is seen from `start` on, both in seconds of the recording.
 
         Pictures stand evenly in the window; before the first and after the last picture, that one is held.
+
+        -> objects (F, S, 3, H, W) float32, ImageNet mean and std taken out; box (F, S, 4) in [-1, 1], y up;
+           mask (F, S) bool, True = padding
         """
         times = start + (np.arange(self.view.frames) + 0.5) / self.view.frames * seconds
         chosen = [self.slots(int(k)) for k in np.clip(np.round(times * self.fps), 0, len(self.pictures) - 1)]
@@ -152,7 +164,7 @@ class BinauralDataset(torch.utils.data.Dataset):
     def eyes(self, video_id: str) -> Eyes:
         """The eyes of a recording."""
         if video_id not in self._eyes:
-            self._eyes[video_id] = Eyes(*self.recording(video_id), self.view)
+            self._eyes[video_id] = Eyes(*self.recording(video_id), self.view, share=len(self.clips))
         return self._eyes[video_id]
 
 

@@ -22,6 +22,9 @@ class FrameFolder(Sequence):
         self.paths = sorted(folder.glob("frame_*.jpg"))
         if not self.paths:
             raise FileNotFoundError(f"{folder}: no frame_000001.jpg … there")
+        if self.paths[-1].name != f"frame_{len(self.paths):06d}.jpg":
+            raise ValueError(f"{folder}: {len(self.paths)} pictures, the last is {self.paths[-1].name}; "
+                             "expected frame_000001.jpg onwards without a gap")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -38,26 +41,37 @@ class RealBinaural(BinauralDataset):
 
     data_root  dataset folder
     split      name of a list in <data_root>/splits, or a CSV file
+    truth      every clip must have its binaural sound; generation does without
     options    see :class:`BinauralDataset`
     Raises FileNotFoundError at once, naming the first file that a clip lacks.
     """
 
-    def __init__(self, data_root: str | Path, split: str, mel, view, **options):
+    def __init__(self, data_root: str | Path, split: str, mel, view, *, truth: bool = True, **options):
         self.root = Path(data_root)
         super().__init__(read_clips(split_path(data_root, split)), mel, view, **options)
-        self.fps = float(read_json(self.root / "dataset.json")["fps"])
+        self.fps = float(read_json(self.root / "dataset.json").get("fps") or 0)
+        if self.fps <= 0:
+            raise ValueError(f"{self.root / 'dataset.json'}: no fps; expected pictures a second, as in 10")
         table = self.root / DETECTIONS
         self.detections = read_detections(table, self.fps) if table.exists() else {}
         for clip in self.clips:
-            for path in (self.root / MONO / f"{clip.video_id}.wav", self.root / FRAMES / clip.video_id):
+            sounds = [self.root / kind / f"{clip.video_id}.wav" for kind in (MONO, BINAURAL)[: 1 + truth]]
+            for path in (*sounds, self.root / FRAMES / clip.video_id):
                 if not path.exists():
                     raise FileNotFoundError(f"{path}: missing, but {split} lists {clip.video_id}")
 
     def sound(self, clip: Clip) -> tuple[np.ndarray, np.ndarray | None]:
-        """Mono, and binaural where there is a file."""
+        """Mono, and binaural where there is a file; lengths that differ by less than a frame are trimmed."""
         binaural = self.root / BINAURAL / f"{clip.video_id}.wav"
         mono = read_part(self.root / MONO / f"{clip.video_id}.wav", clip, self.mel.sample_rate, 1)
-        return mono, read_part(binaural, clip, self.mel.sample_rate, 2) if binaural.exists() else None
+        if not binaural.exists():
+            return mono, None
+        pair = read_part(binaural, clip, self.mel.sample_rate, 2)
+        samples = min(mono.shape[1], pair.shape[1])
+        if max(mono.shape[1], pair.shape[1]) - samples > self.mel.hop:
+            raise ValueError(f"{binaural}: {pair.shape[1]} samples in {clip.stem}, its mono has "
+                             f"{mono.shape[1]}; expected the same recording")
+        return mono[:, :samples], pair[:, :samples]
 
     def recording(self, video_id: str) -> tuple[Sequence[Image.Image], float, list[Detection]]:
         """Pictures, their rate and detections."""

@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import ViewConfig
-from DiffBinaural.position_utils import boxes_to_units
+from DiffBinaural.position_utils import boxes_to_units, mirror_positions
 from DiffBinaural.utils.lists import Detection
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,6 +51,5 @@ def normalised(objects: Tensor) -> Tensor:
 
 def mirrored(sample: dict) -> dict:
     """The mirror image of a sample: pictures flipped, x negated, ears swapped; a new dict."""
-    negate_x = torch.tensor([-1.0, 1.0, 1.0, 1.0])
-    return {**sample, "objects": sample["objects"].flip(-1), "box": sample["box"] * negate_x,
+    return {**sample, "objects": sample["objects"].flip(-1), "box": mirror_positions(sample["box"]),
             "binaural_mel": sample["binaural_mel"].flip(-3)}

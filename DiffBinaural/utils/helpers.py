@@ -149,6 +149,16 @@ def resample(wav: np.ndarray, rate: int, target: int) -> np.ndarray:
     return AF.resample(torch.from_numpy(wav), rate, target, lowpass_filter_width=32).numpy()
 
 
+def is_sound_file(path: str | Path) -> bool:
+    """Whether a file is one that read_wav opens.  Raises FileNotFoundError when there is none."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        return bool(soundfile.info(path))
+    except soundfile.LibsndfileError:
+        return False
+
+
 def read_wav(path: str | Path, rate: int | None = None,
              channels: int | None = None) -> tuple[np.ndarray, int]:
     """Read a sound file.

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,12 +29,28 @@ class Shuffled(Sampler):
             yield from (epoch * self.length + k for k in order[skip:])
 
 
+class Budget:
+    """How much of a run is over: the larger of its shares of steps and, where these are limited, of seconds.
+
+    progress  the run's own record; its "seconds" are kept up to date, over resumes too
+    """
+
+    def __init__(self, progress: dict, steps: int, seconds: float | None):
+        self.progress, self.steps, self.seconds = progress, steps, seconds
+        self.began = time.monotonic() - progress["seconds"]
+
+    def done(self, step: int) -> float:
+        """Part of the run that is over before a step; 1 or more: stop."""
+        self.progress["seconds"] = time.monotonic() - self.began
+        return max(step / self.steps, self.progress["seconds"] / self.seconds if self.seconds else 0.0)
+
+
 def rate_factor(step: int, done: float, warmup: int) -> float:
     """What the learning rates are multiplied by: a linear rise, then half a cosine down to 0.
 
     done  part of the run that is over, in [0, 1]
     """
-    return min((step + 1) / warmup, 1) * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+    return min((step + 1) / max(warmup, 1), 1) * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
 
 
 class RunLog:
@@ -41,16 +58,16 @@ class RunLog:
 
     run     run folder
     board   TensorBoard's folder inside it
-    resume  keep what an earlier part of the run wrote; otherwise the history starts empty
+    step    where the run goes on: what was written about later steps, by a part that is lost, is dropped
     """
 
-    def __init__(self, run: Path, board: str, *, resume: bool):
+    def __init__(self, run: Path, board: str, *, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = Path(run) / "training_history.json"
-        self.rows = read_json(self.path) if resume and self.path.exists() else []
-        coming = self.rows[-1]["step"] + 1 if self.rows else None
-        self.writer = SummaryWriter(str(Path(run) / board), purge_step=coming)
+        written = read_json(self.path) if step and self.path.exists() else []
+        self.rows = [row for row in written if row["step"] <= step]
+        self.writer = SummaryWriter(str(Path(run) / board), purge_step=step + 1 if step else None)
 
     def __call__(self, step: int, **numbers: float) -> None:
         """Record one event at a step."""
