@@ -9,6 +9,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     DEVICE_HELP,
     SEED_HELP,
     MelConfig,
+    SamplingConfig,
     from_dict,
     option,
     positive,
@@ -177,39 +178,41 @@ class BothMelConfig(TrueMelConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CopySynthesisConfig:
-    """Sound or mels through the vocoder."""
+class VocodeConfig:
+    """A trained vocoder and what it writes."""
 
     checkpoint_file: str = required("generator weights, config.json beside them")
     output_dir: str = required("folder for <name>.wav, 22,050 Hz, stereo")
-    input_wavs_dir: str | None = option(None, "stereo wavs to analyse and synthesise again")
-    input_mels_dir: str | None = option(None, "mel pairs to synthesise")
-    list: str | None = option(None, "CSV of clips: only files of these ids")
     chunk: int = option(512, "mel frames a network call; changes speed and memory, not the result")
     device: str = option("auto", DEVICE_HELP)
 
     def __post_init__(self):
         positive(self, "chunk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocodeMelsConfig(VocodeConfig):
+    """Stage 1's mels through the vocoder."""
+
+    mels_dir: str = required("folder of stage 1's mel pairs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopySynthesisConfig(VocodeConfig):
+    """Sound or mels through the vocoder."""
+
+    input_wavs_dir: str | None = option(None, "stereo wavs to analyse and synthesise again")
+    input_mels_dir: str | None = option(None, "mel pairs to synthesise")
+    list: str | None = option(None, "CSV of clips: only files of these ids")
+
+    def __post_init__(self):
+        super().__post_init__()
         _require((self.input_wavs_dir is None) != (self.input_mels_dir is None),
                  "give either --input_wavs_dir or --input_mels_dir")
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocodeConfig:
-    """Stage 1's mels through the vocoder."""
-
-    checkpoint_file: str = required("generator weights, config.json beside them")
-    mels_dir: str = required("folder of stage 1's mel pairs")
-    output_dir: str = required("folder for <video_id>_<ms>.wav, 22,050 Hz, stereo")
-    chunk: int = option(512, "mel frames a network call; changes speed and memory, not the result")
-    device: str = option("auto", DEVICE_HELP)
-
-    def __post_init__(self):
-        positive(self, "chunk")
-
-
-@dataclass(frozen=True, kw_only=True)
-class E2EConfig:
+class E2EConfig(SamplingConfig):
     """From a video to binaural sound."""
 
     input_video: str = required("the video")
@@ -220,11 +223,3 @@ class E2EConfig:
     detections: str | None = option(None, "CSV of detected sources in the video; default: the whole picture")
     mux: str | None = option(None, "also write this mp4: the same picture with the binaural track")
     plot: str | None = option(None, "also draw the mels to this PNG")
-    sampling_timesteps: int = option(25, "DDIM steps")
-    guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
-    batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
-    device: str = option("auto", DEVICE_HELP)
-    seed: int = option(0, SEED_HELP)
-
-    def __post_init__(self):
-        positive(self, "sampling_timesteps", "batch_windows")

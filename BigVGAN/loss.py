@@ -1,15 +1,12 @@
 """Every term of the vocoder's objective, as functions of (estimate, reference)."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.helpers import FLOOR, hann, mel_basis, mel_spectrogram
+from DiffBinaural.utils.helpers import DB_PER_NEPER, FLOOR, hann, mel_basis, mel_spectrogram
 
-DB_PER_NEPER = 20 / math.log(10)              # 8.686
 MEL_SCALES = tuple((32 * 2**i, 5 * 2**i) for i in range(7))  # (window in samples, bands)
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))   # (n_fft, hop, win) in samples
 # Added to a magnitude before its logarithm: about -83 dB of a full-scale sine at a window of 600, so that

@@ -1,12 +1,15 @@
-"""Checkpoints of a vocoder's run, in NVIDIA's file names."""
+"""Files of a vocoder: checkpoints in NVIDIA's names, and the wavs it makes."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from torch import nn
+from tqdm import tqdm
 
-from BigVGAN.env import CONFIG
-from DiffBinaural.utils.helpers import replacing, save_tensors
+from BigVGAN.env import CONFIG, VocodeConfig
+from DiffBinaural.utils.helpers import replacing, save_tensors, write_wav
 
 
 def latest(folder: str | Path, prefix: str) -> Path | None:
@@ -29,6 +32,18 @@ def save_run(folder: Path, steps: int, generator: nn.Module, rest: dict, keep: i
 def save_generator(path: Path, generator: nn.Module) -> None:
     """Write {"generator": state_dict}."""
     save_tensors(path, {"generator": generator.state_dict()})
+
+
+def vocode_folder(vocoder, items: Iterable, cfg: VocodeConfig) -> None:
+    """Write <name>.wav, stereo, for every item.
+
+    vocoder  a generator, see bigvgan.load_generator
+    items    (name, (2, M, T) log mel, number of samples to write) each
+    """
+    device = next(vocoder.parameters()).device
+    for name, pair, samples in tqdm(items, desc="vocoding", unit="clip"):
+        wav = vocoder.vocode(torch.from_numpy(pair).to(device), cfg.chunk)[:, 0, :samples]
+        write_wav(Path(cfg.output_dir) / f"{name}.wav", wav.cpu().numpy(), vocoder.cfg.sampling_rate)
 
 
 def copy_config(source: str | Path, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """From a trained run and a clip to the clip's binaural mel."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +9,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig, MelConfig, TrainConfig, from_dict
+from DiffBinaural.configs.advanced_diffusion_config import (
+    GenerateConfig,
+    MelConfig,
+    SamplingConfig,
+    TrainConfig,
+    from_dict,
+)
 from DiffBinaural.dataset.base import BinauralDataset, Eyes, cut, padded, stitch, whole_clip, whole_only
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.utils.helpers import (
+    DB_PER_NEPER,
     draw_mels,
     generator_for,
     is_sound_file,
@@ -30,7 +36,6 @@ from DiffBinaural.utils.helpers import (
 from DiffBinaural.utils.lists import SIDES, Clip, Detection, read_detections
 from DiffBinaural.utils.media import frame_rate, pictures, read_sound
 
-DB_PER_NEPER = 20 / math.log(10)
 EYE_WIDTH = 480                                        # pixels: a wider video is shrunk, not below this
 PICTURE_RATE = 10                                      # pictures a second that are taken from a video
 
@@ -91,8 +96,8 @@ def starting_noise(name: str, mono_mel: Tensor, window: int, seed: int, ears: in
     return torch.randn(shape, generator=generator_for(seed, name))
 
 
-def sample_clip(model: BinauralModel, clip: dict, cfg) -> Tensor:
-    """A clip's (2, M, T) log mel; cfg has sampling_timesteps, guidance_scale, batch_windows and seed."""
+def sample_clip(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
+    """A clip's (2, M, T) log mel."""
     noise = starting_noise(clip["stem"], clip["mono_mel"], model.cfg.view.window, cfg.seed)
     return generate(model, clip, noise, steps=cfg.sampling_timesteps, guidance_scale=cfg.guidance_scale,
                     batch_windows=cfg.batch_windows)

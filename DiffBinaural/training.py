@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig, TrainConfig
+from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, TrainConfig
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips, cut, padded
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.generation import sample_clip
@@ -196,8 +196,7 @@ def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig) -> dict[st
     -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_…: those of the mono in both ears
     """
     device, rows = next(model.parameters()).device, []
-    sampling = GenerateConfig(run="", data_root="", output_dir="", sampling_timesteps=VALIDATION_STEPS,
-                              seed=cfg.seed)
+    sampling = SamplingConfig(sampling_timesteps=VALIDATION_STEPS, seed=cfg.seed)
     for i in tqdm(range(len(val)), desc="validating", unit="clip", leave=False):
         clip = val[i]
         truth = clip["binaural_mel"].numpy()

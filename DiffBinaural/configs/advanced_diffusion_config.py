@@ -159,7 +159,21 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
+class SamplingConfig:
+    """How a trained model is sampled."""
+
+    sampling_timesteps: int = option(25, "DDIM steps")
+    guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
+    batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
+    device: str = option("auto", DEVICE_HELP)
+    seed: int = option(0, SEED_HELP)
+
+    def __post_init__(self):
+        positive(self, "sampling_timesteps", "batch_windows")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(SamplingConfig):
     """Generation of mel pairs for the clips of a split."""
 
     run: str = required("stage-1 run folder")
@@ -168,17 +182,13 @@ class GenerateConfig:
     list_test: str = option("test", "split to generate: a name in <data_root>/splits, or a CSV file")
     weights_unet: str = option("unet_best.pth", "UNet weights: a file in the run folder, or a path")
     weights_frame: str = option("frame_best.pth", "visual encoder weights, likewise")
-    sampling_timesteps: int = option(25, "DDIM steps")
-    guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
-    batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
     limit: int | None = option(None, "only the first so many clips")
     detections: bool = option(True, "show the model the detected sources; without, whole pictures alone")
     shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
-    device: str = option("auto", DEVICE_HELP)
-    seed: int = option(0, SEED_HELP)
 
     def __post_init__(self):
-        positive(self, "sampling_timesteps", "batch_windows", "limit")
+        super().__post_init__()
+        positive(self, "limit")
 
 
 def span(text: str) -> tuple[int, int]:
@@ -213,21 +223,16 @@ class SimulateConfig:
 class EvaluateMelConfig:
     """Mel pairs against the truth."""
 
-    pred_dir: tuple[str, ...] = required("folder of predicted mel pairs; NAME=DIR adds a system to compare")
-    gt_dir: str = required("truth: folder of wavs or of mel pairs")
+    pred_dir: tuple[str, ...] = required("folder of predictions; NAME=DIR adds a system to compare")
+    gt_dir: str = required("truth: folder of stereo wavs (or, for mels, of mel pairs)")
     mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
     output_csv: str | None = option(None, "every clip, every system")
     output_json: str | None = option(None, "the table and every clip")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateWavConfig:
+class EvaluateWavConfig(EvaluateMelConfig):
     """Binaural wavs against the truth."""
 
-    pred_dir: tuple[str, ...] = required("folder of predicted stereo wavs; NAME=DIR adds a system to compare")
-    gt_dir: str = required("truth: folder of stereo wavs")
-    mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
-    output_csv: str | None = option(None, "every clip, every system")
-    output_json: str | None = option(None, "the table and every clip")
     plots: str | None = option(None, "folder for pictures of ITD and ILD over time, <system>/<clip>.png")
     merge_json: str | None = option(None, "JSON of the other evaluate script, to join the table and the JSON")

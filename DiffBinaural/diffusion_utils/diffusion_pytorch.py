@@ -37,7 +37,7 @@ def _from_betas(betas: Tensor) -> Tensor:
 
 SCHEDULES = {"cosine": cosine_schedule, "linear": linear_schedule, "sigmoid": sigmoid_schedule}
 
-# --- one equation, one function; abar broadcasts against x --------------------------------------------------
+# --- one equation, one function: x, x0, noise, v (B, …) alike, data in [-1, 1]; abar broadcasts against x
 
 
 def q_sample(x0: Tensor, abar: Tensor, noise: Tensor) -> Tensor:

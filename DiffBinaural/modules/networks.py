@@ -58,7 +58,7 @@ class Upsample(nn.Sequential):
 
 
 class SmallTrunk(nn.Sequential):
-    """A few convolutions that shrink a picture eightfold; for runs on a CPU."""
+    """A few convolutions, for runs on a CPU: (n, 3, H, W) -> (n, 64, H/8, W/8)."""
 
     channels = 64
 

@@ -1,6 +1,7 @@
 """The one mel and STFT, sound and mel files, atomic saving, devices, seeds and pictures."""
 
 import json
+import math
 import os
 import pickle
 import zlib
@@ -20,6 +21,7 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, from_dict
 from DiffBinaural.utils.lists import SIDES, Clip
 
 FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
+DB_PER_NEPER = 20 / math.log(10)              # 8.686: a neper is a factor of e in magnitude
 MEL_CONFIG = "mel_config.json"
 
 
