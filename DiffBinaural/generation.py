@@ -67,7 +67,7 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
 
 @torch.inference_mode()
 def generate(model: BinauralModel, clip: dict, noise: Tensor, *, steps: int = 25, guidance_scale: float = 1.0,
-             batch_windows: int = 16) -> Tensor:
+             batch_windows: int = 16, sampler: str = "ddim") -> Tensor:
     """Sample a whole clip at once: windows share one noise and are merged at every denoising step.
 
     clip   item of a WholeClips dataset: mono_mel (1, M, T), starts, objects, box, mask
@@ -87,7 +87,8 @@ def generate(model: BinauralModel, clip: dict, noise: Tensor, *, steps: int = 25
         windows = cut(x, starts, size)
         merged = [denoiser(windows[group], t) for denoiser, group in zip(denoisers, groups, strict=True)]
         return stitch(torch.cat(merged), starts, x.shape[-1])
-    return model.to_mel(model.diffusion.sample(denoise, noise.to(device), steps))[..., :frames].cpu()
+    unit = model.diffusion.sample(denoise, noise.to(device), steps, sampler=sampler)
+    return model.to_mel(unit)[..., :frames].cpu()
 
 
 def starting_noise(name: str, mono_mel: Tensor, window: int, seed: int, ears: int = 2) -> Tensor:
@@ -100,7 +101,7 @@ def sample_clip(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor
     """A clip's (2, M, T) log mel."""
     noise = starting_noise(clip["stem"], clip["mono_mel"], model.cfg.view.window, cfg.seed)
     return generate(model, clip, noise, steps=cfg.sampling_timesteps, guidance_scale=cfg.guidance_scale,
-                    batch_windows=cfg.batch_windows)
+                    batch_windows=cfg.batch_windows, sampler=cfg.sampler)
 
 
 def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):

@@ -77,6 +77,35 @@ def test_an_oracle_brings_x0_back_through_ddim(objective, steps, eta):
     assert torch.equal(start, kept), "the caller's noise was changed"
 
 
+@pytest.mark.parametrize("steps", [1, 2, 10, 25, 1000])
+def test_an_oracle_brings_x0_back_through_dpm_solver(steps):
+    start = torch.randn(RAMP.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    out = process().sample(lambda x, t: RAMP, start, steps, sampler="dpm++")
+    assert torch.allclose(out, RAMP, atol=1e-4)
+
+
+def test_the_second_order_sampler_is_nearer_to_the_exact_flow():
+    """For normal data the best denoiser is linear and the flow a scaling, so both are known exactly."""
+    diffusion, spread = process(), 0.25
+    start = torch.linspace(-1.5, 1.5, 31, dtype=torch.float64)
+
+    def denoise(x, t):
+        abar = diffusion.abar[t]
+        return abar.sqrt() * spread**2 / (abar * spread**2 + 1 - abar) * x
+    last = diffusion.abar[-1]
+    exact = start * spread / (last * spread**2 + 1 - last).sqrt()
+    off = {name: (diffusion.sample(denoise, start, 25, sampler=name) - exact).abs().max().item()
+           for name in ("ddim", "dpm++")}
+    assert off["dpm++"] < 0.3 * off["ddim"], off
+
+
+def test_guidance_beyond_the_range_is_clipped_before_the_noise_is_derived():
+    far = guided(lambda x, t: RAMP, lambda x, t: -RAMP, 3.0)
+    for sampler in ("ddim", "dpm++"):
+        out = process().sample(far, torch.zeros_like(RAMP), 25, sampler=sampler)
+        assert torch.allclose(out, (5 * RAMP).clamp(-1, 1), atol=1e-6)
+
+
 def test_an_oracle_brings_x0_back_through_ddpm():
     abar, random = SCHEDULES["cosine"](1000), torch.Generator().manual_seed(0)
     x = torch.randn(RAMP.shape, dtype=torch.float64, generator=random)

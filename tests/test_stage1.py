@@ -206,6 +206,12 @@ def test_the_result_does_not_depend_on_the_batch(model):
     assert torch.allclose(one, all_, atol=1e-4)
 
 
+def test_the_samplers_differ_but_not_by_much(model):
+    ddim, dpm = (run(model, clip(100), steps=20, sampler=name) for name in ("ddim", "dpm++"))
+    assert not torch.equal(ddim, dpm)
+    assert (ddim - dpm).abs().mean() < 0.5
+
+
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another():
     mel = torch.zeros(1, 80, 90)
     assert torch.equal(starting_noise("a", mel, 80, seed=3), starting_noise("a", mel, 80, seed=3))

@@ -162,7 +162,8 @@ PRESETS = {
 class SamplingConfig:
     """How a trained model is sampled."""
 
-    sampling_timesteps: int = option(25, "DDIM steps")
+    sampling_timesteps: int = option(25, "denoising steps")
+    sampler: Literal["ddim", "dpm++"] = option("ddim", "DDIM, or DPM-Solver++(2M), of second order")
     guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
     batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
     device: str = option("auto", DEVICE_HELP)

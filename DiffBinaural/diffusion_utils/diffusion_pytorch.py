@@ -1,4 +1,4 @@
-"""The diffusion process: schedules, four objectives, DDPM and DDIM steps, guidance, the sampling loop."""
+"""The diffusion process: schedules, objectives, DDPM, DDIM and DPM-Solver++ steps, guidance, sampling."""
 
 import math
 
@@ -85,6 +85,22 @@ def ddpm_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *,
     return mean + ((1 - abar_next) / (1 - abar) * (1 - alpha)).sqrt() * fresh
 
 
+def dpmpp_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *,
+               before: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """x_t -> x_s by DPM-Solver++(2M) (Lu et al. 2022, Algorithm 2): x₀ is extrapolated in half the log-SNR.
+
+    before  x₀ and ᾱ of the step before; None at the first.  The last step, to clean data, is x₀ itself
+    """
+    if abar_next == 1:
+        return x0
+    now, then = (0.5 * torch.log(a / (1 - a)) for a in (abar, abar_next))
+    if before is not None:
+        earlier, abar_before = before
+        ratio = (now - 0.5 * torch.log(abar_before / (1 - abar_before))) / (then - now)
+        x0 = x0 + (x0 - earlier) / (2 * ratio)
+    return ((1 - abar_next) / (1 - abar)).sqrt() * x - abar_next.sqrt() * torch.expm1(now - then) * x0
+
+
 def guided(denoise, null_denoise, scale: float):
     """Classifier-free guidance (Ho & Salimans 2022) on x₀; scale 1 is the first predictor, 0 the second."""
     if scale == 1:
@@ -155,16 +171,21 @@ class Diffusion:
             raise ValueError(f"--sampling_timesteps is {steps}; give 1 to the process's {self.timesteps}")
         return [round(self.timesteps * (steps - k) / steps) - 1 for k in range(steps)]
 
-    def sample(self, denoise, x: Tensor, steps: int, *, eta: float = 0.0, fresh=None) -> Tensor:
-        """From noise to data by DDIM.
+    def sample(self, denoise, x: Tensor, steps: int, *, sampler: str = "ddim", eta: float = 0.0,
+               fresh=None) -> Tensor:
+        """From noise to data.
 
-        denoise  (x, t) -> x₀ estimate in [-1, 1]; t is an int
+        denoise  (x, t) -> x₀ estimate, clipped here to [-1, 1], since guidance may leave it; t is an int
         x        starting noise, left unchanged
+        sampler  ddim, or dpm++: DPM-Solver++(2M), deterministic
         fresh    () -> standard normal noise like x, needed where eta > 0
         """
-        times = self.sample_times(steps)
+        times, before = self.sample_times(steps), None
         for t, following in zip(times, [*times[1:], None]):
-            x0 = denoise(x, t)
+            x0, abar = denoise(x, t).clamp(-1, 1), self.abar[t]
             after = torch.ones((), dtype=torch.float64) if following is None else self.abar[following]
-            x = ddim_step(x, x0, self.abar[t], after, eta=eta, fresh=fresh() if eta else 0.0).to(x.dtype)
+            if sampler == "dpm++":
+                x, before = dpmpp_step(x, x0, abar, after, before=before).to(x.dtype), (x0, abar)
+            else:
+                x = ddim_step(x, x0, abar, after, eta=eta, fresh=fresh() if eta else 0.0).to(x.dtype)
         return x
