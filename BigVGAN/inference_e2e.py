@@ -10,7 +10,7 @@ from pathlib import Path
 
 from BigVGAN.bigvgan import load_generator
 from BigVGAN.env import E2EConfig
-from DiffBinaural.generation import draw_generated, load_model, mono_sound, sample_clip, video_clip
+from DiffBinaural.generation import draw_generated, generate, load_model, mono_sound, video_clip
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.helpers import pick_device, replacing, same_mel, write_wav
 from DiffBinaural.utils.media import mux
@@ -26,7 +26,7 @@ def main(cfg: E2EConfig) -> None:
     clip, notice = video_clip(cfg.input_video, mono, model.cfg, cfg.detections)
     if notice:
         print(notice, file=sys.stderr)
-    pair = sample_clip(model, clip, cfg)
+    pair = generate(model, clip, cfg)
     wav = vocoder.vocode(pair.to(device))[:, 0, : mono.shape[1]].cpu().numpy()
     write_wav(cfg.output, wav, rate)
     if cfg.mux:

@@ -16,8 +16,10 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     TrainConfig,
     from_dict,
 )
-from DiffBinaural.dataset.base import BinauralDataset, Eyes, cut, padded, stitch, whole_clip, whole_only
+from DiffBinaural.dataset.base import BinauralDataset, cut, padded, stitch, whole_clip
+from DiffBinaural.dataset.video_transforms import Eyes, on_device, whole_only
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
+from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.helpers import (
     DB_PER_NEPER,
     draw_mels,
@@ -26,7 +28,6 @@ from DiffBinaural.utils.helpers import (
     load_tensors,
     mel_spectrogram,
     pad_to_hop,
-    pick_device,
     read_json,
     read_wav,
     resample,
@@ -38,6 +39,7 @@ from DiffBinaural.utils.media import frame_rate, pictures, read_sound
 
 EYE_WIDTH = 480                                        # pixels: a wider video is shrunk, not below this
 PICTURE_RATE = 10                                      # pictures a second that are taken from a video
+PICTURES_A_CALL = 32                                   # that the trunk looks at together
 
 
 def load_config(run: str | Path) -> TrainConfig:
@@ -66,58 +68,89 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
 
 
 @torch.inference_mode()
-def generate(model: BinauralModel, clip: dict, noise: Tensor, *, steps: int = 25, guidance_scale: float = 1.0,
-             batch_windows: int = 16, sampler: str = "ddim") -> Tensor:
+def look(model: BinauralModel, pictures: dict[str, Tensor], *, mirror: bool = False) -> Tensor:
+    """The trunk's maps (P, S, C, h, w) of pictures, or of their mirror images, on the model's device.
+
+    pictures  objects (P, S, 3, H, W) uint8 and mask (P, S), or maps that are known already
+    """
+    device = next(model.parameters()).device
+    if "maps" in pictures:
+        return on_device(pictures, device)["maps"]
+    maps = []
+    for few in zip(*(pictures[name].split(PICTURES_A_CALL) for name in ("objects", "mask")), strict=True):
+        seen = on_device(dict(zip(("objects", "mask"), few, strict=True)), device)
+        maps.append(model.frame.look(seen["objects"].flip(-1) if mirror else seen["objects"], seen["mask"]))
+    return torch.cat(maps)
+
+
+def encoded(model: BinauralModel, eyes: Eyes) -> dict[str, Tensor]:
+    """All that a frozen trunk can say about a recording: the content of an EncodedEyes."""
+    parts = []
+    for first in range(0, eyes.count, PICTURES_A_CALL):
+        pictures = eyes.stack(range(first, min(first + PICTURES_A_CALL, eyes.count)))
+        both = torch.stack([look(model, pictures, mirror=mirror) for mirror in (False, True)], dim=2)
+        parts.append({"maps": both.cpu()[~pictures["mask"]].half(),
+                      "box": pictures["box"], "mask": pictures["mask"]})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def windows(clip: dict, maps: Tensor, group: Tensor, size: int) -> dict[str, Tensor]:
+    """Some windows of a whole clip as a batch on the device of its pictures' maps (P, S, C, h, w)."""
+    shown = clip["which"][group]
+    mels = {name: cut(padded(clip[name], size), [clip["starts"][w] for w in group], size).to(maps.device)
+            for name in ("mono_mel", "binaural_mel") if name in clip}
+    eyes = {name: clip[name][shown].to(maps.device) for name in ("box", "mask")}
+    return {**mels, **eyes, "maps": maps[shown.to(maps.device)]}
+
+
+@torch.inference_mode()
+def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
     """Sample a whole clip at once: windows share one noise and are merged at every denoising step.
 
-    clip   item of a WholeClips dataset: mono_mel (1, M, T), starts, objects, box, mask
-    noise  (2, M, T), the clip's starting noise; T as the mel's, or the window's where that is longer
-    ->     (2, M, T) nepers on the CPU
+    The noise is the clip's own: its name and cfg.seed give the same sound in any company.
+
+    clip  item of a WholeClips dataset
+    ->    (2, M, T) log mel in nepers, on the CPU
     """
-    device, size = next(model.parameters()).device, model.cfg.view.window
-    starts, frames = clip["starts"], clip["mono_mel"].shape[-1]
-    mono = cut(padded(clip["mono_mel"], size), starts, size).to(device)                     # (W, 1, M, size)
-    groups = torch.arange(len(starts)).split(batch_windows)
-    denoisers = []
-    for group in groups:
-        seen = {name: clip[name][group].to(device) for name in ("objects", "box", "mask")}
-        denoisers.append(model.denoiser(mono[group], model.context(seen), guidance_scale))
+    size, starts, frames = model.cfg.view.window, clip["starts"], clip["mono_mel"].shape[-1]
+    maps, random = look(model, clip), generator_for(cfg.seed, clip["stem"])
+    shape = (2, clip["mono_mel"].shape[-2], max(frames, size))
+    groups = torch.arange(len(starts)).split(cfg.batch_windows)
+    batches = (windows(clip, maps, group, size) for group in groups)
+    denoisers = [model.denoiser(batch["mono_mel"], model.context(batch), cfg.guidance_scale)
+                 for batch in batches]
+
+    def noise() -> Tensor:
+        return torch.randn(shape, generator=random).to(maps.device)
 
     def denoise(x: Tensor, t: int) -> Tensor:
-        windows = cut(x, starts, size)
-        merged = [denoiser(windows[group], t) for denoiser, group in zip(denoisers, groups, strict=True)]
+        parts = cut(x, starts, size)
+        merged = [denoiser(parts[group], t) for denoiser, group in zip(denoisers, groups, strict=True)]
         return stitch(torch.cat(merged), starts, x.shape[-1])
-    unit = model.diffusion.sample(denoise, noise.to(device), steps, sampler=sampler)
+    unit = model.diffusion.sample(denoise, noise(), cfg.sampling_timesteps, sampler=cfg.sampler, eta=cfg.eta,
+                                  fresh=noise)
     return model.to_mel(unit)[..., :frames].cpu()
 
 
-def starting_noise(name: str, mono_mel: Tensor, window: int, seed: int, ears: int = 2) -> Tensor:
-    """Noise (ears, M, T) of a clip's own: the same clip and seed give the same sound in any company."""
-    shape = (ears, mono_mel.shape[-2], max(mono_mel.shape[-1], window))
-    return torch.randn(shape, generator=generator_for(seed, name))
-
-
-def sample_clip(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
-    """A clip's (2, M, T) log mel."""
-    noise = starting_noise(clip["stem"], clip["mono_mel"], model.cfg.view.window, cfg.seed)
-    return generate(model, clip, noise, steps=cfg.sampling_timesteps, guidance_scale=cfg.guidance_scale,
-                    batch_windows=cfg.batch_windows, sampler=cfg.sampler)
-
-
 def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):
-    """Generate every clip of a list and write its mel pair; yields (clip item, (2, M, T) mel) as it goes."""
-    model = load_model(cfg.run, pick_device(cfg.device), cfg.weights_unet, cfg.weights_frame)
-    data = dataset_class(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view, truth=False)
-    write_mel_config(cfg.output_dir, model.cfg.mel)
-    for i in tqdm(range(len(data))[: cfg.limit], desc=f"generating {cfg.list_test}", unit="clip"):
-        clip = data[i]
-        if cfg.shuffle_vision:
-            clip = with_vision_of(clip, data[next_video(data.clips, i)])
-        if not cfg.detections:
-            clip["mask"] = whole_only(clip["mask"])
-        mel = sample_clip(model, clip, cfg)
-        save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
-        yield clip, mel
+    """Generate every clip of a list and write its mel pair; yields (clip item, (2, M, T) mel) as it goes.
+
+    Under torchrun the processes share the clips out.
+    """
+    with world(cfg.device) as job:
+        model = load_model(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
+        data = dataset_class(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view, truth=False)
+        write_mel_config(cfg.output_dir, model.cfg.mel)
+        numbers = job.share(range(len(data))[: cfg.limit])
+        for i in tqdm(numbers, desc=f"generating {cfg.list_test}", unit="clip", disable=not job.first):
+            clip = data[i]
+            if cfg.shuffle_vision:
+                clip = with_vision_of(clip, data[next_video(data.clips, i)])
+            if not cfg.detections:
+                clip["mask"] = whole_only(clip["mask"])
+            mel = generate(model, clip, cfg)
+            save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
+            yield clip, mel
 
 
 def mono_sound(path: str | Path, rate: int) -> np.ndarray:
@@ -142,9 +175,7 @@ def video_clip(video: str | Path, mono: np.ndarray, cfg: TrainConfig,
     found = [replace(d, box=tuple(edge / factor for edge in d.box)) for d in found]
     eyes = Eyes(images, PICTURE_RATE, found, cfg.view)
     mel = mel_spectrogram(pad_to_hop(torch.from_numpy(mono), cfg.mel.hop), cfg.mel)
-    seconds = cfg.mel.hop / cfg.mel.sample_rate
-    clip = whole_clip(Path(video).stem, {"mono_mel": mel},
-                      lambda start: eyes.window(start * seconds, cfg.view.window * seconds), cfg.view)
+    clip = whole_clip(Path(video).stem, {"mono_mel": mel}, eyes, 0.0, cfg.mel)
     return clip, length_notice(mono.shape[1] / cfg.mel.sample_rate, len(images) / PICTURE_RATE)
 
 
@@ -183,8 +214,9 @@ def next_video(clips: list[Clip], i: int) -> int:
 
 def with_vision_of(clip: dict, other: dict) -> dict:
     """A clip's sound with another clip's pictures, repeated where the other is shorter."""
-    windows = torch.arange(len(clip["starts"])) % len(other["starts"])
-    return {**clip, **{name: other[name][windows] for name in ("objects", "box", "mask")}}
+    repeated = torch.arange(len(clip["starts"])) % len(other["starts"])
+    return {**clip, **{name: other[name] for name in ("objects", "box", "mask")},
+            "which": other["which"][repeated]}
 
 
 def comparison(clip: dict, mel: Tensor) -> list[tuple[str, np.ndarray]]:

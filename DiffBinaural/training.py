@@ -2,42 +2,61 @@
 
 import copy
 import math
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from statistics import mean
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, TrainConfig
-from DiffBinaural.dataset.base import BinauralDataset, WholeClips, cut, padded
-from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
-from DiffBinaural.generation import sample_clip
-from DiffBinaural.metrics import MEL_METRICS, measure
-from DiffBinaural.modules.models import BinauralModel
+from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
+from DiffBinaural.dataset.base import BinauralDataset, WholeClips
+from DiffBinaural.dataset.video_transforms import on_device
+from DiffBinaural.generation import encoded
+from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.training_stabilizer import SafeStep
-from DiffBinaural.utils.helpers import (
-    generator_for,
-    load_tensors,
-    pick_device,
-    read_json,
-    save_tensors,
-    write_json,
-)
-from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, rate_factor
+from DiffBinaural.utils.distributed import World, world
+from DiffBinaural.utils.helpers import load_tensors, read_json, save_tensors, write_json
+from DiffBinaural.utils.runs import Budget, Memory, RunLog, Shuffled, rate_factor
+from DiffBinaural.validation import draw, draw_noise, evaluate
 
-FREE = ("num_epoch", "time_budget", "eval_epoch", "device", "workers", "ckpt", "data_root")   # free on resume
-VALIDATION_METRICS = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
-VALIDATION_STEPS = 4                                   # DDIM steps of the validation's samples
+# what may differ when a run goes on: none of it changes a step
+FREE = ("num_epoch", "time_budget", "eval_epoch", "save_steps", "device", "workers", "ckpt", "data_root")
 
 
-def loader(dataset: Dataset, cfg: TrainConfig, start: int = 0) -> DataLoader:
-    """Endless batches of a dataset, from sample `start` of the run's order on."""
-    order = Shuffled(len(dataset), cfg.seed, start)
+def loader(dataset: BinauralDataset, cfg: TrainConfig, job: World, start: int = 0) -> DataLoader:
+    """Endless batches of this process's share of a dataset, from sample `start` of the run's order on."""
+    order = Shuffled(len(dataset), cfg.seed, start, share=(job.rank, job.size))
     return DataLoader(dataset, cfg.batch_size_per_gpu, sampler=order, num_workers=cfg.workers, drop_last=True,
-                      pin_memory=torch.cuda.is_available(), persistent_workers=cfg.workers > 0)
+                      pin_memory=job.device.type == "cuda", persistent_workers=cfg.workers > 0)
+
+
+def remember(data: BinauralDataset, model: BinauralModel, folder: Path, job: World) -> None:
+    """Compute at the start what a run reads again and again; a broken file is named now, not in a week.
+
+    Mels, and what a frozen trunk makes of every picture, plain and mirrored, are kept in `folder`; pictures
+    that the trunk must see anew at every step are only looked through.
+    """
+    ids = list(dict.fromkeys(clip.video_id for clip in data.clips))
+    keep = model.frame.frozen and data.encodable
+    data.remember(Memory(folder), partial(encoded, model) if keep else None)
+    if keep:                                           # one at a time: the trunk is busy with each
+        for video_id in tqdm(job.share(ids), desc="encoding pictures", disable=not job.first):
+            data.eyes(video_id)
+    with ThreadPoolExecutor() as pool:
+        for name, check, items in (("reading sounds", data.mels, range(len(data.clips))),
+                                   ("reading pictures", data.check_pictures, () if keep else ids)):
+            mine = job.share(items)
+            for _ in tqdm(pool.map(check, mine), total=len(mine), desc=name, leave=False,
+                          disable=not job.first):
+                pass
 
 
 class EMA:
@@ -70,49 +89,39 @@ class EMA:
         self.updates = state["updates"]
 
 
-def draw_noise(batch: dict, diffusion: Diffusion, drop: float, random: torch.Generator) -> dict[str, Tensor]:
-    """Everything random in a training step, drawn on the CPU.
-
-    drop  chance that a window trains blind
-    ->    t (B,) integer times; noise (B, 2, M, T); hidden (B,) bool, True = blind
-    """
-    size = len(batch["mono_mel"])
-    return {"t": diffusion.training_times(size, random),
-            "noise": torch.randn(batch["binaural_mel"].shape, generator=random),
-            "hidden": torch.rand(size, generator=random) < drop}
-
-
-def _to(batch: dict, device: torch.device) -> dict:
-    return {k: v.to(device, non_blocking=True) for k, v in batch.items() if isinstance(v, Tensor)}
-
-
 class Run:
-    """A run folder, and everything in memory that a resume must bring back."""
+    """A run folder, and everything in memory that a resume must bring back.
 
-    def __init__(self, model: BinauralModel, cfg: TrainConfig, device: torch.device):
-        self.folder, self.cfg, self.model = Path(cfg.ckpt) / cfg.id, cfg, model.to(device)
+    Nothing random needs a state: it follows from the seed and the number of the sample.
+
+    windows  of an epoch
+    """
+
+    def __init__(self, model: BinauralModel, cfg: TrainConfig, job: World, windows: int):
+        self.folder, self.cfg, self.model, self.job = Path(cfg.ckpt) / cfg.id, cfg, model.to(job.device), job
+        self.step_samples = cfg.batch_size_per_gpu * cfg.accumulate * job.size
+        self.epoch_steps = max(windows // self.step_samples, 1)
+        self.total = cfg.num_epoch * self.epoch_steps
         self.ema, self.safe_step = EMA(model, cfg.ema_decay), SafeStep(cfg.clip_norm)
         groups = [{"params": [p for p in part.parameters() if p.requires_grad], "lr": lr, "base": lr}
                   for part, lr in ((model.unet, cfg.lr_unet), (model.frame, cfg.lr_frame))]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=cfg.weight_decay)
-        self.progress = {"step": 0, "seconds": 0.0, "best": math.inf}
+        self.progress = {"step": 0, "samples": 0, "seconds": 0.0, "best": math.inf,
+                         "loss_sum": 0.0, "loss_count": 0}
         self.resumed = (self.folder / "state_latest.pth").exists()
-        self._check_config()
         if self.resumed:
+            self._check_config()
             self._restore(load_tensors(self.folder / "state_latest.pth"))
-        write_json(self.folder / "config.json", asdict(cfg))
+        if job.first:
+            write_json(self.folder / "config.json", asdict(cfg))
 
     def _check_config(self) -> None:
         """A run is resumed with the settings it was started with."""
-        path = self.folder / "config.json"
-        if not self.resumed or not path.exists():
-            return
-        old, new = read_json(path), asdict(self.cfg)
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in new.items() if not isinstance(v, dict)}
-        if wrong := [k for k, v in plain.items() if k not in FREE and old.get(k) != v]:
+        old, new = flat(read_json(self.folder / "config.json")), flat(asdict(self.cfg))
+        if wrong := [name for name in new if name not in FREE and old.get(name) != new[name]]:
             name = wrong[0]
             raise ValueError(f"{self.folder} holds a run with another --{name} ({old.get(name)}, "
-                             f"now {plain[name]}); resume it with its own settings, or choose another --id")
+                             f"now {new[name]}); resume it with its own settings, or choose another --id")
 
     def _parts(self) -> dict:
         return {"model": self.model, "ema": self.ema,
@@ -123,14 +132,47 @@ class Run:
             part.load_state_dict(state[name])
         self.progress = state["progress"]
 
-    def save(self, *, best: bool) -> None:
-        """Write the averaged weights as *_latest (and *_best), and the whole state."""
-        shadow = self.ema.shadow
-        for which in ("latest", "best") if best else ("latest",):
-            save_tensors(self.folder / f"unet_{which}.pth", shadow.unet.state_dict())
-            save_tensors(self.folder / f"frame_{which}.pth", shadow.frame.state_dict())
+    def set_rates(self, done: float) -> None:
+        """Learning rates of the coming step: a function of the step, or of the time that a budget leaves."""
+        factor = rate_factor(self.progress["step"], done, self.cfg.warmup_steps, self.cfg.lr_schedule)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * factor
+
+    def loss_so_far(self) -> float:
+        """Mean training loss of this epoch."""
+        return self.progress["loss_sum"] / max(self.progress["loss_count"], 1)
+
+    def save_weights(self, which: str) -> None:
+        """Write the averaged weights as unet_<which>.pth and frame_<which>.pth."""
+        for name, part in (("unet", self.ema.shadow.unet), ("frame", self.ema.shadow.frame)):
+            save_tensors(self.folder / f"{name}_{which}.pth", part.state_dict())
+
+    def save(self) -> None:
+        """Write the averaged weights as *_latest, then the whole state, from which a run goes on."""
+        self.save_weights("latest")
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         save_tensors(self.folder / "state_latest.pth", {**parts, "progress": self.progress})
+
+
+def flat(config: dict) -> dict:
+    """Settings and those of nested parts side by side, tuples as the lists that JSON makes of them."""
+    plain = {}
+    for name, value in config.items():
+        plain |= flat(value) if isinstance(value, dict) else {
+            name: list(value) if isinstance(value, tuple) else value}
+    return plain
+
+
+def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
+    """Train, or go on with, the run that a command line describes.
+
+    windows, whole  dataset classes of a layout: random windows to train on, whole clips to validate on
+    """
+    torch.manual_seed(cfg.seed)
+    data = windows(cfg.data_root, cfg.list_train, cfg.mel, cfg.view, seed=cfg.seed, mirror=cfg.mirror,
+                   windows_per_clip=cfg.windows_per_clip, hide_detections=cfg.hide_detections)
+    val = whole(cfg.data_root, cfg.list_val, cfg.mel, cfg.view)
+    fit(ModelBuilder(cfg).build(), data, val, cfg)
 
 
 def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: TrainConfig) -> None:
@@ -138,82 +180,98 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
 
     Leaves in <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/
     """
-    device = pick_device(cfg.device)
-    run = Run(model, cfg, device)
-    progress, log = run.progress, RunLog(run.folder, "runs", step=run.progress["step"])
-    epoch_steps = max(len(train) // cfg.batch_size_per_gpu, 1)
-    total = cfg.num_epoch * epoch_steps
-    budget = Budget(progress, total, cfg.time_budget)
-    bar = tqdm(total=total, initial=progress["step"], desc=cfg.id, unit="step")
-    average, averaged, model = 0.0, 0, model.train()
-    for batch in loader(train, cfg, progress["step"] * cfg.batch_size_per_gpu):
-        if (done := budget.done(progress["step"])) >= 1:
-            break
-        # rates: a function of the step (or of the time that a budget leaves)
-        factor = rate_factor(progress["step"], done, cfg.warmup_steps)
-        for group in run.optimizer.param_groups:
-            group["lr"] = group["base"] * factor
-        # one step on one batch; what is random in it depends on the seed and the step alone
-        random = generator_for(cfg.seed, f"step {progress['step']}")
-        noise = draw_noise(batch, model.diffusion, cfg.diffusion.drop_vision, random)
-        with torch.autocast(device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
-            losses = model.loss(_to(batch, device), **_to(noise, device))
-        sum(losses.values()).backward()
+    with world(cfg.device) as job:
+        run = Run(model, cfg, job, len(train))
+        cache = run.folder / "cache"
+        if job.first and not run.resumed:
+            shutil.rmtree(cache, ignore_errors=True)   # of a start that was given up, perhaps with other data
+        job.wait()
+        if run.progress["step"] < run.total:
+            for data in (train, val):
+                remember(data, run.model, cache, job)
+        job.wait()
+        _fit(run, train, val)
+        if job.first:
+            shutil.rmtree(cache, ignore_errors=True)
+
+
+def _fit(run: Run, train: BinauralDataset, val: WholeClips) -> None:
+    cfg, job, progress = run.cfg, run.job, run.progress
+    log = RunLog(run.folder, "runs", step=progress["step"]) if job.first else None
+    budget = Budget(progress, run.total, cfg.time_budget)
+    bar = tqdm(total=run.total, initial=progress["step"], desc=cfg.id, unit="step", disable=not job.first)
+    net, batches = parallel(run.model.train(), job), iter(loader(train, cfg, job, progress["samples"]))
+    while (done := budget.done(progress["step"], job.agree)) < 1:
+        run.set_rates(done)
+        # the gradient, averaged over batches and processes
+        loss = sum(backward(net, batch, run, last=last) for batch, last in several(batches, cfg.accumulate))
         norm = run.safe_step(run.optimizer)
-        run.ema.update()
+        if math.isfinite(norm):
+            run.ema.update()
         progress["step"] += 1
+        progress["samples"] += run.step_samples
         # what happened
-        value = float(losses["diffusion"].detach())
-        averaged = averaged + 1 if progress["step"] % epoch_steps != 1 else 1
-        average += (value - average) / averaged
-        log.scalars(progress["step"], **{"train/loss": value, "train/grad_norm": norm,
-                                         "lr/unet": run.optimizer.param_groups[0]["lr"]})
-        bar.set_postfix(loss=f"{average:.4f}", refresh=False)
+        value = job.mean(loss)
+        if progress["step"] % run.epoch_steps == 1 % run.epoch_steps:
+            progress["loss_sum"], progress["loss_count"] = 0.0, 0
+        if math.isfinite(value):
+            progress["loss_sum"] += value
+            progress["loss_count"] += 1
+        if job.first:
+            log.scalars(progress["step"], **{"train/loss": value, "train/grad_norm": norm,
+                                             "lr/unet": run.optimizer.param_groups[0]["lr"],
+                                             "lr/frame": run.optimizer.param_groups[1]["lr"]})
+        bar.set_postfix(loss=f"{run.loss_so_far():.4f}", refresh=False)
         bar.update()
-        if progress["step"] % (cfg.eval_epoch * epoch_steps) == 0:
-            validate(run, val, log, average)
-    validate(run, val, log, average)
+        if progress["step"] % (cfg.eval_epoch * run.epoch_steps) == 0:
+            validate(run, val, log)
+        elif job.first and progress["step"] % cfg.save_steps == 0:
+            run.save()
+    validate(run, val, log)
     bar.close()
-    log.close()
+    if job.first:
+        log.close()
 
 
-def validate(run: Run, val: WholeClips, log: RunLog, train_loss: float) -> None:
+def parallel(model: BinauralModel, job: World) -> nn.Module:
+    """The model, wrapped where several processes train it together."""
+    if job.size == 1:
+        return model
+    return DistributedDataParallel(model, device_ids=[job.device] if job.device.type == "cuda" else None)
+
+
+def several(batches: Iterator, count: int) -> Iterator[tuple[dict, bool]]:
+    """The next batches of one step, and of each whether it is the last."""
+    return ((next(batches), part == count - 1) for part in range(count))
+
+
+def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
+    """Add a batch's part to the step's gradient; after the last, processes exchange theirs.  -> loss."""
+    cfg, device = run.cfg, run.job.device
+    names = [f"sample {n}" for n in batch["n"].tolist()]
+    noise = draw_noise(names, batch["binaural_mel"].shape[1:], run.model.diffusion, cfg.diffusion.drop_vision,
+                       cfg.seed)
+    noise = {name: value.to(device, non_blocking=True) for name, value in noise.items()}
+    with nullcontext() if last or run.job.size == 1 else net.no_sync():
+        with torch.autocast(device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
+            losses = net(on_device(batch, device), **noise)
+        loss = sum(losses.values()) / cfg.accumulate
+        loss.backward()
+    return loss.detach()
+
+
+def validate(run: Run, val: WholeClips, log: RunLog | None) -> None:
     """Judge the averaged weights, log it, save; the best so far by mel_rmse is kept as *_best."""
-    if log.rows and log.rows[-1]["step"] == run.progress["step"]:
+    progress, shadow = run.progress, run.ema.shadow
+    if progress.get("validated") == progress["step"]:
         return
-    figures = evaluate(run.ema.shadow, val, run.cfg)
-    best = figures["val/mel_rmse"] < run.progress["best"]
-    run.progress["best"] = min(run.progress["best"], figures["val/mel_rmse"])
-    run.save(best=best)
-    log(run.progress["step"], **{"train/loss_epoch": train_loss, **figures,
+    figures = evaluate(shadow, val, run.cfg, run.job)
+    better = figures["val/mel_rmse"] < progress["best"]
+    progress |= {"best": min(progress["best"], figures["val/mel_rmse"]), "validated": progress["step"]}
+    if run.job.first:
+        draw(shadow, val, run.cfg, log, progress["step"])
+        if better:
+            run.save_weights("best")
+        log(progress["step"], **{"train/loss_epoch": run.loss_so_far(), **figures,
                                  "train/skipped": run.safe_step.skipped})
-
-
-@torch.inference_mode()
-def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig) -> dict[str, float]:
-    """Figures on a list of clips, with the same noise every time: diffusion loss, mel_rmse, mel_ild_error.
-
-    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_…: those of the mono in both ears
-    """
-    device, rows = next(model.parameters()).device, []
-    sampling = SamplingConfig(sampling_timesteps=VALIDATION_STEPS, seed=cfg.seed)
-    for i in tqdm(range(len(val)), desc="validating", unit="clip", leave=False):
-        clip = val[i]
-        truth = clip["binaural_mel"].numpy()
-        systems = {"": sample_clip(model, clip, sampling).numpy(),
-                   "mono_copy_": clip["mono_mel"].expand(2, -1, -1).numpy()}
-        rows.append({"val/loss": _loss_of_clip(model, clip, cfg, device)})
-        for prefix, estimate in systems.items():
-            figures = measure(VALIDATION_METRICS, estimate, truth, cfg.mel)
-            rows[-1] |= {f"val/{prefix}{name}": value for name, value in figures.items()}
-    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
-    return {name: mean(values) for name, values in known.items() if values}
-
-
-def _loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig, device: torch.device) -> float:
-    """Diffusion loss over a clip's windows at fixed times and noise, nothing hidden."""
-    size = cfg.view.window
-    batch = {k: clip[k] for k in ("objects", "box", "mask")}
-    batch |= {k: cut(padded(clip[k], size), clip["starts"], size) for k in ("mono_mel", "binaural_mel")}
-    noise = draw_noise(batch, model.diffusion, 0.0, generator_for(cfg.seed, clip["stem"]))
-    return float(model.loss(_to(batch, device), **_to(noise, device))["diffusion"])
+        run.save()

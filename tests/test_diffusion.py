@@ -26,7 +26,7 @@ RAMP = torch.linspace(-1, 1, 401, dtype=torch.float64)[None]
 
 
 def process(objective="pred_x0", **settings):
-    return Diffusion(DiffusionConfig(**settings), objective)
+    return Diffusion(DiffusionConfig(objective=objective, **settings))
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

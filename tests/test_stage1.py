@@ -14,12 +14,13 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     PRESETS,
     DiffusionConfig,
     MelConfig,
+    SamplingConfig,
     TrainConfig,
     ViewConfig,
 )
-from DiffBinaural.dataset.base import SILENCE, Eyes, covering, cut, stitch, whole_clip
-from DiffBinaural.dataset.video_transforms import mirrored
-from DiffBinaural.generation import generate, starting_noise
+from DiffBinaural.dataset.base import SILENCE, covering, cut, stitch, whole_clip
+from DiffBinaural.dataset.video_transforms import Eyes, mirrored, on_device
+from DiffBinaural.generation import generate
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.utils.helpers import from_unit, mel_spectrogram, to_unit
 from DiffBinaural.utils.lists import Detection
@@ -52,13 +53,17 @@ def detections(count):
 
 def clip(frames, seed=0):
     mel = torch.from_numpy(np.random.default_rng(seed).normal(-5, 2, (1, 80, frames)).astype(np.float32))
-    eyes, hop = Eyes(pictures(40, seed), 10, detections(40), SMALL.view), 256 / 22050
-    return whole_clip(f"clip{seed}", {"mono_mel": mel}, lambda s: eyes.window(s * hop, 80 * hop), SMALL.view)
+    eyes = Eyes(pictures(40, seed), 10, detections(40), SMALL.view)
+    return whole_clip(f"clip{seed}", {"mono_mel": mel}, eyes, 0.0, MelConfig())
 
 
 def seen_window(seed=0):
     window = Eyes(pictures(10, seed), 10, detections(10), SMALL.view).window(0.0, 0.9)
-    return {name: value[None] for name, value in window.items()}
+    return batched(window)
+
+
+def batched(window):
+    return on_device({name: value[None] for name, value in window.items()}, torch.device("cpu"))
 
 
 # --- mel range ----------------------------------------------------------------------------------------------
@@ -120,7 +125,7 @@ def test_a_source_that_moves_in_a_whole_picture_changes_the_context(model):
         picture = np.zeros((40, 80, 3), dtype=np.uint8)
         picture[10:25, x : x + 12] = (250, 120, 30)
         eyes = Eyes([Image.fromarray(picture)] * 10, 10, [], SMALL.view)
-        return model.context({name: value[None] for name, value in eyes.window(0.0, 0.9).items()})
+        return model.context(batched(eyes.window(0.0, 0.9)))
     assert (context(8) - context(60)).abs().max() > 1e-3
 
 
@@ -188,8 +193,7 @@ def test_cross_attention_tells_tokens_apart(model):
 
 
 def run(model, item, **options):
-    noise = starting_noise(item["stem"], item["mono_mel"], 80, seed=0)
-    return generate(model, item, noise, **{"steps": 2, **options})
+    return generate(model, item, SamplingConfig(**{"sampling_timesteps": 2, **options}))
 
 
 @pytest.mark.parametrize("frames", [1, 5, 79, 80, 81, 139, 141, 200, 399])
@@ -207,20 +211,21 @@ def test_the_result_does_not_depend_on_the_batch(model):
 
 
 def test_the_samplers_differ_but_not_by_much(model):
-    ddim, dpm = (run(model, clip(100), steps=20, sampler=name) for name in ("ddim", "dpm++"))
+    ddim, dpm = (run(model, clip(100), sampling_timesteps=20, sampler=name) for name in ("ddim", "dpm++"))
     assert not torch.equal(ddim, dpm)
     assert (ddim - dpm).abs().mean() < 0.5
 
 
-def test_the_same_seed_gives_the_same_clip_and_another_seed_another():
-    mel = torch.zeros(1, 80, 90)
-    assert torch.equal(starting_noise("a", mel, 80, seed=3), starting_noise("a", mel, 80, seed=3))
-    assert not torch.equal(starting_noise("a", mel, 80, seed=3), starting_noise("a", mel, 80, seed=4))
-    assert not torch.equal(starting_noise("a", mel, 80, seed=3), starting_noise("b", mel, 80, seed=3))
+@pytest.mark.parametrize("how", [{}, {"eta": 1.0}, {"sampler": "ddpm"}])
+def test_the_same_seed_gives_the_same_clip_and_another_seed_or_name_another(model, how):
+    once = run(model, clip(90), seed=3, **how)
+    assert torch.equal(run(model, clip(90), seed=3, **how), once)
+    assert not torch.allclose(run(model, clip(90), seed=4, **how), once, atol=1e-2)
+    assert not torch.allclose(run(model, {**clip(90), "stem": "b"}, seed=3, **how), once, atol=1e-2)
 
 
 def test_guidance_1_sees_and_0_is_blind(model):
     item, other = clip(100), clip(100, seed=5)
-    swapped = {**item, **{name: other[name] for name in ("objects", "box", "mask")}}
+    swapped = {**item, **{name: other[name] for name in ("objects", "box", "mask", "which")}}
     assert not torch.allclose(run(model, item), run(model, swapped), atol=1e-3)
     assert torch.equal(run(model, item, guidance_scale=0.0), run(model, swapped, guidance_scale=0.0))

@@ -106,7 +106,7 @@ def test_a_frozen_resnet_stays_as_it_is_and_the_loss_is_float32(amp):
              "mask": torch.zeros(2, 1, 2, dtype=torch.bool)}
     with torch.autocast("cpu", torch.bfloat16, enabled=amp):
         noise, hidden = torch.randn(2, 2, 80, 16), torch.tensor([False, True])
-        loss = model.loss(batch, torch.tensor([5, 900]), noise, hidden)
+        loss = model(batch, torch.tensor([5, 900]), noise, hidden)
     assert loss["diffusion"].dtype == torch.float32
     loss["diffusion"].backward()
     assert all(p.grad is None for p in model.frame.trunk.parameters())

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field, is_dataclass
 from typing import Literal, get_type_hints
 
-OBJECTIVES = Literal["pred_residual", "pred_x0", "pred_v", "pred_noise"]
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
 SEED_HELP = "seed of everything random; the same seed gives the same result"
 
@@ -86,15 +85,23 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """The diffusion process."""
+    """The diffusion process; the fields with a help text are flags of the training scripts."""
 
+    objective: Literal["pred_residual", "pred_x0", "pred_v", "pred_noise"] = option(
+        "pred_residual", "what the UNet predicts: x0 less the mono mel, x0, velocity or noise")
+    schedule: Literal["cosine", "linear", "sigmoid"] = option("cosine", "how the signal gives way to noise")
+    loss: Literal["l1", "l2"] = option("l2", "absolute or squared error")
+    loss_weight: Literal["uniform", "min_snr", "p2"] = option("uniform", "weight of each diffusion time")
+    time_shift: float = option(10.0, "training sees noisy times more often; 1 = all times alike")
+    drop_vision: float = option(0.1, "chance that training hides a window's pictures, for guidance")
     timesteps: int = 1000
-    schedule: Literal["cosine", "linear", "sigmoid"] = "cosine"
-    loss: Literal["l1", "l2"] = "l2"
     mel_low: float = math.log(1e-5)          # nepers, becomes -1: silence
     mel_high: float = 2.5                    # nepers, becomes +1: just above a full-scale sine
-    time_shift: float = 10.0                 # training sees noisy times more often; 1 = all times alike
-    drop_vision: float = 0.1                 # chance that training hides the picture (for guidance)
+
+    def __post_init__(self):
+        positive(self, "time_shift")
+        if not 0 <= self.drop_vision <= 1:
+            raise ValueError(f"--drop_vision is {self.drop_vision}; expected a chance in [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,22 +113,25 @@ class TrainConfig:
     list_train: str = option("train", "split to train on: a name in <data_root>/splits, or a CSV file")
     list_val: str = option("val", "split to validate on")
     ckpt: str = option("checkpoints", "folder of all runs")
-    preset: Literal["base", "tiny"] = option("base", "sizes of networks and pictures, rates, budget")
+    preset: Literal["base", "tiny", "paper"] = option("base", "sizes, rates, budget; paper: noise predicted")
     num_epoch: int = option(1000, "passes over the training list")
     time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
-    batch_size_per_gpu: int = option(32, "windows a step")
+    batch_size_per_gpu: int = option(32, "windows a process takes at once")
+    accumulate: int = option(1, "batches whose gradients are averaged for one step")
     windows_per_clip: int = option(8, "random windows drawn from each clip in an epoch")
+    mix_sources: int = option(1, "sum up to so many clips (2 to 4) into a window's scene; 1: as they are")
     lr_unet: float = option(1e-4, "AdamW learning rate of the UNet")
     lr_frame: float = option(1e-4, "AdamW learning rate of the visual encoder")
+    lr_schedule: Literal["cosine", "exponential"] = option("cosine", "rates fall to 0, or evenly to 1 %")
     weight_decay: float = option(1e-4, "AdamW weight decay")
     warmup_steps: int = option(500, "steps over which the learning rates rise from 0")
     ema_decay: float = option(0.9995, "decay a step of the averaged weights that are saved; ramps up from 0")
     clip_norm: float = option(1.0, "gradient norm above which a step is scaled down")
     eval_epoch: int = option(10, "validate and save every so many epochs")
+    save_steps: int = option(1000, "save the state for a resume every so many steps, too")
     arch_frame: Literal["resnet18", "resnet50", "small"] = option("resnet18", "trunk of the visual encoder")
     visual_weights: str = option("imagenet", "start of the trunk: imagenet, random, or a state-dict file")
     train_trunk: bool = option(False, "train the trunk too; without, it stays frozen")
-    objective: OBJECTIVES = option("pred_residual", "what the UNet predicts")
     mirror: bool = option(True, "augment by mirroring picture, positions and ears together, half of the time")
     hide_detections: float = option(0.3, "chance that training hides a window's detected sources")
     amp: Literal["off", "bf16"] = option("off", "bf16: networks in bfloat16, losses and norms in float32")
@@ -134,12 +144,15 @@ class TrainConfig:
     diffusion: DiffusionConfig = DiffusionConfig()
 
     def __post_init__(self):
-        positive(self, "num_epoch", "batch_size_per_gpu", "windows_per_clip", "eval_epoch", "clip_norm",
-                 "lr_unet", "lr_frame", "time_budget")
+        positive(self, "num_epoch", "batch_size_per_gpu", "accumulate", "windows_per_clip", "eval_epoch",
+                 "save_steps", "clip_norm", "lr_unet", "lr_frame", "time_budget")
+        if not 1 <= self.mix_sources <= 4:
+            raise ValueError(f"--mix_sources is {self.mix_sources}; give 2 to 4, or 1 for clips as they are")
 
 
 PRESETS = {
     "base": {},
+    "paper": dict(diffusion=DiffusionConfig(objective="pred_noise", time_shift=1.0)),
     "tiny": dict(
         view=ViewConfig(frames=3, slots=4, image_size=64),
         model=ModelConfig(dim=32, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128,
@@ -163,7 +176,8 @@ class SamplingConfig:
     """How a trained model is sampled."""
 
     sampling_timesteps: int = option(25, "denoising steps")
-    sampler: Literal["ddim", "dpm++"] = option("ddim", "DDIM, or DPM-Solver++(2M), of second order")
+    sampler: Literal["ddim", "ddpm", "dpm++"] = option("ddim", "dpm++: DPM-Solver++(2M), of second order")
+    eta: float = option(0.0, "fresh noise in each DDIM step: 0 = none, 1 = as much as DDPM")
     guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
     batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
     device: str = option("auto", DEVICE_HELP)
@@ -190,6 +204,23 @@ class GenerateConfig(SamplingConfig):
     def __post_init__(self):
         super().__post_init__()
         positive(self, "limit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectivesConfig:
+    """Every objective trained alike and compared."""
+
+    data_root: str = required("dataset folder, with splits train, val and test")
+    output_dir: str = required("folder of the runs and of objectives.json; what is there is not done again")
+    num_epoch: int = option(4, "passes over the training list, for each run")
+    seeds: tuple[int, ...] = option((0, 1, 2), "a run of each objective for every seed")
+    time_shifts: tuple[float, ...] = option((1.0, 10.0), "and for each of these values of --time_shift")
+    steps: tuple[int, ...] = option((25, 8), "denoising steps of the samples")
+    limit: int = option(10, "clips of the test list")
+    device: str = option("auto", DEVICE_HELP)
+
+    def __post_init__(self):
+        positive(self, "num_epoch", "limit")
 
 
 def span(text: str) -> tuple[int, int]:

@@ -1,8 +1,7 @@
 """From a clip to tensors: windows of its mels and of the pictures that go with them."""
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
-from DiffBinaural.dataset.video_transforms import mirrored, normalised, slots
+from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, Sight, mirrored, whole_only
 from DiffBinaural.utils.helpers import FLOOR, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.lists import Clip, Detection
+from DiffBinaural.utils.runs import Memory
 
-PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that a dataset keeps
 SILENCE = math.log(FLOOR)                              # nepers
 WINDOW_HOP = 60                                        # frames from window to window; the rest overlaps
 
@@ -53,55 +52,6 @@ def padded(mel: Tensor, size: int) -> Tensor:
     return torch.nn.functional.pad(mel, (0, max(size - mel.shape[-1], 0)), value=SILENCE)
 
 
-# --- what the eyes see --------------------------------------------------------------------------------------
-
-class Eyes:
-    """The pictures of a recording with their detections, cut into slots on demand.
-
-    pictures    any sequence of RGB images at `fps` pictures a second, the first at time 0
-    detections  at any rate: a picture takes those of the nearest moment, up to half a picture away
-    share       of how many recordings this is one: they share the memory for cut-up pictures
-    """
-
-    def __init__(self, pictures: Sequence[Image.Image], fps: float, detections: list[Detection],
-                 view: ViewConfig, share: int = 1):
-        self.pictures, self.fps, self.view = pictures, fps, view
-        self.at_time: dict[float, list[Detection]] = {}
-        for d in detections:
-            self.at_time.setdefault(d.time, []).append(d)
-        self.times = np.array(list(self.at_time))
-        keep = PICTURE_CACHE // (share * view.slots * 3 * view.image_size**2)
-        self.slots = lru_cache(maxsize=max(keep, 2 * view.frames))(self._slots)
-
-    def _slots(self, k: int):
-        return slots(self.pictures[k], self.detected(k / self.fps), self.view)
-
-    def detected(self, time: float) -> list[Detection]:
-        """The detections of the moment nearest to a time (s); none where that is over half a picture off."""
-        if not len(self.times):
-            return []
-        nearest = self.times[np.abs(self.times - time).argmin()]
-        return self.at_time[nearest] if abs(nearest - time) <= 0.5 / self.fps + 1e-6 else []
-
-    def window(self, start: float, seconds: float) -> dict[str, Tensor]:
-        """What is seen from `start` on, both in seconds of the recording.
-
-        Pictures stand evenly in the window; before the first and after the last picture, that one is held.
-
-        -> objects (F, S, 3, H, W) float32, ImageNet mean and std taken out; box (F, S, 4) in [-1, 1], y up;
-           mask (F, S) bool, True = padding
-        """
-        times = start + (np.arange(self.view.frames) + 0.5) / self.view.frames * seconds
-        chosen = [self.slots(int(k)) for k in np.clip(np.round(times * self.fps), 0, len(self.pictures) - 1)]
-        objects, box, mask = (torch.stack(parts) for parts in zip(*chosen))
-        return {"objects": normalised(objects), "box": box, "mask": mask}
-
-
-def whole_only(mask: Tensor) -> Tensor:
-    """A mask (…, S) that leaves only slot 0, the whole picture."""
-    return mask | (torch.arange(mask.shape[-1], device=mask.device) > 0)
-
-
 # --- datasets -----------------------------------------------------------------------------------------------
 
 class BinauralDataset(torch.utils.data.Dataset):
@@ -116,11 +66,25 @@ class BinauralDataset(torch.utils.data.Dataset):
     the same n gives the same sample in any process, at any time.
     """
 
+    encodable = True                                   # what is seen is whole pictures of one recording
+
     def __init__(self, clips: list[Clip], mel: MelConfig, view: ViewConfig, *, windows_per_clip: int = 1,
                  mirror: bool = False, hide_detections: float = 0.0, seed: int = 0):
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
-        self._mels, self._eyes = {}, {}                # what a run reads again and again, read once
+        self.memory, self.encode, self._eyes = Memory(), None, {}
+
+    def remember(self, memory: Memory, encode: Callable | None) -> None:
+        """Keep what is read again and again in a memory that processes share.
+
+        encode  Eyes -> content of EncodedEyes, where a frozen trunk looks at each picture only once
+        """
+        self.memory, self.encode, self._eyes = memory, encode, {}
+
+    def check_pictures(self, video_id: str) -> None:
+        """Read every picture of a recording; ValueError names the one that is broken."""
+        for _ in self.recording(video_id)[0]:
+            pass
 
     def sound(self, clip: Clip) -> tuple[np.ndarray, np.ndarray | None]:
         """The clip's mono (1, N) and, where known, binaural (2, N) sound at the mel's sample rate."""
@@ -135,18 +99,18 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
         random = np.random.default_rng([self.seed, n])
-        i = n % len(self.clips)
-        frames = self.mels(i)["mono_mel"].shape[-1]
-        sample = self.window(i, int(random.integers(max(frames - self.view.window, 0) + 1)))
+        sample = {**self.drawn(n % len(self.clips), random), "n": n}
         if random.random() < self.hide_detections:
             sample["mask"] = whole_only(sample["mask"])
-        return mirrored(sample) if self.mirror and random.random() < 0.5 else sample
+        return first_maps(mirrored(sample) if self.mirror and random.random() < 0.5 else sample)
 
-    def window(self, i: int, start: int) -> dict[str, Tensor]:
-        """Clip i from mel frame `start`: mono_mel (1, M, T), binaural_mel (2, M, T), objects, box, mask."""
+    def drawn(self, i: int, random: np.random.Generator) -> dict[str, Tensor]:
+        """A random window of clip i: mono_mel (1, M, T), binaural_mel (2, M, T), what is seen (F, S, …)."""
+        mels = self.mels(i)
+        start = int(random.integers(max(mels["mono_mel"].shape[-1] - self.view.window, 0) + 1))
         stop = start + self.view.window
-        mels = {k: padded(mel[..., start:stop], self.view.window) for k, mel in self.mels(i).items()}
-        return {**mels, **self.seen(i, start)}
+        return {**{name: padded(mel[..., start:stop], self.view.window) for name, mel in mels.items()},
+                **self.seen(i, start)}
 
     def seen(self, i: int, start: int) -> dict[str, Tensor]:
         """What is seen during the window of clip i that starts at mel frame `start`."""
@@ -155,17 +119,29 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     def mels(self, i: int) -> dict[str, Tensor]:
         """Log mels of the whole clip i: mono_mel (1, M, T) and, where known, binaural_mel (2, M, T)."""
-        if i not in self._mels:
-            named = zip(("mono_mel", "binaural_mel"), self.sound(self.clips[i]))
-            self._mels[i] = {name: mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.mel.hop), self.mel)
-                             for name, wav in named if wav is not None}
-        return self._mels[i]
+        clip = self.clips[i]
 
-    def eyes(self, video_id: str) -> Eyes:
-        """The eyes of a recording."""
+        def make():
+            named = zip(("mono_mel", "binaural_mel"), self.sound(clip))
+            return {name: mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.mel.hop), self.mel)
+                    for name, wav in named if wav is not None}
+        return self.memory.recall(f"{clip.span}.mels", make)
+
+    def eyes(self, video_id: str) -> Sight:
+        """What is seen of a recording."""
         if video_id not in self._eyes:
-            self._eyes[video_id] = Eyes(*self.recording(video_id), self.view, share=len(self.clips))
+            pictures, fps, detections = self.recording(video_id)
+            eyes = Eyes(pictures, fps, detections, self.view, share=len(self.clips))
+            if self.encode:
+                content = self.memory.recall(f"{video_id}.maps", lambda: self.encode(eyes))
+                eyes = EncodedEyes(content, fps, self.view)
+            self._eyes[video_id] = eyes
         return self._eyes[video_id]
+
+
+def first_maps(sample: dict) -> dict:
+    """A sample that keeps the trunk's maps (…, 2, C, h, w) of the pictures, and drops the mirror images'."""
+    return {name: value.select(-4, 0) if name == "maps" else value for name, value in sample.items()}
 
 
 class WholeClips(BinauralDataset):
@@ -175,17 +151,21 @@ class WholeClips(BinauralDataset):
         return len(self.clips)
 
     def __getitem__(self, i: int) -> dict:
-        return whole_clip(self.clips[i].stem, self.mels(i), lambda start: self.seen(i, start), self.view)
+        clip = self.clips[i]
+        return whole_clip(clip.stem, self.mels(i), self.eyes(clip.video_id), clip.start, self.mel)
 
 
-def whole_clip(stem: str, mels: dict[str, Tensor], seen, view: ViewConfig) -> dict:
-    """All windows of a clip, in order.
+def whole_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cfg: MelConfig) -> dict:
+    """All windows of a clip, in order, and each picture that they show once.
 
-    mels  mono_mel (1, M, T), and binaural_mel (2, M, T) where known
-    seen  mel frame -> objects, box, mask of the window that starts there
-    ->    stem, starts (W numbers), the mels, and objects, box, mask with an axis W first
+    mels   mono_mel (1, M, T), and binaural_mel (2, M, T) where known
+    begin  seconds of the recording at which the clip begins
+    ->     stem, starts (W numbers), the mels, objects (P, S, 3, H, W) or maps (P, S, C, h, w), box (P, S, 4),
+           mask (P, S), and which (W, F): the pictures of each window
     """
-    starts = covering(max(mels["mono_mel"].shape[-1], view.window), view.window, WINDOW_HOP)
-    views = [seen(start) for start in starts]
-    stacked = {name: torch.stack([v[name] for v in views]) for name in views[0]}
-    return {"stem": stem, "starts": starts, **mels, **stacked}
+    size, seconds = eyes.view.window, cfg.hop / cfg.sample_rate
+    starts = covering(max(mels["mono_mel"].shape[-1], size), size, WINDOW_HOP)
+    chosen = [eyes.chosen(begin + start * seconds, size * seconds) for start in starts]
+    numbers, which = np.unique(chosen, return_inverse=True)
+    return {"stem": stem, "starts": starts, **mels, **first_maps(eyes.stack(numbers.tolist())),
+            "which": torch.from_numpy(which).view(len(starts), -1)}

@@ -1,10 +1,11 @@
 """RealBinaural's layout on disk, which prepared FAIR-Play and simulated data share."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from DiffBinaural.dataset.base import BinauralDataset
 from DiffBinaural.utils.helpers import read_json, read_part
@@ -12,19 +13,26 @@ from DiffBinaural.utils.lists import Clip, Detection, read_clips, read_detection
 
 FRAMES = "processed/frames"
 MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
+PICTURE = re.compile(r"(?:frame_)?(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 DETECTIONS = "action_detection_results/detection_results.csv"
 
 
 class FrameFolder(Sequence):
-    """The pictures of a folder, frame_000001.jpg first, read on demand."""
+    """The pictures of a folder, from number 1 on without a gap, read on demand.
+
+    Names are numbers, padded with zeros or not, with or without `frame_` before them, as .jpg, .jpeg or .png.
+    """
 
     def __init__(self, folder: Path):
-        self.paths = sorted(folder.glob("frame_*.jpg"))
+        numbered = sorted((int(found[1]), path) for path in folder.iterdir()
+                          if (found := PICTURE.fullmatch(path.name)))
+        self.paths = [path for _, path in numbered]
         if not self.paths:
-            raise FileNotFoundError(f"{folder}: no frame_000001.jpg … there")
-        if self.paths[-1].name != f"frame_{len(self.paths):06d}.jpg":
-            raise ValueError(f"{folder}: {len(self.paths)} pictures, the last is {self.paths[-1].name}; "
-                             "expected frame_000001.jpg onwards without a gap")
+            raise FileNotFoundError(f"{folder}: no pictures; expected frame_000001.jpg … or 000001.png …")
+        for expected, (number, path) in enumerate(numbered, start=1):
+            if number != expected:
+                raise ValueError(f"{folder}: {path.name} follows picture {expected - 1}; "
+                                 f"expected number {expected}: numbers start at 1, each once, without a gap")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -32,7 +40,7 @@ class FrameFolder(Sequence):
     def __getitem__(self, k: int) -> Image.Image:
         try:
             return Image.open(self.paths[k]).convert("RGB")
-        except UnidentifiedImageError:
+        except (OSError, SyntaxError):                 # Pillow's words for truncated and for damaged files
             raise ValueError(f"{self.paths[k]}: cannot be read as a picture") from None
 
 
@@ -56,9 +64,16 @@ class RealBinaural(BinauralDataset):
         self.detections = read_detections(table, self.fps) if table.exists() else {}
         for clip in self.clips:
             sounds = [self.root / kind / f"{clip.video_id}.wav" for kind in (MONO, BINAURAL)[: 1 + truth]]
-            for path in (*sounds, self.root / FRAMES / clip.video_id):
+            for path in (*sounds, self.frames(clip.video_id)):
                 if not path.exists():
                     raise FileNotFoundError(f"{path}: missing, but {split} lists {clip.video_id}")
+        self.folders = {clip.video_id: FrameFolder(self.frames(clip.video_id)) for clip in self.clips}
+
+    def frames(self, video_id: str) -> Path:
+        """A recording's folder of pictures; some tools end its name as the video's does."""
+        folder = self.root / FRAMES / video_id
+        return folder if folder.exists() or not folder.with_name(f"{video_id}.mp4").exists() else \
+            folder.with_name(f"{video_id}.mp4")
 
     def sound(self, clip: Clip) -> tuple[np.ndarray, np.ndarray | None]:
         """Mono, and binaural where there is a file; lengths that differ by less than a frame are trimmed."""
@@ -75,4 +90,4 @@ class RealBinaural(BinauralDataset):
 
     def recording(self, video_id: str) -> tuple[Sequence[Image.Image], float, list[Detection]]:
         """Pictures, their rate and detections."""
-        return FrameFolder(self.root / FRAMES / video_id), self.fps, self.detections.get(video_id, [])
+        return self.folders[video_id], self.fps, self.detections.get(video_id, [])

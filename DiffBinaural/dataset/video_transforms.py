@@ -1,4 +1,7 @@
-"""From a picture and its detections to the slots that the visual encoder takes."""
+"""From pictures and their detections to the slots that the visual encoder takes."""
+
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -9,11 +12,11 @@ from DiffBinaural.configs.advanced_diffusion_config import ViewConfig
 from DiffBinaural.position_utils import boxes_to_units, mirror_positions
 from DiffBinaural.utils.lists import Detection
 
+PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that a dataset keeps
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def slots(picture: Image.Image, detections: list[Detection],
-          view: ViewConfig) -> tuple[Tensor, Tensor, Tensor]:
+def slots(picture: Image.Image, detections: list[Detection], view: ViewConfig) -> dict[str, Tensor]:
     """Cut a picture into slots: the whole, then the detected sources by falling score.
 
     -> objects  (S, 3, H, W) uint8 RGB
@@ -32,7 +35,7 @@ def slots(picture: Image.Image, detections: list[Detection],
     units = boxes_to_units(np.array(corners, dtype=np.float64), width, height)
     box[: len(corners)] = torch.as_tensor(units).float()
     mask[: len(corners)] = False
-    return objects, box, mask
+    return {"objects": objects, "box": box, "mask": mask}
 
 
 def _inside(box: tuple, width: int, height: int) -> tuple:
@@ -45,11 +48,108 @@ def _inside(box: tuple, width: int, height: int) -> tuple:
 
 def normalised(objects: Tensor) -> Tensor:
     """(…, 3, H, W) uint8 -> float32 with ImageNet's mean and standard deviation taken out."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(v, device=objects.device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     return (objects.float() / 255 - mean) / std
 
 
 def mirrored(sample: dict) -> dict:
     """The mirror image of a sample: pictures flipped, x negated, ears swapped; a new dict."""
-    return {**sample, "objects": sample["objects"].flip(-1), "box": mirror_positions(sample["box"]),
-            "binaural_mel": sample["binaural_mel"].flip(-3)}
+    flips = {"objects": lambda x: x.flip(-1), "maps": lambda x: x.flip(-4), "box": mirror_positions,
+             "binaural_mel": lambda x: x.flip(-3)}
+    return {name: flips[name](value) if name in flips else value for name, value in sample.items()}
+
+
+def whole_only(mask: Tensor) -> Tensor:
+    """A mask (…, S) that leaves only slot 0, the whole picture."""
+    return mask | (torch.arange(mask.shape[-1], device=mask.device) > 0)
+
+
+def on_device(batch: dict, device: torch.device) -> dict:
+    """A batch's tensors on a device, in float32; what travels as bytes or halves is widened there."""
+    moved = {k: v.to(device, non_blocking=True) for k, v in batch.items() if isinstance(v, Tensor)}
+    widen = {"objects": normalised, "maps": Tensor.float}
+    return {name: widen[name](value) if name in widen else value for name, value in moved.items()}
+
+
+class Sight:
+    """What is seen of a recording, picture by picture.
+
+    count, fps  number of its pictures; pictures a second, the first at time 0
+    """
+
+    def __init__(self, count: int, fps: float, view: ViewConfig):
+        self.count, self.fps, self.view = count, fps, view
+
+    def picture(self, k: int) -> dict[str, Tensor]:
+        """What is seen in picture k, slot by slot (S, …)."""
+        raise NotImplementedError
+
+    def chosen(self, start: float, seconds: float) -> list[int]:
+        """Numbers of the F pictures that stand evenly in a window that begins at `start`, both in seconds.
+
+        Before the first and after the last picture, that one is held.
+        """
+        times = start + (np.arange(self.view.frames) + 0.5) / self.view.frames * seconds
+        return np.clip(np.round(times * self.fps), 0, self.count - 1).astype(int).tolist()
+
+    def stack(self, numbers: list[int]) -> dict[str, Tensor]:
+        """What is seen in several pictures, with an axis for them first."""
+        seen = [self.picture(k) for k in numbers]
+        return {name: torch.stack([one[name] for one in seen]) for name in seen[0]}
+
+    def window(self, start: float, seconds: float) -> dict[str, Tensor]:
+        """What is seen from `start` on, both in seconds of the recording: (F, S, …)."""
+        return self.stack(self.chosen(start, seconds))
+
+
+class Eyes(Sight):
+    """The pictures of a recording with their detections, cut into slots on demand.
+
+    pictures    any sequence of RGB images
+    detections  at any rate: a picture takes those of the nearest moment, up to half a picture away
+    share       of how many recordings this is one: they share the memory for cut-up pictures
+
+    A picture is objects (S, 3, H, W) uint8 RGB, box (S, 4) in [-1, 1], y up, and mask (S,), True = padding.
+    """
+
+    def __init__(self, pictures: Sequence[Image.Image], fps: float, detections: list[Detection],
+                 view: ViewConfig, share: int = 1):
+        super().__init__(len(pictures), fps, view)
+        self.pictures = pictures
+        self.at_time: dict[float, list[Detection]] = {}
+        for d in detections:
+            self.at_time.setdefault(d.time, []).append(d)
+        self.times = np.array(list(self.at_time))
+        keep = PICTURE_CACHE // (share * view.slots * 3 * view.image_size**2)
+        self.picture = lru_cache(maxsize=max(keep, 2 * view.frames))(self._picture)
+
+    def _picture(self, k: int) -> dict[str, Tensor]:
+        return slots(self.pictures[k], self.detected(k / self.fps), self.view)
+
+    def detected(self, time: float) -> list[Detection]:
+        """The detections of the moment nearest to a time (s); none where that is over half a picture off."""
+        if not len(self.times):
+            return []
+        nearest = self.times[np.abs(self.times - time).argmin()]
+        return self.at_time[nearest] if abs(nearest - time) <= 0.5 / self.fps + 1e-6 else []
+
+
+class EncodedEyes(Sight):
+    """A recording's pictures as a frozen trunk saw them.
+
+    content  maps (n, 2, C, h, w) float16 of each of the n slots that hold something, picture by picture, and
+             of its mirror image; box (P, S, 4), mask (P, S)
+
+    A picture is maps (S, 2, C, h, w), 0 in padded slots, box and mask.
+    """
+
+    def __init__(self, content: dict[str, Tensor], fps: float, view: ViewConfig):
+        super().__init__(len(content["mask"]), fps, view)
+        self.maps, self.box, self.mask = (content[name] for name in ("maps", "box", "mask"))
+        self.ends = (~self.mask).sum(1).cumsum(0).tolist()
+
+    def picture(self, k: int) -> dict[str, Tensor]:
+        """Picture k, its slots spread out again."""
+        maps = self.maps.new_zeros(len(self.mask[k]), *self.maps.shape[1:])
+        maps[~self.mask[k]] = self.maps[self.ends[k - 1] if k else 0 : self.ends[k]]
+        return {"maps": maps, "box": self.box[k], "mask": self.mask[k]}

@@ -101,6 +101,20 @@ def dpmpp_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *,
     return ((1 - abar_next) / (1 - abar)).sqrt() * x - abar_next.sqrt() * torch.expm1(now - then) * x0
 
 
+def loss_weight(abar: Tensor, objective: str, kind: str) -> Tensor:
+    """Factor of the loss at every step, (T,), for a network that predicts `objective`.
+
+    Written for the squared error of x₀, these are min(SNR, 5) (min-SNR: Hang et al. 2023, Sec. 3.4) and
+    SNR / (1 + SNR) (p2: Choi et al. 2022, Eq. 8, k = γ = 1).  The error of the noise is SNR times as large,
+    that of v SNR + 1 times, so the factor there is smaller by that much.
+    """
+    snr = abar / (1 - abar)
+    wanted = {"uniform": None, "min_snr": snr.clamp(max=5.0), "p2": snr / (1 + snr)}[kind]
+    if wanted is None:
+        return torch.ones_like(snr)
+    return wanted / {"pred_noise": snr, "pred_v": snr + 1}.get(objective, torch.ones_like(snr))
+
+
 def guided(denoise, null_denoise, scale: float):
     """Classifier-free guidance (Ho & Salimans 2022) on x₀; scale 1 is the first predictor, 0 the second."""
     if scale == 1:
@@ -115,15 +129,13 @@ def guided(denoise, null_denoise, scale: float):
 
 
 class Diffusion:
-    """A process of T steps and what its network predicts.
+    """A process of T steps and what its network predicts: cfg.objective is pred_noise, pred_x0, pred_v, or
+    pred_residual, x₀ = base + output."""
 
-    objective  pred_noise, pred_x0, pred_v, or pred_residual: x₀ = base + output
-    """
-
-    def __init__(self, cfg: DiffusionConfig, objective: str):
-        self.timesteps, self.objective, self.loss_name = cfg.timesteps, objective, cfg.loss
-        self.time_shift = cfg.time_shift
+    def __init__(self, cfg: DiffusionConfig):
+        self.cfg, self.timesteps = cfg, cfg.timesteps
         self.abar = SCHEDULES[cfg.schedule](cfg.timesteps)
+        self.weight = loss_weight(self.abar, cfg.objective, cfg.loss_weight)
 
     def training_times(self, size: int, random: torch.Generator) -> Tensor:
         """Random integer times (size,), shifted towards noise (Esser et al. 2024, Sec. 5.3.2).
@@ -133,7 +145,8 @@ class Diffusion:
         times ask for the eyes.
         """
         u = torch.rand(size, generator=random, dtype=torch.float64)
-        return (self.timesteps * self.time_shift * u / (1 + (self.time_shift - 1) * u)).long()
+        shift = self.cfg.time_shift
+        return (self.timesteps * shift * u / (1 + (shift - 1) * u)).long()
 
     def signal_power(self, t: Tensor, like: Tensor) -> Tensor:
         """ᾱ at integer times t (B,), shaped to broadcast against `like` (B, …)."""
@@ -142,18 +155,18 @@ class Diffusion:
     def target(self, x0: Tensor, noise: Tensor, abar: Tensor, base: Tensor) -> Tensor:
         """What the network should say."""
         return {"pred_noise": lambda: noise, "pred_x0": lambda: x0, "pred_residual": lambda: x0 - base,
-                "pred_v": lambda: velocity(x0, noise, abar)}[self.objective]()
+                "pred_v": lambda: velocity(x0, noise, abar)}[self.cfg.objective]()
 
     def to_x0(self, output: Tensor, x: Tensor, abar: Tensor, base: Tensor) -> Tensor:
         """The x₀ that the network's output means, clipped to the data's range [-1, 1]."""
         x0 = {"pred_noise": lambda: x0_from_noise(x, output, abar),
               "pred_x0": lambda: output,
               "pred_residual": lambda: base + output,
-              "pred_v": lambda: x0_from_velocity(x, output, abar)}[self.objective]()
+              "pred_v": lambda: x0_from_velocity(x, output, abar)}[self.cfg.objective]()
         return x0.clamp(-1, 1)
 
     def loss(self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Mean error of net(x_t, t) against its target.
+        """Mean error of net(x_t, t) against its target, weighted by time.
 
         x0    (B, …)  data in [-1, 1]
         base  broadcasts to x0; used by pred_residual only
@@ -163,7 +176,8 @@ class Diffusion:
         abar = self.signal_power(t, x0)
         output = net(q_sample(x0, abar, noise), t)
         error = output.float() - self.target(x0, noise, abar, base)
-        return (error.abs() if self.loss_name == "l1" else error**2).flatten(1).mean(1)
+        error = error.abs() if self.cfg.loss == "l1" else error**2
+        return error.flatten(1).mean(1) * self.weight.to(error)[t]
 
     def sample_times(self, steps: int) -> list[int]:
         """Descending times for sampling in `steps` steps, from T-1 down to but not including clean data."""
@@ -177,8 +191,9 @@ class Diffusion:
 
         denoise  (x, t) -> x₀ estimate, clipped here to [-1, 1], since guidance may leave it; t is an int
         x        starting noise, left unchanged
-        sampler  ddim, or dpm++: DPM-Solver++(2M), deterministic
-        fresh    () -> standard normal noise like x, needed where eta > 0
+        sampler  ddim; ddpm: ancestral, over as many or as few steps; dpm++: DPM-Solver++(2M), deterministic
+        eta      of ddim
+        fresh    () -> standard normal noise like x, needed by ddpm and where eta > 0
         """
         times, before = self.sample_times(steps), None
         for t, following in zip(times, [*times[1:], None]):
@@ -186,6 +201,8 @@ class Diffusion:
             after = torch.ones((), dtype=torch.float64) if following is None else self.abar[following]
             if sampler == "dpm++":
                 x, before = dpmpp_step(x, x0, abar, after, before=before).to(x.dtype), (x0, abar)
+            elif sampler == "ddpm":
+                x = ddpm_step(x, x0, abar, after, fresh=fresh()).to(x.dtype)
             else:
                 x = ddim_step(x, x0, abar, after, eta=eta, fresh=fresh() if eta else 0.0).to(x.dtype)
         return x

@@ -65,7 +65,7 @@ class VisualEncoder(nn.Module):
         super().__init__()
         dim, self.frozen = cfg.context_dim, frozen
         self.trunk = trunk.requires_grad_(not frozen)
-        self.look = nn.Sequential(nn.Linear(trunk.channels, dim), nn.LayerNorm(dim))
+        self.cell = nn.Sequential(nn.Linear(trunk.channels, dim), nn.LayerNorm(dim))
         self.kind, self.what = nn.Embedding(SLOT_KINDS, dim), nn.Linear(dim, dim)
         self.place = nn.Sequential(nn.Linear(2 + 4 * BANDS, dim), nn.GELU(), nn.Linear(dim, dim))
         self.queries = nn.Parameter(2 * torch.randn(cfg.tokens, dim))
@@ -90,26 +90,34 @@ class VisualEncoder(nn.Module):
         freeze_batch_norm(self.trunk)
         return self
 
-    def forward(self, objects: Tensor, box: Tensor, mask: Tensor) -> Tensor:
+    def look(self, objects: Tensor, mask: Tensor) -> Tensor:
+        """The trunk's maps of pictures, all that a frozen trunk has to say about them.
+
+        objects  (…, S, 3, H, W)  slot 0 the whole picture, then detected sources; ImageNet mean and std
+        mask     (…, S) bool      True = padding, not looked at
+        ->       (…, S, C, h, w)  0 in padded slots
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return _spread(self.trunk(objects[~mask]), ~mask)
+
+    def forward(self, maps: Tensor, box: Tensor, mask: Tensor) -> Tensor:
         """What the eyes saw.
 
-        objects  (B, F, S, 3, H, W)  slot 0 the whole picture, then detected sources; ImageNet mean and std
-        box      (B, F, S, 4)        centre x, y and half-sizes in the whole picture, [-1, 1], y up
-        mask     (B, F, S) bool      True = padding: nothing in such a slot reaches the output
-        ->       (B, F·tokens, context_dim)
+        maps  (B, F, S, C, h, w)  of :meth:`look`
+        box   (B, F, S, 4)        centre x, y and half-sizes in the whole picture, [-1, 1], y up
+        mask  (B, F, S) bool      True = padding: nothing in such a slot reaches the output
+        ->    (B, F·tokens, context_dim)
         """
         assert not mask[:, :, 0].any(), "slot 0, the whole picture, is never padding"
-        keep = ~mask
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            maps = self.trunk(objects[keep])                                          # (n, C, h, w), n kept
-        rows, columns = maps.shape[-2:]
-        positions = cell_positions(box[keep], rows, columns)                          # (n, h·w, 2)
+        keep, (rows, columns) = ~mask, maps.shape[-2:]
+        positions = cell_positions(box[keep], rows, columns)                          # (n, h·w, 2), n kept
         place = self.place(torch.cat((positions, fourier_features(positions, BANDS)), dim=-1))
         kinds = (torch.arange(box.shape[2], device=box.device) > 0).long().expand(mask.shape)[keep]
-        keys = self.look(maps.flatten(2).transpose(1, 2)) + self.kind(kinds)[:, None]   # (n, h·w, D)
+        cells = self.cell(maps[keep].flatten(2).transpose(1, 2))
+        keys = cells + self.kind(kinds)[:, None]                                      # (n, h·w, D)
         values = place + self.what(keys)
         ignored = mask[..., None].expand(*mask.shape, rows * columns).flatten(2, 3)
-        return self._over_time(_spread(keys, keep), _spread(values, keep), ignored)
+        return self._over_time(*(_spread(x, keep).flatten(2, 3) for x in (keys, values)), ignored)
 
     def _over_time(self, keys: Tensor, values: Tensor, ignored: Tensor) -> Tensor:
         """Pool each picture's cells (B, F, N, D) to tokens, then let the tokens of all pictures meet."""
@@ -121,8 +129,8 @@ class VisualEncoder(nn.Module):
         return self.out(self.temporal(tokens.flatten(1, 2)))
 
 
-def _spread(cells: Tensor, keep: Tensor) -> Tensor:
-    """Cells (n, N, D) of the kept slots, put among all slots: (B, F, S·N, D), zero in padded slots."""
-    every = cells.new_zeros(*keep.shape, *cells.shape[1:])
-    every[keep] = cells
-    return every.flatten(2, 3)
+def _spread(kept: Tensor, keep: Tensor) -> Tensor:
+    """What belongs to the kept slots (n, …), put among all slots: (*keep.shape, …), zero in padded ones."""
+    every = kept.new_zeros(*keep.shape, *kept.shape[1:])
+    every[keep] = kept
+    return every

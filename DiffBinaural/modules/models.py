@@ -18,21 +18,22 @@ class BinauralModel(nn.Module):
     def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
         super().__init__()
         self.cfg, self.unet, self.frame = cfg, unet, frame
-        self.diffusion = Diffusion(cfg.diffusion, cfg.objective)
+        self.diffusion = Diffusion(cfg.diffusion)
         self.range = (cfg.diffusion.mel_low, cfg.diffusion.mel_high)
 
     def context(self, batch: dict) -> Tensor:
-        """Context tokens (B, K, D) of a batch of windows."""
-        return self.frame(batch["objects"], batch["box"], batch["mask"])
+        """Context tokens (B, K, D) of a batch of windows: of its maps, where it has them, or its objects."""
+        maps = batch["maps"] if "maps" in batch else self.frame.look(batch["objects"], batch["mask"])
+        return self.frame(maps, batch["box"], batch["mask"])
 
     def blind(self, context: Tensor) -> Tensor:
         """The learned context of an unseen scene, shaped like a seen one."""
         return self.unet.null_vision.expand_as(context)
 
-    def loss(self, batch: dict, t: Tensor, noise: Tensor, hidden: Tensor) -> dict[str, Tensor]:
-        """Terms of the training objective.
+    def forward(self, batch: dict, t: Tensor, noise: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """Terms of the training objective; the forward pass, since that is what DDP wraps.
 
-        batch   mono_mel (B, 1, M, T) and binaural_mel (B, 2, M, T) in nepers; objects, box, mask
+        batch   mono_mel (B, 1, M, T) and binaural_mel (B, 2, M, T) in nepers; objects or maps, box, mask
         t       (B,) integer diffusion times;  noise: like binaural_mel
         hidden  (B,) bool, True = train this window without its pictures
         """

@@ -3,14 +3,15 @@
 import argparse
 import sys
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
 
 def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
     """Fill a config dataclass from the command line: flag beats preset beats default.
 
-    cls      dataclass whose fields carry metadata["help"]; a nested dataclass is no flag, its preset gives it
+    cls      dataclass whose fields carry metadata["help"]; a nested one is given by its preset as a whole,
+             and those of its fields that have a help text are flags too
     presets  name -> {field: value}; chosen by the flag --preset
     argv     words to parse; default: those of this process
     ->       cls
@@ -20,18 +21,31 @@ def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
     about = (sys.modules["__main__"].__doc__ or cls.__doc__).replace("\\\n", "")
     parser = argparse.ArgumentParser(description=about, allow_abbrev=False)
     for f in fields(cls):
+        default = chosen.get(f.name, f.default)
         if is_dataclass(kinds[f.name]):
-            nested[f.name] = chosen.get(f.name, f.default)
-            continue
-        words = {**({} if "type" in f.metadata else kind(kinds[f.name])), **f.metadata}
-        words["help"] = words["help"].replace("%", "%%")
-        if f.name not in chosen and f.default is MISSING:
-            words["required"] = True
+            nested[f.name] = default
         else:
-            words["default"] = chosen.get(f.name, f.default)
-            words["help"] += "" if words["default"] is None else " [%(default)s]"
-        parser.add_argument(f"--{f.name}", **words)
-    return cls(**vars(parser.parse_args(argv)), **nested)
+            _add_flag(parser, f, kinds[f.name], default)
+    flags = {name: [f.name for f in fields(part) if "help" in f.metadata] for name, part in nested.items()}
+    for name, part in nested.items():
+        for f in fields(part):
+            if f.name in flags[name]:
+                _add_flag(parser, f, get_type_hints(type(part))[f.name], getattr(part, f.name))
+    given = vars(parser.parse_args(argv))
+    parts = {name: replace(part, **{flag: given.pop(flag) for flag in flags[name]})
+             for name, part in nested.items()}
+    return cls(**given, **parts)
+
+
+def _add_flag(parser: argparse.ArgumentParser, f, hint, default) -> None:
+    words = {**({} if "type" in f.metadata else kind(hint)), **f.metadata}
+    words["help"] = words["help"].replace("%", "%%")
+    if default is MISSING:
+        words["required"] = True
+    else:
+        words["default"] = default
+        words["help"] += "" if default is None else " [%(default)s]"
+    parser.add_argument(f"--{f.name}", **words)
 
 
 def kind(hint) -> dict:

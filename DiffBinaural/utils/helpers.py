@@ -130,12 +130,12 @@ def save_tensors(path: str | Path, content: dict) -> None:
         torch.save(content, partial)
 
 
-def load_tensors(path: str | Path) -> dict:
-    """Read a checkpoint as data, never as code, onto the CPU."""
+def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:
+    """Read a checkpoint as data, never as code, onto the CPU; mapped: its pages only when they are used."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         raise ValueError(f"{path}: holds more than tensors and plain Python, or is no checkpoint") from None
     except (RuntimeError, EOFError, KeyError) as error:
@@ -263,10 +263,11 @@ def generator_for(seed: int, name: str) -> torch.Generator:
     return torch.Generator().manual_seed(zlib.crc32(name.encode()) ^ (seed * 0x9E3779B1 & 0x7FFFFFFF))
 
 
-def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> None:
-    """Draw log mels one below the other, all on one scale, and differences on a scale of their own.
+def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig):
+    """Log mels one below the other, all on one scale, and differences on a scale of their own.
 
     rows  (title, (M, T)) each; nepers, or dB where the title says dB
+    ->    matplotlib's Figure
     """
     from matplotlib.figure import Figure
 
@@ -285,8 +286,27 @@ def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConf
         figure.colorbar(image, ax=axes, label="dB" if in_db else "nepers", pad=0.01)
     axes.set_xlabel("seconds")
     axes.set_ylabel("Hz")
+    return figure
+
+
+def save_figure(path: str | Path, figure) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with replacing(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
+
+
+def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> None:
+    """Write :func:`mel_figure` as PNG."""
+    save_figure(path, mel_figure(rows, cfg))
+
+
+def mel_picture(rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> np.ndarray:
+    """:func:`mel_figure` as pixels (H, W, 3) uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(mel_figure(rows, cfg))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def draw_lines(path: str | Path, systems: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> None:
@@ -307,5 +327,4 @@ def draw_lines(path: str | Path, systems: dict[str, dict[str, tuple[np.ndarray, 
         axes.axhline(0, color="0.5", linewidth=0.5)
         axes.legend(fontsize=7)
     axes.set_xlabel("seconds; positive = right leads, right is louder")
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=110, format="png")
+    save_figure(path, figure)

@@ -22,6 +22,11 @@ class Clip:
         """Name of everything made from this clip: <video_id>_<start in ms, at least six digits>."""
         return f"{self.video_id}_{round(self.start * 1000):06d}"
 
+    @property
+    def span(self) -> str:
+        """A name that no other part of any recording has; two clips may start alike and end apart."""
+        return f"{self.stem}_{self.end}"
+
 
 @dataclass(frozen=True)
 class Detection:

@@ -1,28 +1,60 @@
-"""What training runs of both stages share: an endless order of samples, a schedule of rates, and one log."""
+"""What training runs share: a memory, an endless order of samples, a schedule of rates, and one log."""
 
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Sampler
 from tqdm import tqdm
 
-from DiffBinaural.utils.helpers import generator_for, read_json, write_json
+from DiffBinaural.utils.helpers import generator_for, load_tensors, read_json, save_tensors, write_json
+
+MAPPED = 10_000                # files of a memory that a process maps at once; a system allows 65,530
+
+
+class Memory:
+    """Named tensors that are computed once and then recalled.
+
+    folder  where they are kept, to be mapped by all processes of a run, and by those that resume it; without
+            one, each process keeps its own
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.folder, self.known = folder, {}
+
+    def recall(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors of that name; where there are none yet, those that `make` returns."""
+        if name not in self.known:
+            if len(self.known) >= MAPPED:
+                self.known.pop(next(iter(self.known)))
+            self.known[name] = self._mapped(self.folder / f"{name}.pt", make) if self.folder else make()
+        return self.known[name]
+
+    def _mapped(self, path: Path, make: Callable) -> dict[str, Tensor]:
+        if not path.exists():
+            save_tensors(path, make())
+        return load_tensors(path, mapped=True)
 
 
 class Shuffled(Sampler):
     """An endless stream of sample numbers: every epoch a new order, every number different for ever.
 
     start  samples to leave out, those that an earlier part of the run has seen
+    share  (rank, size): only every size-th number, from the rank-th on
     """
 
-    def __init__(self, length: int, seed: int, start: int = 0):
-        self.length, self.seed, self.start = length, seed, start
+    def __init__(self, length: int, seed: int, start: int = 0, share: tuple[int, int] = (0, 1)):
+        self.length, self.seed, self.start, self.share = length, seed, start, share
 
     def __iter__(self) -> Iterator[int]:
+        return itertools.islice(self._numbers(), self.share[0], None, self.share[1])
+
+    def _numbers(self) -> Iterator[int]:
         for epoch in itertools.count(self.start // self.length):
             order = torch.randperm(self.length, generator=generator_for(self.seed, f"epoch {epoch}")).tolist()
             skip = max(self.start - epoch * self.length, 0)
@@ -39,18 +71,26 @@ class Budget:
         self.progress, self.steps, self.seconds = progress, steps, seconds
         self.began = time.monotonic() - progress["seconds"]
 
-    def done(self, step: int) -> float:
-        """Part of the run that is over before a step; 1 or more: stop."""
+    def done(self, step: int, agree: Callable[[float], float] = float) -> float:
+        """Part of the run that is over before a step; 1 or more: stop.
+
+        agree  seconds -> those of the clock that several processes go by
+        """
         self.progress["seconds"] = time.monotonic() - self.began
-        return max(step / self.steps, self.progress["seconds"] / self.seconds if self.seconds else 0.0)
+        if not self.seconds:
+            return step / self.steps
+        return max(step / self.steps, agree(self.progress["seconds"]) / self.seconds)
 
 
-def rate_factor(step: int, done: float, warmup: int) -> float:
-    """What the learning rates are multiplied by: a linear rise, then half a cosine down to 0.
+def rate_factor(step: int, done: float, warmup: int, schedule: str = "cosine") -> float:
+    """What the learning rates are multiplied by: a linear rise, and a fall over the whole run.
 
-    done  part of the run that is over, in [0, 1]
+    done      part of the run that is over, in [0, 1]
+    schedule  cosine: half a cosine down to 0; exponential: evenly in the logarithm, down to 1 %
     """
-    return min((step + 1) / max(warmup, 1), 1) * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+    done = min(done, 1)
+    fall = 0.5 * (1 + math.cos(math.pi * done)) if schedule == "cosine" else 0.01**done
+    return min((step + 1) / max(warmup, 1), 1) * fall
 
 
 class RunLog:
@@ -77,6 +117,10 @@ class RunLog:
         self.rows = [row for row in self.rows if row["step"] < step] + [{"step": step, **numbers}]
         write_json(self.path, self.rows)
         tqdm.write(f"step {step:6d}  " + "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()))
+
+    def picture(self, step: int, name: str, image: np.ndarray) -> None:
+        """A picture (H, W, 3) uint8, for TensorBoard only."""
+        self.writer.add_image(name, image, step, dataformats="HWC")
 
     def scalars(self, step: int, **numbers: float) -> None:
         """Numbers of a single step, for TensorBoard's curves only."""

@@ -1,0 +1,79 @@
+"""The processes of one job, as torchrun starts them; a script started alone is a job of one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from DiffBinaural.utils.helpers import pick_device
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those of the job."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
+
+    def share(self, items) -> list:
+        """Every size-th of the items, this process's own: together the processes have each once."""
+        return list(items)[self.rank :: self.size]
+
+    def gather(self, items: list) -> list:
+        """All processes' shares, in the order of the items that were shared out."""
+        if self.size == 1:
+            return items
+        shares: list[list] = [[] for _ in range(self.size)]
+        dist.all_gather_object(shares, items)
+        count = sum(map(len, shares))
+        return [shares[k % self.size][k // self.size] for k in range(count)]
+
+    def mean(self, value: torch.Tensor) -> float:
+        """A scalar tensor's mean over the processes."""
+        if self.size > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return float(value) / self.size
+
+    def agree(self, value: float) -> float:
+        """The first process's value, in all of them: clocks differ."""
+        values = [value]
+        if self.size > 1:
+            dist.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def world(device: str) -> Iterator[World]:
+    """Join the job that torchrun's environment describes (env:// rendezvous), and leave it at the end.
+
+    device  as --device says; under torchrun "auto" and "cuda" are the local rank's own GPU
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(pick_device(device))
+        return
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    own = pick_device(device)
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
+    dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    try:
+        yield World(own, dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()

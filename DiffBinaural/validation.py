@@ -1,0 +1,103 @@
+"""How good a model is while it trains: figures and pictures of some clips, always with the same noise."""
+
+from collections import defaultdict
+from statistics import mean
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, TrainConfig
+from DiffBinaural.dataset.base import WholeClips
+from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
+from DiffBinaural.evaluation import summary
+from DiffBinaural.generation import comparison, generate, look, windows
+from DiffBinaural.metrics import MEL_METRICS, measure
+from DiffBinaural.modules.models import BinauralModel
+from DiffBinaural.utils.distributed import World
+from DiffBinaural.utils.helpers import generator_for, mel_picture
+from DiffBinaural.utils.runs import RunLog
+
+FIGURES = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
+STEPS = 4                                              # of DDIM, for the samples
+DRAWN = 3                                              # clips that are drawn
+
+
+def draw_noise(names: list[str], shape: tuple[int, ...], diffusion: Diffusion, drop: float,
+               seed: int) -> dict[str, Tensor]:
+    """Everything random in a training step, for each named window from a source of its own, on the CPU.
+
+    shape  (2, M, T)
+    drop   chance that a window trains blind
+    ->     t (B,) integer times; noise (B, 2, M, T); hidden (B,) bool, True = blind
+    """
+    drawn = []
+    for name in names:
+        random = generator_for(seed, name)
+        drawn.append((diffusion.training_times(1, random)[0], torch.randn(shape, generator=random),
+                      torch.rand((), generator=random) < drop))
+    return dict(zip(("t", "noise", "hidden"), map(torch.stack, zip(*drawn)), strict=True))
+
+
+@torch.inference_mode()
+def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World) -> dict[str, float]:
+    """Diffusion loss, mel_rmse and mel_ild_error on a list of clips, shared out among the job's processes.
+
+    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_…: those of the mono in both ears
+    """
+    sampling, rows = SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed), []
+    mine = job.share(range(len(val)))
+    for i in tqdm(mine, desc="validating", unit="clip", leave=False, disable=not job.first):
+        clip = val[i]
+        truth = clip["binaural_mel"].numpy()
+        systems = {"": generate(model, clip, sampling).numpy(),
+                   "mono_copy_": clip["mono_mel"].expand(2, -1, -1).numpy()}
+        rows.append({"val/loss": loss_of_clip(model, clip, cfg)})
+        for prefix, estimate in systems.items():
+            figures = measure(FIGURES, estimate, truth, cfg.mel)
+            rows[-1] |= {f"val/{prefix}{name}": value for name, value in figures.items()}
+    rows = job.gather(rows)
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
+    return {name: mean(values) for name, values in known.items() if values}
+
+
+def loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig) -> float:
+    """Diffusion loss over a clip's windows at fixed times and noise, nothing hidden."""
+    maps, total, starts = look(model, clip), 0.0, clip["starts"]
+    for group in torch.arange(len(starts)).split(cfg.batch_size_per_gpu):
+        batch = windows(clip, maps, group, cfg.view.window)
+        names = [f"{clip['stem']} {starts[w]}" for w in group]
+        noise = draw_noise(names, batch["binaural_mel"].shape[1:], model.diffusion, 0.0, cfg.seed)
+        noise = {name: value.to(maps.device) for name, value in noise.items()}
+        total += float(model(batch, **noise)["diffusion"]) * len(group)
+    return total / len(starts)
+
+
+def draw(model: BinauralModel, val: WholeClips, cfg: TrainConfig, log: RunLog, step: int) -> None:
+    """Draw the first clips, prediction against truth, for TensorBoard."""
+    for i in range(min(len(val), DRAWN)):
+        clip = val[i]
+        mel = generate(model, clip, SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed))
+        log.picture(step, f"val/{clip['stem']}", mel_picture(comparison(clip, mel), cfg.mel))
+
+
+def sample_figures(model: BinauralModel, test: WholeClips, steps: tuple[int, ...],
+                   limit: int) -> dict[str, dict[str, float]]:
+    """Means over the first clips of a list, for samples of so many DDIM steps and for the mono copy.
+
+    -> {"25": {"mel_rmse", "mel_ild_error", "spread": mel_rmse between samples of two noises}, …, "mono copy": …}
+    """
+    found = defaultdict(lambda: defaultdict(list))
+    for i in tqdm(range(min(len(test), limit)), desc="sampling", unit="clip"):
+        clip = test[i]
+        systems = {"mono copy": [clip["mono_mel"].expand(2, -1, -1)] * 2}
+        for count in steps:
+            systems[str(count)] = [generate(model, clip, SamplingConfig(sampling_timesteps=count, seed=seed))
+                                   for seed in (0, 1)]
+        for name, (first, second) in systems.items():
+            figures = measure(FIGURES, first, clip["binaural_mel"], test.mel)
+            figures["spread"] = MEL_METRICS["mel_rmse"].figure(first, second, test.mel)
+            for key, value in figures.items():
+                found[name][key].append(value)
+    return {name: {key: summary(values)["mean"] for key, values in each.items()}
+            for name, each in found.items()}
