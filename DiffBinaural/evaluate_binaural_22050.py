@@ -25,7 +25,7 @@ from DiffBinaural.evaluation import (
 )
 from DiffBinaural.metrics import METRICS, WAV_METRICS, cues, measure
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import draw_lines
+from DiffBinaural.utils.plots import draw_lines
 
 
 def main(cfg: EvaluateWavConfig) -> None:

@@ -5,7 +5,7 @@ python DiffBinaural/evaluate_mel_spectrogram_rmse.py --pred_dir out/mels \\
 
 A column is a system: each folder of --pred_dir, mono_copy (the mono's mel in both ears) and swapped (the
 first folder's mels with their ears exchanged).  `bands` in the JSON holds each ear's errors by mel band,
-averaged over clips.  evaluate_binaural_22050.py takes the JSON as --merge_json.
+averaged over clips; --plot draws them.  evaluate_binaural_22050.py takes the JSON as --merge_json.
 """
 
 import sys
@@ -26,6 +26,7 @@ from DiffBinaural.evaluation import (
 )
 from DiffBinaural.metrics import MEL_METRICS, band_errors, measure
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.plots import draw_bands
 
 
 def main(cfg: EvaluateMelConfig) -> None:
@@ -38,7 +39,10 @@ def main(cfg: EvaluateMelConfig) -> None:
         bands += [(system, band_errors(*pair)) for system, pair in pairs.items()]
         rows += [{"id": clip.stem, "system": system, **measure(MEL_METRICS, *pair, mel)}
                  for system, pair in pairs.items()]
-    systems = save(joined(rows), cfg.output_csv, cfg.output_json, bands=band_means(bands))
+    by_band = band_means(bands)
+    systems = save(joined(rows), cfg.output_csv, cfg.output_json, bands=by_band)
+    if cfg.plot:
+        draw_bands(cfg.plot, by_band, mel)
     print(format_table(systems, MEL_METRICS))
 
 

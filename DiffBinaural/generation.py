@@ -22,7 +22,6 @@ from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.helpers import (
     DB_PER_NEPER,
-    draw_mels,
     generator_for,
     is_sound_file,
     load_tensors,
@@ -36,6 +35,7 @@ from DiffBinaural.utils.helpers import (
 )
 from DiffBinaural.utils.lists import SIDES, Clip, Detection, read_detections
 from DiffBinaural.utils.media import frame_rate, pictures, read_sound
+from DiffBinaural.utils.plots import draw_mels
 
 EYE_WIDTH = 480                                        # pixels: a wider video is shrunk, not below this
 PICTURE_RATE = 10                                      # pictures a second that are taken from a video

@@ -11,7 +11,7 @@ from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.generation import comparison, generate_all, load_config
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import draw_mels
+from DiffBinaural.utils.plots import draw_mels
 
 
 def main(cfg: GenerateConfig) -> None:

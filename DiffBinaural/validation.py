@@ -15,7 +15,8 @@ from DiffBinaural.generation import comparison, generate, look, windows
 from DiffBinaural.metrics import MEL_METRICS, measure
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.distributed import World
-from DiffBinaural.utils.helpers import generator_for, mel_picture
+from DiffBinaural.utils.helpers import generator_for
+from DiffBinaural.utils.plots import mel_picture
 from DiffBinaural.utils.runs import RunLog
 
 FIGURES = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
@@ -85,7 +86,7 @@ def sample_figures(model: BinauralModel, test: WholeClips, steps: tuple[int, ...
                    limit: int) -> dict[str, dict[str, float]]:
     """Means over the first clips of a list, for samples of so many DDIM steps and for the mono copy.
 
-    -> {"25": {"mel_rmse", "mel_ild_error", "spread": mel_rmse between samples of two noises}, …, "mono copy": …}
+    -> {"25": {"mel_rmse", "mel_ild_error", "spread": mel_rmse between samples of two noises}, "mono copy": …}
     """
     found = defaultdict(lambda: defaultdict(list))
     for i in tqdm(range(min(len(test), limit)), desc="sampling", unit="clip"):

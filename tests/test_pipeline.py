@@ -11,8 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from PIL import Image
 
 from BigVGAN.training import pred_mel_probability
+from DiffBinaural import training
+from DiffBinaural.configs.advanced_diffusion_config import PRESETS, TrainConfig
+from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
+from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
+from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.utils.lists import read_clips
 from DiffBinaural.utils.media import write_video
 from DiffBinaural.utils.runs import RunLog
@@ -106,8 +112,6 @@ def test_resuming_at_the_end_changes_nothing(scenes, scripts, stage1):
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(scenes, scripts, stage1, tmp_path):
     """Epochs are not enough to compare: they set the schedule. The run stops at its first validation."""
-    import DiffBinaural.training as training
-
     class Stop(Exception):
         pass
 
@@ -158,6 +162,114 @@ def test_the_log_forgets_steps_that_are_lost(tmp_path):
     again = RunLog(tmp_path, "runs", step=10)
     assert [row["step"] for row in again.rows] == [5, 10]
     again.close()
+
+
+def test_a_batch_that_is_not_a_number_leaves_the_weights_alone_and_is_counted(scenes, tmp_path):
+    torch.manual_seed(0)
+    cfg = TrainConfig(id="run", data_root=str(scenes), ckpt=str(tmp_path), **{
+        **PRESETS["tiny"], "batch_size_per_gpu": 3, "windows_per_clip": 1, "num_epoch": 2, "eval_epoch": 1})
+
+    class Poisoned(RealBinaural):
+        def __getitem__(self, n):
+            sample = super().__getitem__(n)
+            return {**sample, "mono_mel": sample["mono_mel"] * torch.nan} if n < 3 else sample
+    model = ModelBuilder(cfg).build()
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    val = GenAudioRealBinaural(scenes, "val", cfg.mel, cfg.view)
+    seen = []
+
+    def remember_weights(run, *args):
+        same = all(torch.equal(start[k], v) for net in (run.model, run.ema.shadow)
+                   for k, v in net.state_dict().items())
+        seen.append((run.progress["step"], same, run.safe_step.skipped))
+        kept(run, *args)
+    kept, training.validate = training.validate, remember_weights
+    try:
+        training.fit(model, Poisoned(scenes, "train", cfg.mel, cfg.view), val, cfg)
+    finally:
+        training.validate = kept
+    assert seen[:2] == [(1, True, 1), (2, False, 1)]
+    history = json.loads((tmp_path / "run" / "training_history.json").read_text())
+    assert [row["train/skipped"] for row in history] == [1, 1]
+    assert history[-1]["train/loss_epoch"] > 0
+
+
+def test_broken_files_are_named_before_the_first_step(scenes, scripts, tmp_path):
+    for broken in ("processed/frames/scene_00001/frame_000007.jpg",
+                   "processed/binaural_audios_22050Hz/scene_00002.wav"):
+        root = tmp_path / broken.split("/")[1]
+        shutil.copytree(scenes, root)
+        (root / broken).write_bytes((root / broken).read_bytes()[:30])
+        for trunk in ("--train_trunk", "--no-train_trunk"):
+            with pytest.raises(ValueError, match=rf"{broken.rpartition('/')[2]}: cannot be read"):
+                scripts("DiffBinaural.train_realBinaural", *train_words(root, tmp_path / trunk, trunk))
+            assert not list((tmp_path / trunk).rglob("*.pth"))
+
+
+def test_frozen_trunks_and_mixed_scenes_train_too(scenes, scripts, tmp_path):
+    other = ("--objective", "pred_v", "--loss_weight", "min_snr", "--schedule", "linear")
+    for name, more in (("frozen", ("--no-train_trunk",)), ("other", other),
+                       ("mixed", ("--mix_sources", 2, "--accumulate", 2))):
+        words = train_words(scenes, tmp_path / name, "--num_epoch", 1, *more)
+        scripts("DiffBinaural.train_realBinaural", *words)
+        history = json.loads((tmp_path / name / "run" / "training_history.json").read_text())
+        assert np.isfinite(history[-1]["val/mel_rmse"])
+        assert not (tmp_path / name / "run" / "cache").exists()
+    with pytest.raises(ValueError, match="--loss_weight"):
+        scripts("DiffBinaural.train_realBinaural", *train_words(
+            scenes, tmp_path / "other", "--num_epoch", 1, *other[:3], "p2", *other[4:]))
+
+
+def test_guidance_0_is_blind_and_1_the_plain_model(scenes, scripts, stage1, tmp_path):
+    def mel(*more):
+        out = tmp_path / "-".join(map(str, more or ("plain",)))
+        scripts("DiffBinaural.test_realBinaural", "--run", stage1, "--data_root", scenes, "--limit", 1,
+                "--list_test", "train", "--sampling_timesteps", 2, "--output_dir", out, *more)
+        return np.load(next(out.glob("*_left.npy")))
+    blind = mel("--guidance_scale", 0)
+    assert np.array_equal(mel("--guidance_scale", 1), mel())
+    assert not np.array_equal(blind, mel())
+    assert np.array_equal(mel("--guidance_scale", 0, "--shuffle_vision"), blind)
+    assert not np.array_equal(mel("--guidance_scale", 1, "--shuffle_vision"), mel())
+
+
+def test_sounds_are_placed_by_hand(scenes, scripts, stage1, tmp_path):
+    words = ("--run", stage1, "--data_root", scenes, "--list_test", "train", "--sampling_timesteps", 1)
+    scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "one", "--override_pos", "-0.5,0.1")
+    stems = [clip.stem for clip in read_clips(scenes / "splits/train.csv")]
+    assert {p.name for p in (tmp_path / "one").glob("*.npy")} == {
+        f"{stem}_{side}.npy" for stem in stems for side in ("left", "right")}
+    rows = (tmp_path / "one" / "positions.csv").read_text().splitlines()
+    assert rows[0] == "id,x,azimuth,ild_db,sphere_db"
+    assert float(rows[1].split(",")[2]) == pytest.approx(-40.89, abs=0.01)
+    scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "sweep", "--sweep", "--positions", 3,
+            "--limit", 2)
+    assert len((tmp_path / "sweep" / "positions.csv").read_text().splitlines()) == 7
+    assert (tmp_path / "sweep" / "sweep.png").stat().st_size > 10_000
+    assert {p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir()} == {"x_-1.00", "x_+0.00", "x_+1.00"}
+    with pytest.raises(ValueError, match="either --override_pos X,Y or --sweep"):
+        scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "none")
+
+
+def test_errors_are_drawn_over_frequency(scenes, scripts, mels, tmp_path):
+    scripts("DiffBinaural.evaluate_mel_spectrogram_rmse", "--pred_dir", mels,
+            "--gt_dir", scenes / "processed/binaural_audios_22050Hz", "--plot", tmp_path / "bands.png")
+    with Image.open(tmp_path / "bands.png") as picture:
+        assert len(set(picture.convert("RGB").getdata())) > 100
+
+
+def test_objectives_are_compared_and_not_trained_twice(scenes, scripts, tmp_path):
+    words = ("--data_root", scenes, "--output_dir", tmp_path, "--num_epoch", 1, "--seeds", 0,
+             "--time_shifts", 1, "--steps", 1, "--limit", 1)
+    scripts("DiffBinaural.evaluate_objectives", *words)
+    rows = json.loads((tmp_path / "objectives.json").read_text())
+    objectives = {"pred_residual", "pred_x0", "pred_v", "pred_noise"}
+    assert {name.split(",")[0] for name in rows} == {"mono copy", *objectives}
+    assert rows["mono copy"]["spread"]["mean"] == 0
+    assert rows["pred_v, time_shift 1, 1 steps"]["spread"]["mean"] > 0
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pth")}
+    scripts("DiffBinaural.evaluate_objectives", *words)
+    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pth")}
 
 
 def test_a_time_budget_ends_a_run(scenes, scripts, tmp_path):

@@ -210,6 +210,26 @@ def test_the_result_does_not_depend_on_the_batch(model):
     assert torch.allclose(one, all_, atol=1e-4)
 
 
+def test_borders_of_windows_do_not_show(model):
+    """From frame to frame the mel changes no more where a window begins or ends than elsewhere."""
+    at_borders, elsewhere = [], []
+    for seed in range(3):
+        item = clip(400, seed)
+        change = run(model, item, sampling_timesteps=8).diff(dim=-1).abs().mean((0, 1))
+        borders = {s + edge for s in item["starts"] for edge in (-1, 0, 79, 80)} - {-1, 0, 399, 400}
+        inside = torch.tensor([k in borders for k in range(1, 400)])
+        at_borders.append(change[inside])
+        elsewhere.append(change[~inside])
+    ratio = torch.cat(at_borders).mean() / torch.cat(elsewhere).mean()
+    assert ratio <= 1.1, ratio
+
+
+def test_a_clip_alone_or_among_others_is_the_same(model):
+    alone = run(model, clip(200, 1))
+    run(model, clip(150, 2))
+    assert torch.equal(run(model, clip(200, 1)), alone)
+
+
 def test_the_samplers_differ_but_not_by_much(model):
     ddim, dpm = (run(model, clip(100), sampling_timesteps=20, sampler=name) for name in ("ddim", "dpm++"))
     assert not torch.equal(ddim, dpm)

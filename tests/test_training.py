@@ -74,6 +74,8 @@ def test_rates_rise_then_fall_to_nothing():
     assert rate_factor(50, 0.5, 10) == pytest.approx(0.5)
     assert rate_factor(99, 1.0, 10) == pytest.approx(0.0)
     assert rate_factor(0, 0.0, 0) == 1.0
+    halves = [rate_factor(99, done, 10, "exponential") for done in (0.0, 0.5, 1.0)]
+    assert halves == pytest.approx([1, 0.1, 0.01])
 
 
 def test_a_budget_is_over_by_steps_or_by_seconds():
@@ -92,6 +94,23 @@ def test_torchvisions_weights_load_from_a_file(tmp_path):
         assert torch.allclose(pooled, net(x), atol=1e-4)
     with pytest.raises(ValueError, match=r"r\.pth: weights of another network.*--arch_frame"):
         make_trunk("resnet50", str(tmp_path / "r.pth"))
+
+
+def test_imagenet_weights_that_cannot_be_fetched_are_one_line_with_a_cure(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")       # nobody listens there
+    with pytest.raises(ValueError, match=r"imagenet: https://\S+resnet18\S+ cannot be fetched.*give its path"):
+        make_trunk("resnet18", "imagenet")
+    with pytest.raises(ValueError, match="no imagenet weights"):
+        make_trunk("small", "imagenet")
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_resnets_keep_a_map_of_7_by_7(arch):
+    trunk = make_trunk(arch, "random").eval()
+    with torch.no_grad():
+        assert trunk(torch.zeros(1, 3, 224, 224)).shape == (1, trunk.channels, 7, 7)
 
 
 @pytest.mark.parametrize("amp", [False, True])

@@ -188,8 +188,8 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig(SamplingConfig):
-    """Generation of mel pairs for the clips of a split."""
+class ClipsConfig(SamplingConfig):
+    """A trained model, and the clips of a split."""
 
     run: str = required("stage-1 run folder")
     data_root: str = required("dataset folder")
@@ -199,11 +199,41 @@ class GenerateConfig(SamplingConfig):
     weights_frame: str = option("frame_best.pth", "visual encoder weights, likewise")
     limit: int | None = option(None, "only the first so many clips")
     detections: bool = option(True, "show the model the detected sources; without, whole pictures alone")
-    shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
 
     def __post_init__(self):
         super().__post_init__()
         positive(self, "limit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(ClipsConfig):
+    """Generation of mel pairs for the clips of a split."""
+
+    shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
+
+
+def point(text: str) -> tuple[float, float]:
+    """'X,Y' as two numbers."""
+    x, y = text.split(",")
+    return float(x), float(y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceConfig(ClipsConfig):
+    """Mono sounds placed by hand."""
+
+    override_pos: tuple[float, float] | None = option(
+        None, "where the source stands: x from -1 left to 1 right, y from -1 to 1 upwards", type=point,
+        metavar="X,Y")
+    sweep: bool = option(False, "place each sound at x = -1 … 1, and draw sweep.png")
+    positions: int = option(9, "places of a sweep")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.positions < 2:
+            raise ValueError(f"--positions is {self.positions}; a sweep needs 2 at least")
+        if (self.override_pos is None) != self.sweep:
+            raise ValueError("give either --override_pos X,Y or --sweep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,8 +282,8 @@ class SimulateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateMelConfig:
-    """Mel pairs against the truth."""
+class EvaluateConfig:
+    """Predictions against the truth."""
 
     pred_dir: tuple[str, ...] = required("folder of predictions; NAME=DIR adds a system to compare")
     gt_dir: str = required("truth: folder of stereo wavs (or, for mels, of mel pairs)")
@@ -263,7 +293,14 @@ class EvaluateMelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateWavConfig(EvaluateMelConfig):
+class EvaluateMelConfig(EvaluateConfig):
+    """Mel pairs against the truth."""
+
+    plot: str | None = option(None, "picture of the error over frequency, of each system and ear: a PNG")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateWavConfig(EvaluateConfig):
     """Binaural wavs against the truth."""
 
     plots: str | None = option(None, "folder for pictures of ITD and ILD over time, <system>/<clip>.png")

@@ -13,6 +13,7 @@ from DiffBinaural.utils.lists import Clip, Detection, read_clips, read_detection
 
 FRAMES = "processed/frames"
 MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
+FOV = 120.0                    # degrees from edge to edge, where dataset.json does not say
 PICTURE = re.compile(r"(?:frame_)?(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 DETECTIONS = "action_detection_results/detection_results.csv"
 
@@ -57,7 +58,8 @@ class RealBinaural(BinauralDataset):
     def __init__(self, data_root: str | Path, split: str, mel, view, *, truth: bool = True, **options):
         self.root = Path(data_root)
         super().__init__(read_clips(split_path(data_root, split)), mel, view, **options)
-        self.fps = float(read_json(self.root / "dataset.json").get("fps") or 0)
+        facts = read_json(self.root / "dataset.json")
+        self.fps, self.fov = float(facts.get("fps") or 0), float(facts.get("fov") or FOV)
         if self.fps <= 0:
             raise ValueError(f"{self.root / 'dataset.json'}: no fps; expected pictures a second, as in 10")
         table = self.root / DETECTIONS

@@ -1,6 +1,7 @@
 """From a config dataclass to a command line, and from a user's mistake to one clear line."""
 
 import argparse
+import re
 import sys
 import types
 from dataclasses import MISSING, fields, is_dataclass, replace
@@ -31,7 +32,7 @@ def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
         for f in fields(part):
             if f.name in flags[name]:
                 _add_flag(parser, f, get_type_hints(type(part))[f.name], getattr(part, f.name))
-    given = vars(parser.parse_args(argv))
+    given = vars(parser.parse_args(_joined(sys.argv[1:] if argv is None else argv)))
     parts = {name: replace(part, **{flag: given.pop(flag) for flag in flags[name]})
              for name, part in nested.items()}
     return cls(**given, **parts)
@@ -63,6 +64,21 @@ def kind(hint) -> dict:
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     return {"type": hint}
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Values like -0.5,0 joined to their flags: argparse takes a word with a leading minus for a flag.
+
+    >>> _joined(["--at", "-0.5,0", "--n", "3"])
+    ['--at=-0.5,0', '--n', '3']
+    """
+    joined: list[str] = []
+    for word in words:
+        if re.match(r"-[\d.]+,", word) and joined:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 class _Tuple(argparse.Action):

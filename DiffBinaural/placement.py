@@ -1,0 +1,136 @@
+"""A mono sound placed by hand: its source where the caller wants it, and the level difference that comes."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import spearmanr
+from torch import Tensor
+from tqdm import tqdm
+
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, PlaceConfig
+from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
+from DiffBinaural.dataset.video_transforms import whole_only
+from DiffBinaural.generation import generate, load_model
+from DiffBinaural.metrics import gate
+from DiffBinaural.position_utils import sphere_response, x_to_azimuth
+from DiffBinaural.utils.distributed import world
+from DiffBinaural.utils.helpers import band_centres, save_mel_pair, write_mel_config
+from DiffBinaural.utils.plots import save_figure
+
+LEVEL_BAND = (1500, 6000)                              # Hz, where the head casts a deep shadow
+UNDETECTED = 0.25                                      # half-size of a whole picture that stands for a source
+
+
+def place(clip: dict, x: float, y: float) -> dict:
+    """A clip whose source stands at (x, y) in every picture, x from -1 left to 1 right, y upwards.
+
+    The best detected source of each picture (the whole picture, shrunk to a quarter, where none was detected)
+    is pasted on a plain ground in the picture's mean colour; all other sources vanish.
+
+    clip  item of a WholeClips dataset, with objects
+    """
+    objects, box, slots = torch.zeros_like(clip["objects"]), clip["box"].clone(), clip["mask"].shape[1]
+    for p, picture in enumerate(clip["objects"]):
+        detected = int(slots > 1 and not clip["mask"][p, 1])
+        half = clip["box"][p, 1, 2:].tolist() if detected else [UNDETECTED, UNDETECTED]
+        objects[p, 0] = pasted(picture[0], picture[detected], (x, y, *half))
+        objects[p, 1:2] = picture[detected]
+        box[p, 1:2] = torch.tensor([x, y, *half])
+    mask = torch.arange(slots).expand_as(clip["mask"]) > 1
+    return {**clip, "objects": objects, "box": box, "mask": mask}
+
+
+def pasted(picture: Tensor, look: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """A plain ground in a picture's mean colour with a look in a box on it, as far as that is inside.
+
+    picture, look  (3, H, W) uint8.  box: centre and half-sizes in [-1, 1], y upwards
+    """
+    size, ground = picture.shape[-1], picture.float().mean((1, 2), keepdim=True)
+    canvas = ground.round().to(torch.uint8).expand_as(picture).clone()
+    x, y, wide, high = box
+    width, height = max(round(wide * size), 1), max(round(high * size), 1)
+    look = F.interpolate(look[None].float(), (height, width), mode="area")[0].round().to(torch.uint8)
+    left, top = round((x + 1) / 2 * size - width / 2), round((1 - y) / 2 * size - height / 2)
+    inside = look[:, max(-top, 0) : max(size - top, 0), max(-left, 0) : max(size - left, 0)]
+    top, left = max(top, 0), max(left, 0)
+    canvas[:, top : top + inside.shape[1], left : left + inside.shape[2]] = inside
+    return canvas
+
+
+def level(mel: np.ndarray, cfg: MelConfig) -> float:
+    """Level difference right - left in dB of a (2, M, T) log mel: energy in LEVEL_BAND, gated frames."""
+    band = np.digitize(band_centres(cfg), LEVEL_BAND) == 1
+    power = np.exp(2 * mel.astype(float))
+    left, right = power[:, :, gate(power.sum(axis=(0, 1)))][:, band].sum(axis=(1, 2))
+    return float(10 * np.log10(right / left))
+
+
+def sphere_level(mono_mel: np.ndarray, azimuth: float, cfg: MelConfig) -> float:
+    """The :func:`level` of a mono sound (1, M, T) that a rigid sphere hears from an azimuth, no room."""
+    common, differing = sphere_response(np.sin(np.radians([azimuth])), cfg.sample_rate, cfg.n_fft)
+    hz, bins = band_centres(cfg), np.fft.rfftfreq(cfg.n_fft, 1 / cfg.sample_rate)
+    gains = [np.interp(hz, bins, ear[0].abs().numpy()) for ear in (common - differing, common + differing)]
+    return level(mono_mel + np.log(gains)[:, :, None], cfg)
+
+
+def positions(cfg: PlaceConfig) -> list[tuple[float, float]]:
+    """Where the command line wants the source: one place, or a sweep from left to right."""
+    return [(float(x), 0.0) for x in np.linspace(-1, 1, cfg.positions)] if cfg.sweep else [cfg.override_pos]
+
+
+def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]:
+    """Generate every clip of a list at every position and write the mel pairs, a folder for each in a sweep.
+
+    -> rows {"id", "x", "azimuth" (degrees), "ild_db", "sphere_db"}, clip by clip, positive = right louder;
+       all of them in the job's first process, none in the others
+    """
+    places, rows = positions(cfg), []
+    with world(cfg.device) as job:
+        model = load_model(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
+        mel, data = model.cfg.mel, dataset_class(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view,
+                                                 truth=False)
+        mine = [(i, xy) for i in job.share(range(len(data))[: cfg.limit]) for xy in places]
+        for i, (x, y) in tqdm(mine, desc="placing", unit="sound", disable=not job.first):
+            clip = place(data[i], x, y)
+            if not cfg.detections:
+                clip["mask"] = whole_only(clip["mask"])
+            pair, azimuth = generate(model, clip, cfg).numpy(), float(x_to_azimuth(x, data.fov))
+            folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
+            save_mel_pair(folder, clip["stem"], pair)
+            write_mel_config(folder, mel)
+            rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair, mel),
+                         "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel)})
+        shares = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]
+        every = job.gather(shares)
+        return [row for share in every for row in share] if job.first else []
+
+
+def curves(rows: list[dict], name: str) -> np.ndarray:
+    """A column of the rows, (clips, positions)."""
+    return np.array([row[name] for row in rows]).reshape(len({row["id"] for row in rows}), -1)
+
+
+def rises(rows: list[dict]) -> float:
+    """Spearman correlation of position and level difference, averaged over clips."""
+    pairs = zip(curves(rows, "x"), curves(rows, "ild_db"), strict=True)
+    return float(np.mean([spearmanr(x, ild).statistic for x, ild in pairs]))
+
+
+def draw_sweep(path: str | Path, rows: list[dict]) -> None:
+    """Draw level difference against azimuth: of every clip, their mean, a rigid sphere, and the mono copy."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes, azimuth = figure.subplots(), curves(rows, "azimuth")[0]
+    made, sphere = curves(rows, "ild_db"), curves(rows, "sphere_db")
+    axes.plot(azimuth, sphere.mean(0), color="0.75", linewidth=6, label="rigid sphere, no room")
+    axes.plot(azimuth, made.T, color="C0", alpha=0.25, linewidth=0.8)
+    axes.plot(azimuth, made.mean(0), color="C0", marker="o", label=f"model, mean of {len(made)} clips")
+    axes.axhline(0, color="0.4", linewidth=0.8, linestyle="--", label="mono copy")
+    axes.set_xlabel("azimuth of the placed source, degrees; positive = right")
+    axes.set_ylabel("level difference 1.5 to 6 kHz, dB; positive = right louder")
+    axes.legend()
+    save_figure(path, figure)
+

@@ -1,0 +1,30 @@
+"""Place mono sounds by hand, at one position or from left to right, and measure what the ears make of it:
+
+python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --output_dir generated/placed \\
+    --override_pos 0.5,0
+python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --output_dir generated/sweep \\
+    --sweep
+"""
+
+from pathlib import Path
+
+from DiffBinaural.configs.advanced_diffusion_config import PlaceConfig
+from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
+from DiffBinaural.evaluation import write_csv
+from DiffBinaural.placement import draw_sweep, place_all, rises
+from DiffBinaural.utils.arguments import run
+
+
+def main(cfg: PlaceConfig) -> None:
+    """Write mel pairs and positions.csv; of a sweep also draw sweep.png and print how surely levels rise."""
+    rows, out = place_all(GenAudioRealBinaural, cfg), Path(cfg.output_dir)
+    if not rows:
+        return                                         # another process of the job has them all
+    write_csv(out / "positions.csv", rows)
+    if cfg.sweep:
+        draw_sweep(out / "sweep.png", rows)
+        print(f"Spearman correlation of position and level difference, mean over clips: {rises(rows):.3f}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,140 @@
+"""Several processes train, generate and place as one does; killed runs end as if they had not been.
+
+As a script, under torchrun, this file is one of the processes: it writes the gradient of a first step.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from DiffBinaural.configs.advanced_diffusion_config import PRESETS, TrainConfig
+from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
+from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.training import Run, backward, loader, parallel, several
+from DiffBinaural.utils.distributed import world
+
+ROOT = Path(__file__).parents[1]
+TRAIN = ROOT / "DiffBinaural/train_realBinaural.py"
+
+
+def first_gradient(data_root, ckpt, batch, accumulate):
+    """The gradient of a run's first step in this process: name -> tensor."""
+    cfg = TrainConfig(id="g", data_root=str(data_root), ckpt=str(ckpt), **PRESETS["tiny"])
+    cfg = replace(cfg, batch_size_per_gpu=batch, accumulate=accumulate, seed=3,
+                  model=replace(cfg.model, dim=8, context_dim=32))
+    torch.manual_seed(0)
+    data = RealBinaural(data_root, "train", cfg.mel, cfg.view, windows_per_clip=4, seed=3, mirror=True)
+    with world("cpu") as job:
+        run = Run(ModelBuilder(cfg).build().train(), cfg, job, len(data))
+        net, batches = parallel(run.model, job), iter(loader(data, cfg, job))
+        for batch, last in several(batches, accumulate):
+            backward(net, batch, run, last=last)
+        return {name: p.grad for name, p in run.model.named_parameters() if p.grad is not None}
+
+
+def torchrun(count, script, *words):
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}",
+             "--", script, *words]                 # or torchrun takes our --run for its own --run-path
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def words(scenes, folder, *more):
+    return [str(w) for w in ("--preset", "tiny", "--id", "run", "--ckpt", folder, "--data_root", scenes,
+                             "--windows_per_clip", 4, "--device", "cpu", *more)]
+
+
+def scalars(run, name):
+    board = EventAccumulator(str(run / "runs"))
+    board.Reload()
+    return [event.value for event in board.Scalars(name)]
+
+
+def same_weights(a, b, names=("unet_latest.pth", "frame_latest.pth", "unet_best.pth")):
+    for name in names:
+        one, other = (torch.load(folder / name, weights_only=True) for folder in (a, b))
+        assert all(torch.equal(one[key], other[key]) for key in one), name
+
+
+@pytest.mark.parametrize(("processes", "batch", "accumulate"), [(2, 2, 1), (2, 1, 2), (1, 1, 4)])
+def test_the_first_gradient_is_that_of_one_process_on_the_whole_batch(scenes, tmp_path, processes, batch,
+                                                                      accumulate):
+    alone = first_gradient(scenes, tmp_path / "alone", 4, 1)
+    if processes == 1:
+        together = first_gradient(scenes, tmp_path / "one", batch, accumulate)
+    else:
+        torchrun(processes, __file__, scenes, tmp_path / "two", batch, accumulate)
+        together = torch.load(tmp_path / "two" / "gradient.pt", weights_only=True)
+    size = torch.stack([g.norm() for g in alone.values()]).norm()
+    off = torch.stack([(together[name] - g).norm() for name, g in alone.items()]).norm()
+    assert size > 0
+    assert off / size < 1e-5
+
+
+def test_two_processes_train_validate_and_generate_as_one(scenes, scripts, tmp_path):
+    same = ("--num_epoch", 2, "--eval_epoch", 1, "--workers", 1)
+    torchrun(2, TRAIN, *words(scenes, tmp_path / "two", "--batch_size_per_gpu", 2, *same))
+    alone = words(scenes, tmp_path / "one", "--batch_size_per_gpu", 4, *same)
+    scripts("DiffBinaural.train_realBinaural", *alone)
+    for name in ("train/loss", "val/mel_rmse", "val/loss", "val/mono_copy_mel_ild_error"):
+        one, two = (scalars(tmp_path / who / "run", name) for who in ("one", "two"))
+        assert len(one) == len(two) == (6 if name == "train/loss" else 2)
+        assert one[:5] == pytest.approx(two[:5], rel=1e-4), name
+    dump = ("--run", tmp_path / "one/run", "--data_root", scenes, "--list_test", "train",
+            "--sampling_timesteps", 1, "--device", "cpu")
+    torchrun(2, ROOT / "DiffBinaural/test_realBinaural.py", *dump, "--output_dir", tmp_path / "shared")
+    scripts("DiffBinaural.test_realBinaural", *dump, "--output_dir", tmp_path / "whole")
+    files = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "shared").iterdir())
+    assert len(files) == 7
+    for name in files[1:]:
+        assert np.allclose(*(np.load(tmp_path / who / name) for who in ("whole", "shared")), atol=1e-4)
+
+
+def test_a_run_killed_three_times_ends_bit_for_bit_like_an_undisturbed_one(scenes, scripts, tmp_path):
+    options = ("--batch_size_per_gpu", 2, "--num_epoch", 4, "--eval_epoch", 2, "--save_steps", 2,
+               "--workers", 2)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(folder):
+        return subprocess.Popen([sys.executable, TRAIN, *words(scenes, folder, *options)], env=environment,
+                                stderr=subprocess.PIPE, start_new_session=True)
+    whole = start(tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr.read()[-2000:]
+    moment, state = random.Random(7), tmp_path / "killed/run/state_latest.pth"
+    for _ in range(3):
+        run, seen = start(tmp_path / "killed"), state.stat().st_mtime_ns if state.exists() else 0
+        while run.poll() is None and (state.stat().st_mtime_ns if state.exists() else 0) == seen:
+            time.sleep(0.01)
+        time.sleep(moment.uniform(0, 0.6))
+        os.killpg(run.pid, signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+        assert not list(state.parent.glob("*.part.*"))
+    last = start(tmp_path / "killed")
+    assert last.wait() == 0, last.stderr.read()[-2000:]
+    same_weights(tmp_path / "whole/run", tmp_path / "killed/run")
+    one, other = (torch.load(tmp_path / who / "run/state_latest.pth", weights_only=True)
+                  for who in ("whole", "killed"))
+    for moments, others in zip(*(x["optimizer"]["state"].values() for x in (one, other)), strict=True):
+        assert all(torch.equal(moments[name], others[name]) for name in moments)
+    history = [(tmp_path / who / "run/training_history.json").read_text() for who in ("whole", "killed")]
+    assert history[0] == history[1]
+
+
+if __name__ == "__main__":
+    root, folder, size, parts = sys.argv[1:]
+    gradient = first_gradient(root, folder, int(size), int(parts))
+    if os.environ["RANK"] == "0":
+        torch.save(gradient, Path(folder) / "gradient.pt")
