@@ -3,12 +3,13 @@
 The writers write straight to the path they are given; wrap them in helpers.replacing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
@@ -35,19 +36,19 @@ def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, 
     with _open(path) as box:
         if not box.streams.video:
             raise ValueError(f"{path}: has no picture; expected a video file")
-        stream, k, last, first = box.streams.video[0], 0, None, None
+        stream, k, last, first, show = box.streams.video[0], 0, None, None, _converter(size)
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
         for frame in _decoded(box, stream, path):
             first = frame.time if first is None else first
             while last is not None and k / fps + ROUNDING < frame.time - first:
-                yield _shown(last, size)
+                yield show(last)
                 k += 1
             last, duration = frame, 1 / (stream.average_rate or fps)
             end = frame.time - first + float(duration)
         if last is None:
             raise ValueError(f"{path}: no picture could be decoded")
         while k == 0 or k / fps + ROUNDING < end:
-            yield _shown(last, size)
+            yield show(last)
             k += 1
 
 
@@ -58,10 +59,14 @@ def _decoded(box, stream, path: str | Path) -> Iterator[av.VideoFrame]:
         raise ValueError(f"{path}: has a picture that cannot be decoded ({error.strerror})") from None
 
 
-def _shown(frame: av.VideoFrame, size: tuple[int, int] | None) -> np.ndarray:
-    """A frame as (H, W, 3) uint8 RGB; most frames of a video are never shown, and never converted."""
-    width, height = size or (frame.width, frame.height)
-    return frame.to_ndarray(format="rgb24", width=width, height=height)
+def _converter(size: tuple[int, int] | None) -> Callable[[av.VideoFrame], np.ndarray]:
+    """Turns frames into (H, W, 3) uint8 RGB; most frames of a video are never shown, and never converted."""
+    shared = VideoReformatter()              # a frame's own would build its tables anew for every frame
+
+    def show(frame: av.VideoFrame) -> np.ndarray:
+        width, height = size or (frame.width, frame.height)
+        return shared.reformat(frame, width, height, "rgb24").to_ndarray()
+    return show
 
 
 def frame_rate(path: str | Path) -> float:
