@@ -100,7 +100,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_one_line_with_a_cure(tmp_pa
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")       # nobody listens there
-    with pytest.raises(ValueError, match=r"imagenet: https://\S+resnet18\S+ cannot be fetched.*give its path"):
+    with pytest.raises(ValueError, match=r"https://\S+resnet18\S+ cannot be fetched.*give its path"):
         make_trunk("resnet18", "imagenet")
     with pytest.raises(ValueError, match="no imagenet weights"):
         make_trunk("small", "imagenet")

@@ -264,8 +264,12 @@ class SimulateConfig:
     """Simulated binaural scenes with video."""
 
     out: str = required("folder of the new dataset")
-    clips: int = option(24, "number of scenes, about 5 : 1 : 1 for training, validation and test; at least 3")
-    seconds: float = option(6.0, "length of a scene")
+    layout: Literal["real", "fairplay"] = option("real", "real: a dataset to train on (README, Files on "
+                                                 "disk); fairplay: the form in which FAIR-Play is downloaded")
+    clips: int = option(24, "number of scenes, about 5 : 1 : 1 for training, validation and test (fairplay: "
+                        "8 : 1 : 1); at least 3")
+    seconds: float = option(6.0, "length of a scene in seconds; not with --layout fairplay, whose clips last "
+                            "10.005 or 9.984 s")
     sources: tuple[int, int] = option((1, 3), "sounding objects a scene, from..to", type=span, metavar="1..3")
     room: bool = option(True, "reflections and a short reverberant tail; without, an anechoic field")
     audio_dir: str | None = option(None, "folder of dry mono recordings to place; default: built-in sounds")
@@ -279,6 +283,34 @@ class SimulateConfig:
             raise ValueError(f"--clips is {self.clips}; train, val and test need one each, so at least 3")
         if not 1 <= self.sources[0] <= self.sources[1]:
             raise ValueError(f"--sources is {self.sources[0]}..{self.sources[1]}; give from..to, at least 1")
+        if self.layout == "fairplay" and self.seconds != SimulateConfig.seconds:
+            raise ValueError(f"--seconds is {self.seconds}; with --layout fairplay clips last 10.005 or "
+                             "9.984 s, so leave it out")
+
+
+def extent(text: str) -> tuple[int, int]:
+    """'480x240' as (width, height)."""
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """FAIR-Play as downloaded, into the layout that training reads."""
+
+    fairplay_root: str = required("folder of the download, with binaural_audios/ (or audios/), videos/ and "
+                                  "splits/; it is only read")
+    out: str = required("folder of the dataset, outside the download")
+    fps: int = option(10, "pictures to keep of each second of video")
+    size: tuple[int, int] = option((480, 240), "width x height of the pictures in pixels", type=extent,
+                                   metavar="480x240")
+    workers: int = option(0, "processes; 0 takes one a core")
+    verify: bool = option(False, "write nothing; compare everything in --out with the download")
+
+    def __post_init__(self):
+        positive(self, "fps")
+        if min(self.size) < 1:
+            raise ValueError(f"--size is {self.size[0]}x{self.size[1]}; expected at least 1x1 pixel")
 
 
 @dataclass(frozen=True, kw_only=True)

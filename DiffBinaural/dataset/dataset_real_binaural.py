@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.dataset.base import BinauralDataset
-from DiffBinaural.utils.helpers import read_json, read_part
+from DiffBinaural.utils.helpers import read_json, read_part, write_rows, write_wav
 from DiffBinaural.utils.lists import Clip, Detection, read_clips, read_detections, split_path
 
 FRAMES = "processed/frames"
@@ -16,6 +17,7 @@ MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_220
 FOV = 120.0                    # degrees from edge to edge, where dataset.json does not say
 PICTURE = re.compile(r"(?:frame_)?(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 DETECTIONS = "action_detection_results/detection_results.csv"
+RATE = MelConfig().sample_rate
 
 
 class FrameFolder(Sequence):
@@ -93,3 +95,17 @@ class RealBinaural(BinauralDataset):
     def recording(self, video_id: str) -> tuple[Sequence[Image.Image], float, list[Detection]]:
         """Pictures, their rate and detections."""
         return self.folders[video_id], self.fps, self.detections.get(video_id, [])
+
+
+def write_sounds(root: Path, name: str, pair: np.ndarray) -> None:
+    """Write a clip's two ears, and its mono: exactly (L+R)/2, in one bit more than 16.
+
+    pair  (2, N) at our rate, whole multiples of 2^-15
+    """
+    write_wav(root / BINAURAL / f"{name}.wav", pair, RATE)
+    write_wav(root / MONO / f"{name}.wav", pair.mean(0, keepdims=True), RATE, subtype="PCM_24")
+
+
+def write_split(root: Path, name: str, rows: Sequence[tuple[str, float, float, str]]) -> None:
+    """Write a list of clips: id, start and end in seconds, label."""
+    write_rows(root / f"splits/{name}.csv", "video_id,start_time,end_time,action_label", rows)

@@ -1,11 +1,16 @@
 """The one mel, sound and mel files, atomic saving, devices and seeds."""
 
+import csv
 import json
 import math
 import os
 import pickle
+import shutil
+import signal
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
@@ -16,6 +21,7 @@ import soundfile
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, from_dict
 from DiffBinaural.utils.lists import SIDES, Clip
@@ -92,17 +98,34 @@ def pad_to_hop(wav: Tensor, hop: int) -> Tensor:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give out a temporary name beside `path`; if the block succeeds, put the finished file under `path`."""
+    """Give out a temporary name beside `path`; if the block succeeds, put the finished file under `path`.
+
+    A folder of files does as well, where `path` is not there yet: it appears with all of them or not at all.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
+        for written in partial.iterdir() if partial.is_dir() else [partial]:
+            with open(written, "rb") as file:
+                os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        discard(partial)
+
+
+def leftovers(root: Path, *places: str) -> list[Path]:
+    """What interrupted runs have left unfinished in a folder, and in those below it that patterns match."""
+    return [part for place in ("", *places) for part in sorted(root.glob(f"{place}.*.part"))]
+
+
+def discard(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -122,6 +145,33 @@ def read_json(path: str | Path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from None
+
+
+def claim(path: Path, wanted: dict, *parts: str) -> None:
+    """Write a folder's settings first: whoever comes later sees how it is made, even a half-made one.
+
+    path    the folder's JSON of settings
+    parts   what else in the folder shows that there is a dataset, should the JSON be missing
+    Raises ValueError when the folder is made otherwise.
+    """
+    theirs = read_json(path) if path.exists() else {}
+    differ = differences(theirs, wanted)
+    if differ and (theirs or any((path.parent / part).exists() for part in parts)):
+        raise ValueError(f"{path.parent}: already holds another dataset: {differ}; "
+                         "give another --out or delete it")
+    if differ:
+        write_json(path, wanted)
+
+
+def differences(theirs: dict, wanted: dict) -> str:
+    """What settings lack or have otherwise, for a message; empty when all that is wanted is there."""
+    return ", ".join(f"{k} {theirs.get(k)} (here {v})" for k, v in wanted.items() if v != theirs.get(k))
+
+
+def write_rows(path: str | Path, header: str, rows: Sequence) -> None:
+    """Write a CSV file, whole or not at all."""
+    with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
 
 
 def save_tensors(path: str | Path, content: dict) -> None:
@@ -245,7 +295,7 @@ def same_mel(theirs: MelConfig, ours: MelConfig, source: str) -> None:
         raise ValueError(f"{source}: another mel: {', '.join(wrong)}; make the mels again with this config")
 
 
-# --- devices, seeds -------------------------------------------------------------------------------------
+# --- devices, processes, seeds ------------------------------------------------------------------------------
 
 def pick_device(name: str) -> torch.device:
     """The device a flag names; auto is the GPU where there is one."""
@@ -256,6 +306,25 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {name}: {str(error).splitlines()[0]}; try --device cpu") from None
     return torch.device(name)
+
+
+def spread(work: Callable, items: Sequence, workers: int) -> list:
+    """[work(item) for item in items], each in a process of its own, with a progress bar.
+
+    workers  processes, of one thread each; 0 takes one a core
+    """
+    try:
+        with ProcessPoolExecutor(workers or None, initializer=_alone) as pool:
+            return list(tqdm(pool.map(work, items), total=len(items)))
+    except BrokenProcessPool:
+        raise OSError("a worker process was ended from outside, for want of memory perhaps; "
+                      "the same command goes on, with fewer --workers if need be") from None
+
+
+def _alone() -> None:
+    """One thread; and Ctrl-C is the parent's business, which lets its workers end what they have begun."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def generator_for(seed: int, name: str) -> torch.Generator:

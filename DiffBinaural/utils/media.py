@@ -3,12 +3,14 @@
 The writers write straight to the path they are given; wrap them in helpers.replacing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
+from PIL import Image
 
 LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
 ROUNDING = 1e-3                # seconds; some containers (Matroska) know times only to the millisecond
@@ -21,36 +23,68 @@ def _open(path: str | Path):
         raise ValueError(f"{path}: cannot be read as a video ({error.strerror})") from None
 
 
-def pictures(path: str | Path, fps: float) -> Iterator[np.ndarray]:
+def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, *,
+             threads: int = 0) -> Iterator[np.ndarray]:
     """Pictures of a video at an even rate, whatever its own.
 
-    fps  pictures a second to give out; picture k shows what is on screen at time k / fps
-    ->   (H, W, 3) uint8 RGB each; as many as fit in the video's duration
-    Raises ValueError for a file without pictures.
+    fps      pictures a second to give out; picture k shows what is on screen at time k / fps
+    size     (width, height) in pixels to scale to; None keeps the video's own
+    threads  of the decoder; 0 takes one a core
+    ->       (H, W, 3) uint8 RGB each; as many as fit in the video's duration
+    Raises ValueError for a file without pictures, and where one cannot be decoded.
     """
     with _open(path) as box:
         if not box.streams.video:
             raise ValueError(f"{path}: has no picture; expected a video file")
-        stream, k, last, first = box.streams.video[0], 0, None, None
-        stream.thread_type = "AUTO"
-        for frame in box.decode(stream):
+        stream, k, last, first, show = box.streams.video[0], 0, None, None, _converter(size)
+        stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
+        for frame in _decoded(box, stream, path):
             first = frame.time if first is None else first
             while last is not None and k / fps + ROUNDING < frame.time - first:
-                yield last
+                yield show(last)
                 k += 1
-            last, duration = frame.to_ndarray(format="rgb24"), 1 / (stream.average_rate or fps)
+            last, duration = frame, 1 / (stream.average_rate or fps)
             end = frame.time - first + float(duration)
         if last is None:
             raise ValueError(f"{path}: no picture could be decoded")
         while k == 0 or k / fps + ROUNDING < end:
-            yield last
+            yield show(last)
             k += 1
+
+
+def _decoded(box, stream, path: str | Path) -> Iterator[av.VideoFrame]:
+    try:
+        yield from box.decode(stream)
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: has a picture that cannot be decoded ({error.strerror})") from None
+
+
+def _converter(size: tuple[int, int] | None) -> Callable[[av.VideoFrame], np.ndarray]:
+    """Turns frames into (H, W, 3) uint8 RGB; most frames of a video are never shown, and never converted."""
+    shared = VideoReformatter()              # a frame's own would build its tables anew for every frame
+
+    def show(frame: av.VideoFrame) -> np.ndarray:
+        width, height = size or (frame.width, frame.height)
+        return shared.reformat(frame, width, height, "rgb24").to_ndarray()
+    return show
 
 
 def frame_rate(path: str | Path) -> float:
     """A video's own pictures a second, on average."""
     with _open(path) as box:
         return float(box.streams.video[0].average_rate or 0) or 1.0
+
+
+def stated_seconds(path: str | Path) -> float:
+    """How long a video's pictures last by its own account; 0 where it gives none."""
+    with _open(path) as box:
+        stream = box.streams.video[0]
+        return float(stream.duration * stream.time_base) if stream.duration else 0.0
+
+
+def write_picture(path: str | Path, picture: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB as a JPEG."""
+    Image.fromarray(picture).save(path, format="JPEG", quality=90)
 
 
 def read_sound(path: str | Path) -> tuple[np.ndarray, int]:

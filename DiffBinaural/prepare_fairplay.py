@@ -1,0 +1,24 @@
+"""Make a dataset of FAIR-Play as downloaded; the same command goes on after an interruption, and checks:
+
+python DiffBinaural/prepare_fairplay.py --fairplay_root downloads/FAIR-Play --out data/fairplay
+python DiffBinaural/prepare_fairplay.py --fairplay_root downloads/FAIR-Play --out data/fairplay --verify
+"""
+
+from DiffBinaural.configs.advanced_diffusion_config import PrepareConfig
+from DiffBinaural.preparation import plan, prepare, verify
+from DiffBinaural.utils.arguments import run
+
+
+def main(cfg: PrepareConfig) -> None:
+    """Prepare or verify, say what came of it, and name what is broken."""
+    job = plan(cfg.fairplay_root, cfg.out, cfg.fps, cfg.size)
+    lines, faults = (verify if cfg.verify else prepare)(job, cfg.workers)
+    print(*lines, sep="\n")
+    if faults:
+        about = "fault(s) found; delete what is named and prepare again" if cfg.verify else (
+            "clip(s) cannot be prepared and are left out of the lists")
+        raise ValueError("\n  ".join([f"{len(faults)} {about}:", *faults]))
+
+
+if __name__ == "__main__":
+    run(main)
