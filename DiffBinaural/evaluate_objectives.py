@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from DiffBinaural.configs.advanced_diffusion_config import PRESETS, ObjectivesConfig, TrainConfig
+from DiffBinaural.configs.advanced_diffusion_config import ObjectivesConfig, preset_config
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.evaluation import summary
@@ -25,9 +25,8 @@ def main(cfg: ObjectivesConfig) -> None:
     """Train and sample what is not there yet; write objectives.json and print the table."""
     out, table = Path(cfg.output_dir), defaultdict(lambda: defaultdict(list))
     for objective, shift, seed in product(OBJECTIVES, cfg.time_shifts, cfg.seeds):
-        tiny = TrainConfig(id=f"{objective}_shift{shift:g}_seed{seed}", data_root=cfg.data_root,
-                           ckpt=cfg.output_dir, preset="tiny", seed=seed, device=cfg.device,
-                           num_epoch=cfg.num_epoch, **PRESETS["tiny"])
+        tiny = preset_config("tiny", id=f"{objective}_shift{shift:g}_seed{seed}", data_root=cfg.data_root,
+                             ckpt=cfg.output_dir, seed=seed, device=cfg.device, num_epoch=cfg.num_epoch)
         tiny = replace(tiny, diffusion=replace(tiny.diffusion, objective=objective, time_shift=shift))
         done = out / tiny.id / "figures.json"
         if not done.exists():

@@ -171,6 +171,11 @@ PRESETS = {
 }
 
 
+def preset_config(name: str, **given) -> TrainConfig:
+    """The settings of a preset; what is given beats it."""
+    return TrainConfig(preset=name, **{**PRESETS[name], **given})
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How a trained model is sampled."""
