@@ -64,10 +64,10 @@ def cell_positions(box: Tensor, rows: int, cols: int) -> Tensor:
 def fourier_features(values: Tensor, bands: int) -> Tensor:
     """Sines and cosines at octaves, so that a network can tell near from very near (Tancik et al. 2020).
 
-    values  (..., D)          in [-1, 1]
-    ->      (..., D*2*bands)  for each of the D values sin(pi 2^k v), then cos, k = 0 … bands - 1
+    values  (..., D)          in [-1, 1], half a period of the slowest: -1 and 1, left and right, must differ
+    ->      (..., D*2*bands)  for each of the D values sin(pi/2 2^k v), then cos, k = 0 … bands - 1
     """
-    octaves = math.pi * 2.0 ** torch.arange(bands, dtype=values.dtype, device=values.device)
+    octaves = math.pi / 2 * 2.0 ** torch.arange(bands, dtype=values.dtype, device=values.device)
     angles = values[..., None] * octaves
     return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
 

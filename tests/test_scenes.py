@@ -199,9 +199,17 @@ def test_cells_of_a_feature_map_lie_in_their_box():
 
 def test_fourier_features_are_sines_then_cosines():
     features = geometry.fourier_features(torch.tensor([[0.5, -0.25]]), 2)
-    half = math.sqrt(0.5)
+    half, s, c = math.sqrt(0.5), math.sin(math.pi / 8), math.cos(math.pi / 8)
     assert features.shape == (1, 8)
-    assert torch.allclose(features[0], torch.tensor([1, 0, 0, -1, -half, -1, half, 0.0]), atol=1e-6)
+    assert torch.allclose(features[0], torch.tensor([half, 1, half, 0, -s, -half, c, half]), atol=1e-6)
+
+
+def test_the_left_edge_of_the_picture_has_other_features_than_the_right():
+    """Sines of a whole period over [-1, 1] gave both edges the same, and sounds there came out of the middle."""
+    places = torch.linspace(-1, 1, 41)[:, None]
+    features = geometry.fourier_features(places, 5)
+    apart = torch.cdist(features, features) + 10 * torch.eye(41)
+    assert apart.min() > 0.5
 
 
 def test_the_room_changes_the_sound_only():
