@@ -195,6 +195,17 @@ class VocodeMelsConfig(VocodeConfig):
     """Stage 1's mels through the vocoder."""
 
     mels_dir: str = required("folder of stage 1's mel pairs")
+    layout: Literal["flat", "fairplay"] = option(
+        "flat", "fairplay: <id>/predicted_binaural.wav, mixed_mono.wav, input_binaural.wav at 16 kHz")
+    gt_dir: str | None = option(None, "for fairplay: folder of true binaural wavs, <video_id>.wav")
+    mono_dir: str | None = option(None, "for fairplay: folder of mono wavs; default: (L+R)/2 of the truth")
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require(self.layout == "flat" or self.gt_dir is not None,
+                 "--layout fairplay writes the truth beside the prediction; give --gt_dir")
+        _require(self.layout == "fairplay" or (self.gt_dir or self.mono_dir) is None,
+                 "--gt_dir and --mono_dir belong to --layout fairplay")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +227,7 @@ class E2EConfig(SamplingConfig):
     """From a video to binaural sound."""
 
     input_video: str = required("the video")
-    run: str = required("stage-1 run folder")
+    run: tuple[str, ...] = required("stage-1 run folder, or two: a left-ear and a right-ear run")
     checkpoint_file: str = required("vocoder weights, config.json beside them")
     output: str = required("binaural wav to write")
     input_wav: str | None = option(None, "the sound; default: the video's own. Channels are mixed to mono")

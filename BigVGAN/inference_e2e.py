@@ -10,7 +10,7 @@ from pathlib import Path
 
 from BigVGAN.bigvgan import load_generator
 from BigVGAN.env import E2EConfig
-from DiffBinaural.generation import draw_generated, generate, load_model, mono_sound, video_clip
+from DiffBinaural.generation import draw_generated, generate_pair, load_models, mono_sound, video_clip
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.helpers import pick_device, replacing, same_mel, write_wav
 from DiffBinaural.utils.media import mux
@@ -19,14 +19,14 @@ from DiffBinaural.utils.media import mux
 def main(cfg: E2EConfig) -> None:
     """Write --output with as many samples as the input has, and what --mux and --plot ask for."""
     began, device = time.monotonic(), pick_device(cfg.device)
-    model, vocoder = load_model(cfg.run, device), load_generator(cfg.checkpoint_file).to(device)
-    mel, rate = model.cfg.mel, model.cfg.mel.sample_rate
+    models, vocoder = load_models(cfg.run, device), load_generator(cfg.checkpoint_file).to(device)
+    mel, rate = models[0].cfg.mel, models[0].cfg.mel.sample_rate
     same_mel(vocoder.cfg.mel, mel, str(cfg.checkpoint_file))
     mono = mono_sound(cfg.input_wav or cfg.input_video, rate)
-    clip, notice = video_clip(cfg.input_video, mono, model.cfg, cfg.detections)
+    clip, notice = video_clip(cfg.input_video, mono, models[0].cfg, cfg.detections)
     if notice:
         print(notice, file=sys.stderr)
-    pair = generate(model, clip, cfg)
+    pair = generate_pair(models, clip, cfg)
     wav = vocoder.vocode(pair.to(device))[:, 0, : mono.shape[1]].cpu().numpy()
     write_wav(cfg.output, wav, rate)
     if cfg.mux:

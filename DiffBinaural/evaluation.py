@@ -285,6 +285,24 @@ def write_csv(path: str | Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def over_splits(root: str | Path, family: str) -> tuple[dict, list[str]]:
+    """Figures of a family of splits: mean and standard error over the splits' own means.
+
+    root    folder with <split>/metrics.json
+    family  split, FAIR-Play's original ones, or five_split, the scene-disjoint ones
+    ->      systems as of :func:`summarise`, and the splits that were there
+    """
+    found = sorted(Path(root).glob(f"{family}[0-9]*/metrics.json"), key=lambda p: (len(p.parent.name), p))
+    tables = [summarise(rows_of(path))["systems"] for path in found]
+    means: dict[str, dict[str, list]] = {}
+    for system, figures in (pair for table in tables for pair in table.items()):
+        for name, figure in figures.items():
+            means.setdefault(system, {}).setdefault(name, []).append(figure["mean"])
+    systems = {system: {name: summary(values) for name, values in named.items()}
+               for system, named in means.items()}
+    return systems, [path.parent.name for path in found]
+
+
 def band_means(rows: list[tuple[str, dict]]) -> dict[str, dict]:
     """Means over clips of arrays by system, as lists: from (system, metrics.band_errors of a clip) pairs."""
     clips: dict[str, list[dict]] = {}

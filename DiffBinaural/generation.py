@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import (
+    ClipsConfig,
     GenerateConfig,
     MelConfig,
     SamplingConfig,
@@ -33,7 +34,7 @@ from DiffBinaural.utils.helpers import (
     save_mel_pair,
     write_mel_config,
 )
-from DiffBinaural.utils.lists import SIDES, Clip, Detection, read_detections
+from DiffBinaural.utils.lists import EARS, SIDES, Clip, Detection, read_detections
 from DiffBinaural.utils.media import frame_rate, pictures, read_sound
 from DiffBinaural.utils.plots import draw_mels
 
@@ -110,7 +111,7 @@ def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
     The noise is the clip's own: its name and cfg.seed give the same sound in any company.
 
     clip  item of a WholeClips dataset
-    ->    (2, M, T) log mel in nepers, on the CPU
+    ->    (ears, M, T) log mel in nepers, on the CPU
     """
     size, starts, frames = model.cfg.view.window, clip["starts"], clip["mono_mel"].shape[-1]
     maps, random = look(model, clip), generator_for(cfg.seed, clip["stem"])
@@ -121,7 +122,7 @@ def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
                  for batch in batches]
 
     def noise() -> Tensor:
-        return torch.randn(shape, generator=random).to(maps.device)
+        return torch.randn(shape, generator=random)[list(model.ears)].to(maps.device)
 
     def denoise(x: Tensor, t: int) -> Tensor:
         parts = cut(x, starts, size)
@@ -132,15 +133,40 @@ def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
     return model.to_mel(unit)[..., :frames].cpu()
 
 
+def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig) -> Tensor:
+    """:func:`generate` with one model of both ears, or with one of each: (2, M, T)."""
+    return torch.cat([generate(model, clip, cfg) for model in models])
+
+
+def load_models(runs: tuple[str, ...], device: torch.device, *weights: str) -> list[BinauralModel]:
+    """The model of a run, or the two of one-ear runs, left first.  ValueError unless they make a pair.
+
+    weights  as of :func:`load_model`
+    """
+    models = sorted((load_model(run, device, *weights) for run in runs), key=lambda model: model.ears)
+    if [ear for model in models for ear in model.ears] != list(EARS["both"]):
+        made = ", ".join(f"{run} makes {load_config(run).ears}" for run in runs)
+        raise ValueError(f"--run: {made}; expected one run of both ears, or a left-ear and a right-ear run")
+    if any((model.cfg.mel, model.cfg.view) != (models[0].cfg.mel, models[0].cfg.view) for model in models):
+        raise ValueError(f"--run: {' and '.join(runs)} differ in mel or view; train both with one preset")
+    return models
+
+
+def clips_of(dataset_class: type[BinauralDataset], cfg: ClipsConfig, trained: TrainConfig) -> BinauralDataset:
+    """The clips of --list_test, in the split of the run where --split does not say otherwise."""
+    return dataset_class(cfg.data_root, cfg.list_test, trained.mel, trained.view, truth=False,
+                         split=trained.split if cfg.split is None else cfg.split)
+
+
 def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):
     """Generate every clip of a list and write its mel pair; yields (clip item, (2, M, T) mel) as it goes.
 
     Under torchrun the processes share the clips out.
     """
     with world(cfg.device) as job:
-        model = load_model(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
-        data = dataset_class(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view, truth=False)
-        write_mel_config(cfg.output_dir, model.cfg.mel)
+        models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
+        data = clips_of(dataset_class, cfg, models[0].cfg)
+        write_mel_config(cfg.output_dir, data.mel)
         numbers = job.share(range(len(data))[: cfg.limit])
         for i in tqdm(numbers, desc=f"generating {cfg.list_test}", unit="clip", disable=not job.first):
             clip = data[i]
@@ -148,7 +174,7 @@ def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):
                 clip = with_vision_of(clip, data[next_video(data.clips, i)])
             if not cfg.detections:
                 clip["mask"] = whole_only(clip["mask"])
-            mel = generate(model, clip, cfg)
+            mel = generate_pair(models, clip, cfg)
             save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
             yield clip, mel
 
@@ -219,13 +245,13 @@ def with_vision_of(clip: dict, other: dict) -> dict:
             "which": other["which"][repeated]}
 
 
-def comparison(clip: dict, mel: Tensor) -> list[tuple[str, np.ndarray]]:
-    """Rows of a picture: mono, each ear predicted and, where known, true, and their difference in dB."""
+def comparison(clip: dict, mel: Tensor, ears=EARS["both"]) -> list[tuple[str, np.ndarray]]:
+    """Rows of a picture: mono, these ears predicted and, where known, true, and the difference in dB."""
     rows = [("mono", clip["mono_mel"][0])]
-    for ear, side in enumerate(SIDES):
-        rows.append((f"{side}, predicted", mel[ear]))
+    for ear, made in zip(ears, mel, strict=True):
+        rows.append((f"{SIDES[ear]}, predicted", made))
         if "binaural_mel" in clip:
             truth = clip["binaural_mel"][ear]
-            rows += [(f"{side}, true", truth),
-                     (f"{side}, predicted - true, dB", (mel[ear] - truth) * DB_PER_NEPER)]
+            rows += [(f"{SIDES[ear]}, true", truth),
+                     (f"{SIDES[ear]}, predicted - true, dB", (made - truth) * DB_PER_NEPER)]
     return [(title, values.numpy()) for title, values in rows]

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, PlaceConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.video_transforms import whole_only
-from DiffBinaural.generation import generate, load_model
+from DiffBinaural.generation import clips_of, generate_pair, load_models
 from DiffBinaural.metrics import gate
 from DiffBinaural.position_utils import sphere_response, x_to_azimuth
 from DiffBinaural.utils.distributed import world
@@ -88,15 +88,15 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
     """
     places, rows = positions(cfg), []
     with world(cfg.device) as job:
-        model = load_model(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
-        mel, data = model.cfg.mel, dataset_class(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view,
-                                                 truth=False)
+        models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
+        data = clips_of(dataset_class, cfg, models[0].cfg)
+        mel = data.mel
         mine = [(i, xy) for i in job.share(range(len(data))[: cfg.limit]) for xy in places]
         for i, (x, y) in tqdm(mine, desc="placing", unit="sound", disable=not job.first):
             clip = place(data[i], x, y)
             if not cfg.detections:
                 clip["mask"] = whole_only(clip["mask"])
-            pair, azimuth = generate(model, clip, cfg).numpy(), float(x_to_azimuth(x, data.fov))
+            pair, azimuth = generate_pair(models, clip, cfg).numpy(), float(x_to_azimuth(x, data.fov))
             folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
             save_mel_pair(folder, clip["stem"], pair)
             write_mel_config(folder, mel)

@@ -9,7 +9,7 @@ python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --
 from pathlib import Path
 
 from DiffBinaural.configs.advanced_diffusion_config import PlaceConfig
-from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
+from DiffBinaural.dataset.genaudio_pos import GenAudioPos
 from DiffBinaural.evaluation import write_csv
 from DiffBinaural.placement import draw_sweep, place_all, rises
 from DiffBinaural.utils.arguments import run
@@ -17,7 +17,7 @@ from DiffBinaural.utils.arguments import run
 
 def main(cfg: PlaceConfig) -> None:
     """Write mel pairs and positions.csv; of a sweep also draw sweep.png and print how surely levels rise."""
-    rows, out = place_all(GenAudioRealBinaural, cfg), Path(cfg.output_dir)
+    rows, out = place_all(GenAudioPos, cfg), Path(cfg.output_dir)
     if not rows:
         return                                         # another process of the job has them all
     write_csv(out / "positions.csv", rows)

@@ -19,7 +19,7 @@ def main(cfg: GenerateConfig) -> None:
     few = replace(cfg, limit=3 if cfg.limit is None else cfg.limit)
     for clip, mel in generate_all(GenAudioRealBinaural, few):
         path = Path(cfg.output_dir) / f"{clip['stem']}.png"
-        draw_mels(path, comparison(clip, mel), load_config(cfg.run).mel)
+        draw_mels(path, comparison(clip, mel), load_config(cfg.run[0]).mel)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from DiffBinaural.dataset.dataset_real_binaural_mix import RealBinauralMix
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.training import train
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.lists import EARS
 
 
 def main(cfg: TrainConfig) -> None:
     """Train, or go on with, the run <ckpt>/<id>."""
-    mix = partial(RealBinauralMix, mix_sources=cfg.mix_sources)
-    train(mix if cfg.mix_sources > 1 else RealBinaural, GenAudioRealBinaural, cfg)
+    windows = partial(RealBinauralMix, mix_sources=cfg.mix_sources) if cfg.mix_sources > 1 else RealBinaural
+    train(partial(windows, ears=EARS[cfg.ears]), GenAudioRealBinaural, cfg)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from DiffBinaural.utils.plots import mel_picture
 from DiffBinaural.utils.runs import RunLog
 
 FIGURES = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
+ONE_EAR = {"mel_rmse": MEL_METRICS["mel_rmse"]}
 STEPS = 4                                              # of DDIM, for the samples
 DRAWN = 3                                              # clips that are drawn
 
@@ -28,9 +29,9 @@ def draw_noise(names: list[str], shape: tuple[int, ...], diffusion: Diffusion, d
                seed: int) -> dict[str, Tensor]:
     """Everything random in a training step, for each named window from a source of its own, on the CPU.
 
-    shape  (2, M, T)
+    shape  (ears, M, T)
     drop   chance that a window trains blind
-    ->     t (B,) integer times; noise (B, 2, M, T); hidden (B,) bool, True = blind
+    ->     t (B,) integer times; noise (B, ears, M, T); hidden (B,) bool, True = blind
     """
     drawn = []
     for name in names:
@@ -44,18 +45,19 @@ def draw_noise(names: list[str], shape: tuple[int, ...], diffusion: Diffusion, d
 def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World) -> dict[str, float]:
     """Diffusion loss, mel_rmse and mel_ild_error on a list of clips, shared out among the job's processes.
 
-    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_…: those of the mono in both ears
+    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_…: those of the mono in both ears.
+       One ear has no mel_ild_error
     """
-    sampling, rows = SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed), []
+    sampling, rows, ears = SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed), [], list(model.ears)
     mine = job.share(range(len(val)))
     for i in tqdm(mine, desc="validating", unit="clip", leave=False, disable=not job.first):
         clip = val[i]
-        truth = clip["binaural_mel"].numpy()
-        systems = {"": generate(model, clip, sampling).numpy(),
-                   "mono_copy_": clip["mono_mel"].expand(2, -1, -1).numpy()}
+        truth, made = clip["binaural_mel"][ears], generate(model, clip, sampling)
+        systems = {"": made, "mono_copy_": clip["mono_mel"].expand_as(truth)}
         rows.append({"val/loss": loss_of_clip(model, clip, cfg)})
         for prefix, estimate in systems.items():
-            figures = measure(FIGURES, estimate, truth, cfg.mel)
+            pair = (mel if len(ears) == 2 else mel.expand(2, -1, -1) for mel in (estimate, truth))
+            figures = measure(FIGURES if len(ears) == 2 else ONE_EAR, *pair, cfg.mel)
             rows[-1] |= {f"val/{prefix}{name}": value for name, value in figures.items()}
     rows = job.gather(rows)
     known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
@@ -67,6 +69,7 @@ def loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig) -> float:
     maps, total, starts = look(model, clip), 0.0, clip["starts"]
     for group in torch.arange(len(starts)).split(cfg.batch_size_per_gpu):
         batch = windows(clip, maps, group, cfg.view.window)
+        batch["binaural_mel"] = batch["binaural_mel"][:, list(model.ears)]
         names = [f"{clip['stem']} {starts[w]}" for w in group]
         noise = draw_noise(names, batch["binaural_mel"].shape[1:], model.diffusion, 0.0, cfg.seed)
         noise = {name: value.to(maps.device) for name, value in noise.items()}
@@ -79,7 +82,7 @@ def draw(model: BinauralModel, val: WholeClips, cfg: TrainConfig, log: RunLog, s
     for i in range(min(len(val), DRAWN)):
         clip = val[i]
         mel = generate(model, clip, SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed))
-        log.picture(step, f"val/{clip['stem']}", mel_picture(comparison(clip, mel), cfg.mel))
+        log.picture(step, f"val/{clip['stem']}", mel_picture(comparison(clip, mel, model.ears), cfg.mel))
 
 
 def sample_figures(model: BinauralModel, test: WholeClips, steps: tuple[int, ...],

@@ -205,7 +205,7 @@ def test_fourier_features_are_sines_then_cosines():
 
 
 def test_the_left_edge_of_the_picture_has_other_features_than_the_right():
-    """Sines of a whole period over [-1, 1] gave both edges the same, and sounds there came out of the middle."""
+    """Sines of a whole period over [-1, 1] would give both edges the same."""
     places = torch.linspace(-1, 1, 41)[:, None]
     features = geometry.fourier_features(places, 5)
     apart = torch.cdist(features, features) + 10 * torch.eye(41)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import Literal, get_type_hints
 
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
+SPLIT_HELP = "folder of the lists in <data_root>/splits, as split1 or five_split3; \"\": none"
 SEED_HELP = "seed of everything random; the same seed gives the same result"
 
 
@@ -110,8 +111,9 @@ class TrainConfig:
 
     id: str = required("name of the run: its folder is <ckpt>/<id>")
     data_root: str = required("dataset folder (layout: README, Files on disk)")
-    list_train: str = option("train", "split to train on: a name in <data_root>/splits, or a CSV file")
-    list_val: str = option("val", "split to validate on")
+    list_train: str = option("train", "list to train on: a name in <data_root>/splits/<split>, or a CSV file")
+    list_val: str = option("val", "list to validate on")
+    split: str = option("", SPLIT_HELP)
     ckpt: str = option("checkpoints", "folder of all runs")
     preset: Literal["base", "tiny", "paper"] = option("base", "sizes, rates, budget; paper: noise predicted")
     num_epoch: int = option(1000, "passes over the training list")
@@ -132,6 +134,7 @@ class TrainConfig:
     arch_frame: Literal["resnet18", "resnet50", "small"] = option("resnet18", "trunk of the visual encoder")
     visual_weights: str = option("imagenet", "start of the trunk: imagenet, random, or a state-dict file")
     train_trunk: bool = option(False, "train the trunk too; without, it stays frozen")
+    ears: Literal["both", "left", "right"] = option("both", "what the model makes: a pair, or one ear of it")
     mirror: bool = option(True, "augment by mirroring picture, positions and ears together, half of the time")
     hide_detections: float = option(0.3, "chance that training hides a window's detected sources")
     amp: Literal["off", "bf16"] = option("off", "bf16: networks in bfloat16, losses and norms in float32")
@@ -171,6 +174,9 @@ PRESETS = {
 }
 
 
+FAIRPLAY_PRESETS = {name: {**preset, "split": "split1"} for name, preset in PRESETS.items()}
+
+
 def preset_config(name: str, **given) -> TrainConfig:
     """The settings of a preset; what is given beats it."""
     return TrainConfig(preset=name, **{**PRESETS[name], **given})
@@ -196,10 +202,11 @@ class SamplingConfig:
 class ClipsConfig(SamplingConfig):
     """A trained model, and the clips of a split."""
 
-    run: str = required("stage-1 run folder")
+    run: tuple[str, ...] = required("stage-1 run folder, or two: a left-ear and a right-ear run")
     data_root: str = required("dataset folder")
     output_dir: str = required("folder for <video_id>_<ms>_left.npy and …_right.npy")
-    list_test: str = option("test", "split to generate: a name in <data_root>/splits, or a CSV file")
+    list_test: str = option("test", "list to generate: a name in <data_root>/splits/<split>, or a CSV file")
+    split: str | None = option(None, SPLIT_HELP + "; default: the run's")
     weights_unet: str = option("unet_best.pth", "UNet weights: a file in the run folder, or a path")
     weights_frame: str = option("frame_best.pth", "visual encoder weights, likewise")
     limit: int | None = option(None, "only the first so many clips")
@@ -334,6 +341,14 @@ class EvaluateMelConfig(EvaluateConfig):
     """Mel pairs against the truth."""
 
     plot: str | None = option(None, "picture of the error over frequency, of each system and ear: a PNG")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitsConfig:
+    """Figures of FAIR-Play's splits, together."""
+
+    results: str = required("folder with <split>/metrics.json, as evaluate_binaural_22050.py writes them")
+    output_json: str | None = option(None, "both families: {title: {system: {metric: figures}}}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, Sight, mirrored, whole_only
 from DiffBinaural.utils.helpers import FLOOR, mel_spectrogram, pad_to_hop
-from DiffBinaural.utils.lists import Clip, Detection
+from DiffBinaural.utils.lists import EARS, Clip, Detection
 from DiffBinaural.utils.runs import Memory
 
 SILENCE = math.log(FLOOR)                              # nepers
@@ -61,15 +61,20 @@ class BinauralDataset(torch.utils.data.Dataset):
     windows_per_clip  so many windows are drawn from each clip in an epoch
     mirror            augment: mirror half of the windows
     hide_detections   augment: chance that a window shows only the whole picture
+    ears              whose mels a sample holds; default: those of the class
 
     The index n chooses the clip, n modulo the number of clips, and seeds everything random about the window:
-    the same n gives the same sample in any process, at any time.
+    the same n gives the same sample in any process, at any time.  Of the mirrored pair a one-ear sample keeps
+    the ear of its name; whole clips keep both.
     """
 
+    ears = EARS["both"]
     encodable = True                                   # what is seen is whole pictures of one recording
 
     def __init__(self, clips: list[Clip], mel: MelConfig, view: ViewConfig, *, windows_per_clip: int = 1,
-                 mirror: bool = False, hide_detections: float = 0.0, seed: int = 0):
+                 mirror: bool = False, hide_detections: float = 0.0, seed: int = 0,
+                 ears: tuple[int, ...] | None = None):
+        self.ears = ears or self.ears
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
         self.memory, self.encode, self._eyes = Memory(), None, {}
@@ -102,7 +107,8 @@ class BinauralDataset(torch.utils.data.Dataset):
         sample = {**self.drawn(n % len(self.clips), random), "n": n}
         if random.random() < self.hide_detections:
             sample["mask"] = whole_only(sample["mask"])
-        return first_maps(mirrored(sample) if self.mirror and random.random() < 0.5 else sample)
+        sample = first_maps(mirrored(sample) if self.mirror and random.random() < 0.5 else sample)
+        return {**sample, "binaural_mel": sample["binaural_mel"][list(self.ears)]}
 
     def drawn(self, i: int, random: np.random.Generator) -> dict[str, Tensor]:
         """A random window of clip i: mono_mel (1, M, T), binaural_mel (2, M, T), what is seen (F, S, …)."""

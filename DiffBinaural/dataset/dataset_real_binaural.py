@@ -48,18 +48,21 @@ class FrameFolder(Sequence):
 
 
 class RealBinaural(BinauralDataset):
-    """Random windows of a split.
+    """Random windows of a list's clips.
 
     data_root  dataset folder
-    split      name of a list in <data_root>/splits, or a CSV file
+    name       of a list in <data_root>/splits/<split>, or a CSV file
     truth      every clip must have its binaural sound; generation does without
     options    see :class:`BinauralDataset`
     Raises FileNotFoundError at once, naming the first file that a clip lacks.
     """
 
-    def __init__(self, data_root: str | Path, split: str, mel, view, *, truth: bool = True, **options):
+    sounds = (MONO, BINAURAL)                          # that are read, where they are there
+
+    def __init__(self, data_root: str | Path, name: str, mel, view, *, split: str = "", truth: bool = True,
+                 **options):
         self.root = Path(data_root)
-        super().__init__(read_clips(split_path(data_root, split)), mel, view, **options)
+        super().__init__(read_clips(split_path(data_root, name, split)), mel, view, **options)
         facts = read_json(self.root / "dataset.json")
         self.fps, self.fov = float(facts.get("fps") or 0), float(facts.get("fov") or FOV)
         if self.fps <= 0:
@@ -67,10 +70,10 @@ class RealBinaural(BinauralDataset):
         table = self.root / DETECTIONS
         self.detections = read_detections(table, self.fps) if table.exists() else {}
         for clip in self.clips:
-            sounds = [self.root / kind / f"{clip.video_id}.wav" for kind in (MONO, BINAURAL)[: 1 + truth]]
-            for path in (*sounds, self.frames(clip.video_id)):
+            wanted = [self.root / kind / f"{clip.video_id}.wav" for kind in self.sounds[: 1 + truth]]
+            for path in (*wanted, self.frames(clip.video_id)):
                 if not path.exists():
-                    raise FileNotFoundError(f"{path}: missing, but {split} lists {clip.video_id}")
+                    raise FileNotFoundError(f"{path}: missing, but {name} lists {clip.video_id}")
         self.folders = {clip.video_id: FrameFolder(self.frames(clip.video_id)) for clip in self.clips}
 
     def frames(self, video_id: str) -> Path:
@@ -83,7 +86,7 @@ class RealBinaural(BinauralDataset):
         """Mono, and binaural where there is a file; lengths that differ by less than a frame are trimmed."""
         binaural = self.root / BINAURAL / f"{clip.video_id}.wav"
         mono = read_part(self.root / MONO / f"{clip.video_id}.wav", clip, self.mel.sample_rate, 1)
-        if not binaural.exists():
+        if BINAURAL not in self.sounds or not binaural.exists():
             return mono, None
         pair = read_part(binaural, clip, self.mel.sample_rate, 2)
         samples = min(mono.shape[1], pair.shape[1])

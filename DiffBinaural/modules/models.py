@@ -10,14 +10,18 @@ from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion, guided
 from DiffBinaural.modules.audioVisual_model import VisualEncoder, make_trunk
 from DiffBinaural.modules.unet import UNet
 from DiffBinaural.utils.helpers import from_unit, to_unit
+from DiffBinaural.utils.lists import EARS
 
 
 class BinauralModel(nn.Module):
-    """Mono mel, pictures -> two ears' mels. `frame` sees, `unet` denoises; nepers outside, [-1, 1] inside."""
+    """Mono mel, pictures -> mels of two ears, or of one.  `frame` sees, `unet` denoises.
+
+    Nepers outside, [-1, 1] inside.  ears: the numbers of those it makes, left first.
+    """
 
     def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
         super().__init__()
-        self.cfg, self.unet, self.frame = cfg, unet, frame
+        self.cfg, self.unet, self.frame, self.ears = cfg, unet, frame, EARS[cfg.ears]
         self.diffusion = Diffusion(cfg.diffusion)
         self.range = (cfg.diffusion.mel_low, cfg.diffusion.mel_high)
 
@@ -33,7 +37,7 @@ class BinauralModel(nn.Module):
     def forward(self, batch: dict, t: Tensor, noise: Tensor, hidden: Tensor) -> dict[str, Tensor]:
         """Terms of the training objective; the forward pass, since that is what DDP wraps.
 
-        batch   mono_mel (B, 1, M, T) and binaural_mel (B, 2, M, T) in nepers; objects or maps, box, mask
+        batch   mono_mel (B, 1, M, T) and binaural_mel (B, ears, M, T) in nepers; objects or maps, box, mask
         t       (B,) integer diffusion times;  noise: like binaural_mel
         hidden  (B,) bool, True = train this window without its pictures
         """
@@ -77,4 +81,4 @@ class ModelBuilder:
         cfg = self.cfg
         trunk = make_trunk(cfg.arch_frame, cfg.visual_weights if self.pretrained else "random")
         frame = VisualEncoder(cfg.model, trunk, frozen=not cfg.train_trunk)
-        return BinauralModel(cfg, UNet(cfg.model, cfg.mel.n_mels), frame)
+        return BinauralModel(cfg, UNet(cfg.model, cfg.mel.n_mels, len(EARS[cfg.ears])), frame)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIDES = ("left", "right")
+EARS = {"both": (0, 1), "left": (0,), "right": (1,)}       # numbers on an axis of ears
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,15 @@ def number(row: dict, name: str, source: str) -> float:
         raise ValueError(f"{source}: {name} is {row[name]!r}; expected a number") from None
 
 
-def split_path(data_root: str | Path, name: str) -> Path:
-    """CSV file of a split given by its name in <data_root>/splits or by its own path."""
-    named = Path(data_root) / "splits" / f"{name}.csv"
+def split_path(data_root: str | Path, name: str, split: str = "") -> Path:
+    """CSV file of a list given by its name in <data_root>/splits/<split>, or by its own path."""
+    named = Path(data_root) / "splits" / split / f"{name}.csv"
     if named.exists():
         return named
     if Path(name).is_file():
         return Path(name)
     raise FileNotFoundError(f"{name}: neither {named} nor a CSV file of that name exists; "
-                            "check the list's name and --data_root")
+                            "check the list's name, --split and --data_root")
 
 
 def read_clips(path: str | Path) -> list[Clip]:
