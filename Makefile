@@ -59,25 +59,25 @@ demo: .venv/installed
 	    other_video=$(D)/wavs/other_video copy_synthesis=$(D)/wavs/copy_synthesis
 
 # FAIR-Play: every split trained, tested and evaluated, then the two rows of a paper.  What is there is not made
-# again; a training that was stopped goes on.  S1_FLAGS, S2_FLAGS and CONFIG set the size; VOCODER=FILE takes one
+# again; a training that was stopped goes on.  S1_FLAGS, S2_FLAGS and CONFIG set the size; GENERATOR=FILE takes one
 # vocoder for all splits, which then must not have heard their test clips, in place of one a split.
 FAIRPLAY ?= data/fairplay
 TABLE    ?= generated/fairplay
 SPLITS   ?= $(foreach k,1 2 3 4 5 6 7 8 9 10,split$(k)) $(foreach k,1 2 3 4 5,five_split$(k))
 CONFIG   ?= BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json
 SOUNDS    = $(FAIRPLAY)/processed/binaural_audios_22050Hz
-VOCODER  ?= $(@D)/vocoder/g_best.pth
+GENERATOR ?= $(@D)/vocoder/g_best.pth
 
 fairplay-table: $(SPLITS:%=$(TABLE)/%/metrics.json)
 	$(PY) DiffBinaural/evaluate_fairplay.py --results $(TABLE) --output_json $(TABLE)/table.json
 
 $(TABLE)/%/metrics.json: .venv/installed
 	$(PY) DiffBinaural/train_fairplay.py --id stage1 --ckpt $(@D) --data_root $(FAIRPLAY) --split $* $(S1_FLAGS)
-	$(if $(filter $(@D)/%,$(VOCODER)),$(PY) BigVGAN/train_binaural_mel.py --audio_dir $(SOUNDS) --config $(CONFIG) \
+	$(if $(filter $(@D)/%,$(GENERATOR)),$(PY) BigVGAN/train_binaural_mel.py --audio_dir $(SOUNDS) --config $(CONFIG) \
 	    --list_train $(FAIRPLAY)/splits/$*/train.csv --list_val $(FAIRPLAY)/splits/$*/val.csv \
 	    --checkpoint_path $(@D)/vocoder $(S2_FLAGS))
 	$(PY) DiffBinaural/test_fairplay.py --run $(@D)/stage1 --data_root $(FAIRPLAY) --output_dir $(@D)/mels
-	$(PY) BigVGAN/inference_diffbinaural_mels.py --checkpoint_file $(VOCODER) --mels_dir $(@D)/mels \
+	$(PY) BigVGAN/inference_diffbinaural_mels.py --checkpoint_file $(GENERATOR) --mels_dir $(@D)/mels \
 	    --output_dir $(@D)/wavs
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --pred_dir $(@D)/wavs --gt_dir $(SOUNDS) \
 	    --mono_dir $(FAIRPLAY)/processed/mono_audios_22050Hz --output_json $@
