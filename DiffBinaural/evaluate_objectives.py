@@ -25,13 +25,14 @@ def main(cfg: ObjectivesConfig) -> None:
     """Train and sample what is not there yet; write objectives.json and print the table."""
     out, table = Path(cfg.output_dir), defaultdict(lambda: defaultdict(list))
     for objective, shift, seed in product(OBJECTIVES, cfg.time_shifts, cfg.seeds):
-        tiny = preset_config("tiny", id=f"{objective}_shift{shift:g}_seed{seed}", data_root=cfg.data_root,
+        name = f"{objective}_shift{shift:g}_seed{seed}_{cfg.num_epoch}epochs"
+        tiny = preset_config("tiny", id=name, data_root=cfg.data_root,
                              ckpt=cfg.output_dir, seed=seed, device=cfg.device, num_epoch=cfg.num_epoch)
         tiny = replace(tiny, diffusion=replace(tiny.diffusion, objective=objective, time_shift=shift))
-        done = out / tiny.id / "figures.json"
+        done = out / name / f"figures_{cfg.limit}clips_{'_'.join(map(str, cfg.steps))}steps.json"
         if not done.exists():
             train(RealBinaural, GenAudioRealBinaural, tiny)
-            model = load_model(out / tiny.id, pick_device(cfg.device))
+            model = load_model(out / name, pick_device(cfg.device))
             test = GenAudioRealBinaural(cfg.data_root, "test", tiny.mel, tiny.view)
             write_json(done, sample_figures(model, test, cfg.steps, cfg.limit))
         for steps, figures in read_json(done).items():

@@ -55,11 +55,11 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
                frame: str = "frame_best.pth") -> BinauralModel:
     """A trained model in eval mode; the run's config.json says how it is built.
 
-    unet, frame  weights: files in the run folder, or paths
+    unet, frame  weights: names of files in the run folder, or paths
     """
     model = ModelBuilder(load_config(run), pretrained=False).build()
     for part, name in ((model.unet, unet), (model.frame, frame)):
-        path = next((p for p in (Path(run) / name, Path(name)) if p.exists()), Path(run) / name)
+        path = Path(run) / name if Path(name).name == name else Path(name)
         try:
             part.load_state_dict(load_tensors(path))
         except RuntimeError as error:

@@ -109,13 +109,13 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
 
 def curves(rows: list[dict], name: str) -> np.ndarray:
     """A column of the rows, (clips, positions)."""
-    return np.array([row[name] for row in rows]).reshape(len({row["id"] for row in rows}), -1)
+    return np.array([row[name] for row in rows]).reshape(-1, len({row["x"] for row in rows}))
 
 
 def rises(rows: list[dict]) -> float:
-    """Spearman correlation of position and level difference, averaged over clips."""
+    """Spearman correlation of position and level difference, mean over clips; NaN where one never changes."""
     pairs = zip(curves(rows, "x"), curves(rows, "ild_db"), strict=True)
-    return float(np.mean([spearmanr(x, ild).statistic for x, ild in pairs]))
+    return float(np.mean([spearmanr(x, ild).statistic if np.ptp(ild) else np.nan for x, ild in pairs]))
 
 
 def draw_sweep(path: str | Path, rows: list[dict]) -> None:

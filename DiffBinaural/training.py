@@ -1,8 +1,6 @@
 """The one training loop of stage 1."""
 
-import copy
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -21,21 +19,31 @@ from DiffBinaural.dataset.base import BinauralDataset, WholeClips
 from DiffBinaural.dataset.video_transforms import on_device
 from DiffBinaural.generation import encoded
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
-from DiffBinaural.training_stabilizer import SafeStep
+from DiffBinaural.training_stabilizer import EMA, SafeStep
 from DiffBinaural.utils.distributed import World, world
-from DiffBinaural.utils.helpers import load_tensors, read_json, save_tensors, write_json
+from DiffBinaural.utils.helpers import (
+    discard,
+    leftovers,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_json,
+)
 from DiffBinaural.utils.runs import Budget, Memory, RunLog, Shuffled, rate_factor
 from DiffBinaural.validation import draw, draw_noise, evaluate
 
-# what may differ when a run goes on: none of it changes a step
-FREE = ("num_epoch", "time_budget", "eval_epoch", "save_steps", "device", "workers", "ckpt", "data_root")
+# what may differ when a run goes on: lengths, from which the rates follow; places; and how the windows of a
+# step, whose number may not change, are divided
+FREE = ("num_epoch", "time_budget", "eval_epoch", "save_steps", "device", "workers", "ckpt", "data_root",
+        "batch_size_per_gpu", "accumulate")
 
 
 def loader(dataset: BinauralDataset, cfg: TrainConfig, job: World, start: int = 0) -> DataLoader:
     """Endless batches of this process's share of a dataset, from sample `start` of the run's order on."""
     order = Shuffled(len(dataset), cfg.seed, start, share=(job.rank, job.size))
     return DataLoader(dataset, cfg.batch_size_per_gpu, sampler=order, num_workers=cfg.workers, drop_last=True,
-                      pin_memory=job.device.type == "cuda", persistent_workers=cfg.workers > 0)
+                      pin_memory=job.device.type == "cuda", persistent_workers=cfg.workers > 0,
+                      multiprocessing_context="fork" if cfg.workers else None)
 
 
 def remember(data: BinauralDataset, model: BinauralModel, folder: Path, job: World) -> None:
@@ -50,43 +58,14 @@ def remember(data: BinauralDataset, model: BinauralModel, folder: Path, job: Wor
     if keep:                                           # one at a time: the trunk is busy with each
         for video_id in tqdm(job.share(ids), desc="encoding pictures", disable=not job.first):
             data.eyes(video_id)
+    clips = {clip.span: i for i, clip in enumerate(data.clips)}        # each once, however often it is listed
     with ThreadPoolExecutor() as pool:
-        for name, check, items in (("reading sounds", data.mels, range(len(data.clips))),
+        for name, check, items in (("reading sounds", data.prepare, clips.values()),
                                    ("reading pictures", data.check_pictures, () if keep else ids)):
             mine = job.share(items)
             for _ in tqdm(pool.map(check, mine), total=len(mine), desc=name, leave=False,
                           disable=not job.first):
                 pass
-
-
-class EMA:
-    """Running average of a network's weights; young averages forget faster.
-
-    shadow  an eval-mode copy that holds the averages
-    """
-
-    def __init__(self, net: nn.Module, decay: float):
-        self.net, self.decay, self.updates = net, decay, 0
-        self.shadow = copy.deepcopy(net).eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Blend the net's parameters in, copy its buffers."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for ours, theirs in zip(self.shadow.parameters(), self.net.parameters(), strict=True):
-            ours.lerp_(theirs, 1 - decay)
-        for ours, theirs in zip(self.shadow.buffers(), self.net.buffers(), strict=True):
-            ours.copy_(theirs)
-
-    def state_dict(self) -> dict:
-        """What a resumed run must know."""
-        return {"shadow": self.shadow.state_dict(), "updates": self.updates}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Restore :meth:`state_dict`."""
-        self.shadow.load_state_dict(state["shadow"])
-        self.updates = state["updates"]
 
 
 class Run:
@@ -106,8 +85,8 @@ class Run:
         groups = [{"params": [p for p in part.parameters() if p.requires_grad], "lr": lr, "base": lr}
                   for part, lr in ((model.unet, cfg.lr_unet), (model.frame, cfg.lr_frame))]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=cfg.weight_decay)
-        self.progress = {"step": 0, "samples": 0, "seconds": 0.0, "best": math.inf,
-                         "loss_sum": 0.0, "loss_count": 0}
+        self.progress = {"step": 0, "samples": 0, "step_samples": self.step_samples, "seconds": 0.0,
+                         "best": math.inf, "loss_sum": 0.0, "loss_count": 0}
         self.resumed = (self.folder / "state_latest.pth").exists()
         if self.resumed:
             self._check_config()
@@ -131,6 +110,13 @@ class Run:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.progress = state["progress"]
+        if self.progress["step_samples"] != self.step_samples:
+            raise ValueError(f"{self.folder}: its steps take {self.progress['step_samples']} windows, now "
+                             f"{self.step_samples}; keep processes x --batch_size_per_gpu x --accumulate")
+
+    def budget(self) -> Budget:
+        """How much of the run is over; a new one leaves out the time since the last."""
+        return Budget(self.progress, self.total, self.cfg.time_budget)
 
     def set_rates(self, done: float) -> None:
         """Learning rates of the coming step: a function of the step, or of the time that a budget leaves."""
@@ -184,22 +170,26 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
     with world(cfg.device) as job:
         run = Run(model, cfg, job, len(train))
         cache = run.folder / "cache"
-        if job.first and not run.resumed:
-            shutil.rmtree(cache, ignore_errors=True)   # of a start that was given up, perhaps with other data
+        if job.first:
+            for part in leftovers(run.folder):         # of a process that was killed while it saved
+                discard(part)
+            if not run.resumed:                        # of a start that was given up, perhaps with other data
+                discard(cache)
         job.wait()
-        if run.progress["step"] < run.total:
+        log = RunLog(run.folder, "runs", step=run.progress["step"]) if job.first else None
+        if run.budget().done(run.progress["step"], job.agree) < 1:
             for data in (train, val):
                 remember(data, run.model, cache, job)
-        job.wait()
-        _fit(run, train, val)
+            job.wait()
+            _steps(run, train, val, log)
+        validate(run, val, log)
         if job.first:
-            shutil.rmtree(cache, ignore_errors=True)
+            log.close()
+            discard(cache)
 
 
-def _fit(run: Run, train: BinauralDataset, val: WholeClips) -> None:
-    cfg, job, progress = run.cfg, run.job, run.progress
-    log = RunLog(run.folder, "runs", step=progress["step"]) if job.first else None
-    budget = Budget(progress, run.total, cfg.time_budget)
+def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None) -> None:
+    cfg, job, progress, budget = run.cfg, run.job, run.progress, run.budget()
     bar = tqdm(total=run.total, initial=progress["step"], desc=cfg.id, unit="step", disable=not job.first)
     net, batches = parallel(run.model.train(), job), iter(loader(train, cfg, job, progress["samples"]))
     while (done := budget.done(progress["step"], job.agree)) < 1:
@@ -228,10 +218,7 @@ def _fit(run: Run, train: BinauralDataset, val: WholeClips) -> None:
             validate(run, val, log)
         elif job.first and progress["step"] % cfg.save_steps == 0:
             run.save()
-    validate(run, val, log)
     bar.close()
-    if job.first:
-        log.close()
 
 
 def parallel(model: BinauralModel, job: World) -> nn.Module:

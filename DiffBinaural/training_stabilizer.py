@@ -1,6 +1,9 @@
-"""A training step that clips, and survives a non-finite gradient: skipped, counted, fatal if it persists."""
+"""What steadies a training: steps that clip and survive bad gradients, and averaged weights."""
+
+import copy
 
 import torch
+from torch import nn
 
 
 class SafeStep:
@@ -40,3 +43,33 @@ class SafeStep:
     def load_state_dict(self, state: dict) -> None:
         """Restore :meth:`state_dict`."""
         self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]
+
+
+class EMA:
+    """Running average of a network's weights; young averages forget faster.
+
+    shadow  an eval-mode copy that holds the averages
+    """
+
+    def __init__(self, net: nn.Module, decay: float):
+        self.net, self.decay, self.updates = net, decay, 0
+        self.shadow = copy.deepcopy(net).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Blend the net's parameters in, copy its buffers."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for ours, theirs in zip(self.shadow.parameters(), self.net.parameters(), strict=True):
+            ours.lerp_(theirs, 1 - decay)
+        for ours, theirs in zip(self.shadow.buffers(), self.net.buffers(), strict=True):
+            ours.copy_(theirs)
+
+    def state_dict(self) -> dict:
+        """What a resumed run must know."""
+        return {"shadow": self.shadow.state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restore :meth:`state_dict`."""
+        self.shadow.load_state_dict(state["shadow"])
+        self.updates = state["updates"]

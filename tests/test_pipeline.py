@@ -18,7 +18,9 @@ from DiffBinaural import training
 from DiffBinaural.configs.advanced_diffusion_config import preset_config
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
+from DiffBinaural.dataset.video_transforms import normalised
 from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.lists import read_clips
 from DiffBinaural.utils.media import write_video
 from DiffBinaural.utils.runs import RunLog
@@ -204,6 +206,33 @@ def test_broken_files_are_named_before_the_first_step(scenes, scripts, tmp_path)
             with pytest.raises(ValueError, match=rf"{broken.rpartition('/')[2]}: cannot be read"):
                 scripts("DiffBinaural.train_realBinaural", *train_words(root, tmp_path / trunk, trunk))
             assert not list((tmp_path / trunk).rglob("*.pth"))
+
+
+def test_a_frozen_resnet_is_read_in_eval_mode_and_a_list_may_repeat_a_clip(scenes, tmp_path):
+    """In training mode a BatchNorm makes a picture's maps depend on its neighbours, and drifts."""
+    torch.manual_seed(0)
+    cfg = preset_config("tiny", id="r", data_root=str(scenes), arch_frame="resnet18", train_trunk=False)
+    listing = tmp_path / "twice.csv"
+    listing.write_text("video_id,start_time,end_time\n" + 3 * "scene_00000,0,1.5\n" + "scene_00001,0,1.5\n")
+    model, data = ModelBuilder(cfg).build(), RealBinaural(scenes, str(listing), cfg.mel, cfg.view)
+    before = {name: value.clone() for name, value in model.frame.trunk.state_dict().items()}
+    with world("cpu") as job:
+        training.remember(data, model, tmp_path / "cache", job)
+    assert all(torch.equal(before[name], v) for name, v in model.frame.trunk.state_dict().items())
+    assert len(list((tmp_path / "cache").glob("*.mels.pt"))) == 2
+    window = data[0]
+    plain = RealBinaural(scenes, str(listing), cfg.mel, cfg.view)[0]
+    with torch.no_grad():
+        maps = model.eval().frame.look(normalised(plain["objects"]), plain["mask"])
+    assert torch.allclose(window["maps"].float(), maps, atol=1e-2, rtol=1e-2)
+
+
+def test_a_run_keeps_the_number_of_windows_of_a_step(scenes, scripts, tmp_path):
+    words = train_words(scenes, tmp_path, "--num_epoch", 1)
+    scripts("DiffBinaural.train_realBinaural", *words)
+    scripts("DiffBinaural.train_realBinaural", *words, "--batch_size_per_gpu", 1, "--accumulate", 2)
+    with pytest.raises(ValueError, match="its steps take 2 windows, now 4"):
+        scripts("DiffBinaural.train_realBinaural", *words, "--accumulate", 2)
 
 
 def test_frozen_trunks_and_mixed_scenes_train_too(scenes, scripts, tmp_path):

@@ -242,8 +242,10 @@ class PlaceConfig(ClipsConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.positions < 2:
-            raise ValueError(f"--positions is {self.positions}; a sweep needs 2 at least")
+        if not 2 <= self.positions <= 201:
+            raise ValueError(f"--positions is {self.positions}; a sweep has 2 to 201")
+        if self.override_pos and max(map(abs, self.override_pos)) > 1:
+            raise ValueError(f"--override_pos is {self.override_pos}; both numbers lie in [-1, 1]")
         if (self.override_pos is None) != self.sweep:
             raise ValueError("give either --override_pos X,Y or --sweep")
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, Sight, mirrored, whole_only
 from DiffBinaural.utils.helpers import FLOOR, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.lists import EARS, Clip, Detection
-from DiffBinaural.utils.runs import Memory
+from DiffBinaural.utils.runs import MAPPED, Memory
 
 SILENCE = math.log(FLOOR)                              # nepers
 WINDOW_HOP = 60                                        # frames from window to window; the rest overlaps
@@ -77,14 +78,19 @@ class BinauralDataset(torch.utils.data.Dataset):
         self.ears = ears or self.ears
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
-        self.memory, self.encode, self._eyes = Memory(), None, {}
+        self.remember(Memory(), None)
 
     def remember(self, memory: Memory, encode: Callable | None) -> None:
         """Keep what is read again and again in a memory that processes share.
 
         encode  Eyes -> content of EncodedEyes, where a frozen trunk looks at each picture only once
         """
-        self.memory, self.encode, self._eyes = memory, encode, {}
+        self.memory, self.encode, self.eyes = memory, encode, lru_cache(MAPPED)(self._eyes)
+        self.recordings = len({clip.video_id for clip in self.clips})
+
+    def prepare(self, i: int) -> None:
+        """Compute now what clip i will be asked for again and again."""
+        self.mels(i)
 
     def check_pictures(self, video_id: str) -> None:
         """Read every picture of a recording; ValueError names the one that is broken."""
@@ -129,20 +135,21 @@ class BinauralDataset(torch.utils.data.Dataset):
 
         def make():
             named = zip(("mono_mel", "binaural_mel"), self.sound(clip))
-            return {name: mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.mel.hop), self.mel)
-                    for name, wav in named if wav is not None}
+            try:
+                return {name: mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.mel.hop), self.mel)
+                        for name, wav in named if wav is not None}
+            except ValueError as error:
+                raise ValueError(f"clip {clip.stem}: {error}") from None
         return self.memory.recall(f"{clip.span}.mels", make)
 
-    def eyes(self, video_id: str) -> Sight:
-        """What is seen of a recording."""
-        if video_id not in self._eyes:
-            pictures, fps, detections = self.recording(video_id)
-            eyes = Eyes(pictures, fps, detections, self.view, share=len(self.clips))
-            if self.encode:
-                content = self.memory.recall(f"{video_id}.maps", lambda: self.encode(eyes))
-                eyes = EncodedEyes(content, fps, self.view)
-            self._eyes[video_id] = eyes
-        return self._eyes[video_id]
+    def _eyes(self, video_id: str) -> Sight:
+        """What is seen of a recording; behind `eyes`, which knows the last few thousand."""
+        pictures, fps, detections = self.recording(video_id)
+        eyes = Eyes(pictures, fps, detections, self.view, share=self.recordings)
+        if self.encode is None:
+            return eyes
+        content = self.memory.recall(f"{video_id}.maps", lambda: self.encode(eyes))
+        return EncodedEyes(content, fps, self.view)
 
 
 def first_maps(sample: dict) -> dict:

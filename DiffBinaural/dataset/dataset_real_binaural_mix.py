@@ -22,8 +22,6 @@ class RealBinauralMix(RealBinaural):
 
     def __init__(self, *args, mix_sources: int, **options):
         super().__init__(*args, **options)
-        self.others = {video_id: [i for i, clip in enumerate(self.clips) if clip.video_id != video_id]
-                       for video_id in self.folders}
         self.most = min(mix_sources, len(self.folders))
         if self.most < 2:
             raise ValueError(f"--mix_sources {mix_sources} sums clips of different recordings; "
@@ -31,11 +29,11 @@ class RealBinauralMix(RealBinaural):
 
     def drawn(self, i: int, random: np.random.Generator) -> dict[str, Tensor]:
         """A window of a scene that starts from clip i: as of BinauralDataset, of several clips at once."""
-        chosen = [i]
-        for _ in range(int(random.integers(2, self.most + 1)) - 1):
-            taken = {self.clips[k].video_id for k in chosen}
-            rest = [k for k in self.others[self.clips[i].video_id] if self.clips[k].video_id not in taken]
-            chosen.append(int(random.choice(rest)))
+        chosen, count = [i], int(random.integers(2, self.most + 1))
+        while len(chosen) < count:
+            k = int(random.integers(len(self.clips)))
+            if self.clips[k].video_id not in {self.clips[c].video_id for c in chosen}:
+                chosen.append(k)
         starts = [self._start(k, random) for k in chosen]
         pieces = [self._piece(k, start) for k, start in zip(chosen, starts, strict=True)]
         sounds = torch.stack(pieces).sum(0)                                            # mono, left, right
@@ -43,6 +41,10 @@ class RealBinauralMix(RealBinaural):
         mels = mels[..., MARGIN : MARGIN + self.view.window]
         seen = [self.seen(k, start) for k, start in zip(chosen, starts, strict=True)]
         return {"mono_mel": mels[:1], "binaural_mel": mels[1:], **together(seen)}
+
+    def prepare(self, i: int) -> None:
+        """Read clip i's sound now; there are no mels before the sum."""
+        self._sound(i)
 
     def _sound(self, k: int) -> Tensor:
         """Clip k whole: mono, left, right, (3, N), N a whole number of frames."""

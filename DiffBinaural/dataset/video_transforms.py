@@ -121,7 +121,7 @@ class Eyes(Sight):
             self.at_time.setdefault(d.time, []).append(d)
         self.times = np.array(list(self.at_time))
         keep = PICTURE_CACHE // (share * view.slots * 3 * view.image_size**2)
-        self.picture = lru_cache(maxsize=max(keep, 2 * view.frames))(self._picture)
+        self.picture = lru_cache(maxsize=keep)(self._picture)
 
     def _picture(self, k: int) -> dict[str, Tensor]:
         return slots(self.pictures[k], self.detected(k / self.fps), self.view)

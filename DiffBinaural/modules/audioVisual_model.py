@@ -81,6 +81,7 @@ class VisualEncoder(nn.Module):
             for block in self.temporal:
                 block.attention.to_out.weight *= 0.2
                 block.mlp[-1].weight *= 0.2
+        self.train()                                   # which a frozen trunk must never have been in
 
     def train(self, mode: bool = True):
         """Training mode, in which BatchNorm keeps its statistics and a frozen trunk stays as it is."""

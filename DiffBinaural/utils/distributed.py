@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -72,7 +73,8 @@ def world(device: str) -> Iterator[World]:
     own = pick_device(device)
     if own.type == "cuda":
         torch.cuda.set_device(own)
-    dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    # processes wait for one another while a first one reads, encodes or draws: not minutes, perhaps an hour
+    dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=timedelta(hours=6))
     try:
         yield World(own, dist.get_rank(), size)
     finally:

@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from DiffBinaural.utils.helpers import generator_for, load_tensors, read_json, save_tensors, write_json
 
-MAPPED = 10_000                # files of a memory that a process maps at once; a system allows 65,530
+MAPPED = 4096                  # files of a memory that a process maps at once; a system allows 65,530
 
 
 class Memory:
@@ -26,19 +27,18 @@ class Memory:
 
     def __init__(self, folder: Path | None = None):
         self.folder, self.known = folder, {}
+        self.mapped = lru_cache(MAPPED)(lambda path: load_tensors(path, mapped=True))
 
     def recall(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors of that name; where there are none yet, those that `make` returns."""
-        if name not in self.known:
-            if len(self.known) >= MAPPED:
-                self.known.pop(next(iter(self.known)))
-            self.known[name] = self._mapped(self.folder / f"{name}.pt", make) if self.folder else make()
-        return self.known[name]
-
-    def _mapped(self, path: Path, make: Callable) -> dict[str, Tensor]:
+        if self.folder is None:
+            if name not in self.known:
+                self.known[name] = make()
+            return self.known[name]
+        path = self.folder / f"{name}.pt"
         if not path.exists():
             save_tensors(path, make())
-        return load_tensors(path, mapped=True)
+        return self.mapped(path)
 
 
 class Shuffled(Sampler):
