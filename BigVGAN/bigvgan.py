@@ -10,7 +10,7 @@ from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
 from BigVGAN.utils import latest
-from DiffBinaural.utils.helpers import load_tensors
+from DiffBinaural.utils.files import load_tensors
 
 PUBLISHED = "bigvgan_generator.pt"            # what NVIDIA calls the weights in its folders
 START_STD = 0.01                              # of new convolution weights

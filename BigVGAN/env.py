@@ -15,7 +15,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     positive,
     required,
 )
-from DiffBinaural.utils.helpers import read_json
+from DiffBinaural.utils.files import read_json
 
 CONFIG = "config.json"
 

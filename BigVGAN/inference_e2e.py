@@ -12,7 +12,8 @@ from BigVGAN.bigvgan import load_generator
 from BigVGAN.env import E2EConfig
 from DiffBinaural.generation import draw_generated, generate_pair, load_models, mono_sound, video_clip
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import pick_device, replacing, same_mel, write_wav
+from DiffBinaural.utils.files import replacing
+from DiffBinaural.utils.helpers import pick_device, same_mel, write_wav
 from DiffBinaural.utils.media import mux
 
 

@@ -24,7 +24,8 @@ from BigVGAN.loss import (
 from BigVGAN.meldataset import MelDataset
 from BigVGAN.utils import copy_config, latest, save_generator, save_run
 from DiffBinaural.training_stabilizer import SafeStep
-from DiffBinaural.utils.helpers import generator_for, load_tensors, mel_spectrogram, pick_device, same_mel
+from DiffBinaural.utils.files import load_tensors
+from DiffBinaural.utils.helpers import generator_for, mel_spectrogram, pick_device, same_mel
 from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, rate_factor
 
 WARMUP_STEPS = 20                             # of a run with a time budget, whose rates rise and fall

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from BigVGAN.env import CONFIG, VocodeConfig, VocodeMelsConfig
 from DiffBinaural.metrics import PUBLISHED
-from DiffBinaural.utils.helpers import read_part, replacing, resample, save_tensors, write_wav
+from DiffBinaural.utils.files import replacing, save_tensors
+from DiffBinaural.utils.helpers import read_part, resample, write_wav
 from DiffBinaural.utils.lists import Clip, match
 
 

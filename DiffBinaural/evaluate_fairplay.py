@@ -10,7 +10,7 @@ from DiffBinaural.configs.advanced_diffusion_config import SplitsConfig
 from DiffBinaural.evaluation import format_table, over_splits
 from DiffBinaural.metrics import METRICS
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import write_json
+from DiffBinaural.utils.files import write_json
 
 FAMILIES = {"split": "original splits, 10 in all", "five_split": "scene-disjoint splits, 5 in all"}
 

@@ -15,7 +15,8 @@ from DiffBinaural.evaluation import summary
 from DiffBinaural.generation import load_model
 from DiffBinaural.training import train
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import pick_device, read_json, write_json
+from DiffBinaural.utils.files import read_json, write_json
+from DiffBinaural.utils.helpers import pick_device
 from DiffBinaural.validation import sample_figures
 
 OBJECTIVES = ("pred_residual", "pred_x0", "pred_v", "pred_noise")

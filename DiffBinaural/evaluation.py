@@ -10,15 +10,8 @@ import numpy as np
 import torch
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.helpers import (
-    check_mel_config,
-    load_mel_pair,
-    mel_spectrogram,
-    read_json,
-    read_wav,
-    replacing,
-    write_json,
-)
+from DiffBinaural.utils.files import read_json, replacing, write_json
+from DiffBinaural.utils.helpers import check_mel_config, load_mel_pair, mel_spectrogram, read_wav
 from DiffBinaural.utils.lists import match, mel_pairs
 
 ANCHORS = ("mono_copy", "swapped")     # mono in both ears; the first system's ears exchanged

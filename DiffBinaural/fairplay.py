@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.helpers import read_wav, replacing, resample, write_text
+from DiffBinaural.utils.files import replacing, write_text
+from DiffBinaural.utils.helpers import read_wav, resample
 from DiffBinaural.utils.lists import checked_id
 from DiffBinaural.utils.media import pictures, stated_seconds, write_video
 

@@ -21,14 +21,13 @@ from DiffBinaural.dataset.base import BinauralDataset, cut, padded, stitch, whol
 from DiffBinaural.dataset.video_transforms import Eyes, on_device, whole_only
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.utils.distributed import world
+from DiffBinaural.utils.files import load_tensors, read_json
 from DiffBinaural.utils.helpers import (
     DB_PER_NEPER,
     generator_for,
     is_sound_file,
-    load_tensors,
     mel_spectrogram,
     pad_to_hop,
-    read_json,
     read_wav,
     resample,
     save_mel_pair,

@@ -19,17 +19,8 @@ from DiffBinaural.dataset.dataset_real_binaural import (
     write_split,
 )
 from DiffBinaural.fairplay import SLACK, Download, film, find, read_lists, two_ears, whole
-from DiffBinaural.utils.helpers import (
-    claim,
-    differences,
-    discard,
-    leftovers,
-    read_json,
-    read_wav,
-    replacing,
-    spread,
-    write_json,
-)
+from DiffBinaural.utils.files import claim, differences, discard, leftovers, read_json, replacing, write_json
+from DiffBinaural.utils.helpers import read_wav, spread
 from DiffBinaural.utils.lists import read_rows
 from DiffBinaural.utils.media import write_picture
 

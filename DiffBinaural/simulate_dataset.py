@@ -12,7 +12,8 @@ from DiffBinaural.looks import FOV, FRAME
 from DiffBinaural.scenes import RATE, Source, simulate
 from DiffBinaural.sounds import recordings
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import claim, replacing, spread, write_json, write_rows
+from DiffBinaural.utils.files import claim, replacing, write_json, write_rows
+from DiffBinaural.utils.helpers import spread
 from DiffBinaural.utils.media import write_picture, write_video
 
 

@@ -21,14 +21,7 @@ from DiffBinaural.generation import encoded
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.training_stabilizer import EMA, SafeStep
 from DiffBinaural.utils.distributed import World, world
-from DiffBinaural.utils.helpers import (
-    discard,
-    leftovers,
-    load_tensors,
-    read_json,
-    save_tensors,
-    write_json,
-)
+from DiffBinaural.utils.files import discard, leftovers, load_tensors, read_json, save_tensors, write_json
 from DiffBinaural.utils.runs import Budget, Memory, RunLog, Shuffled, rate_factor
 from DiffBinaural.validation import draw, draw_noise, evaluate
 

@@ -18,7 +18,8 @@ from BigVGAN.bigvgan import BigVGAN, generator_file, load_generator, load_strict
 from BigVGAN.discriminators import MultiPeriodDiscriminator, MultiResolutionDiscriminator
 from BigVGAN.env import VocoderConfig, load_config
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.helpers import mel_spectrogram, save_tensors
+from DiffBinaural.utils.files import save_tensors
+from DiffBinaural.utils.helpers import mel_spectrogram
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/bigvgan.json").read_text())
 CONFIGS = Path(bigvgan.__file__).parent / "configs"

@@ -22,12 +22,12 @@ from DiffBinaural.evaluation import (
     wavs,
     wavs_or_mels,
 )
+from DiffBinaural.utils.files import write_json
 from DiffBinaural.utils.helpers import (
     mel_spectrogram,
     pad_to_hop,
     read_wav,
     save_mel_pair,
-    write_json,
     write_mel_config,
     write_wav,
 )

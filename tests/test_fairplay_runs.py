@@ -16,7 +16,7 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.fairplay_pos import FairPlayPos
 from DiffBinaural.dataset.fairplay_pos_left import FairPlayPosLeft
 from DiffBinaural.dataset.fairplay_pos_right import FairPlayPosRight
-from DiffBinaural.utils.helpers import write_json
+from DiffBinaural.utils.files import write_json
 
 VIEW = ViewConfig(frames=2, slots=2, image_size=32)
 RUN = ("--preset", "tiny", "--windows_per_clip", 2, "--batch_size_per_gpu", 2, "--num_epoch", 1)

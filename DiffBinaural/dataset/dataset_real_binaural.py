@@ -9,7 +9,8 @@ from PIL import Image
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.dataset.base import BinauralDataset
-from DiffBinaural.utils.helpers import read_json, read_part, write_rows, write_wav
+from DiffBinaural.utils.files import read_json, write_rows
+from DiffBinaural.utils.helpers import read_part, write_wav
 from DiffBinaural.utils.lists import Clip, Detection, read_clips, read_detections, split_path
 
 FRAMES = "processed/frames"

@@ -10,7 +10,7 @@ from DiffBinaural.modules.attention import Attention, TransformerBlock
 from DiffBinaural.modules.networks import ResNetTrunk, SmallTrunk, keep_variance, sinusoids
 from DiffBinaural.modules.norms import freeze_batch_norm
 from DiffBinaural.position_utils import cell_positions, fourier_features
-from DiffBinaural.utils.helpers import load_tensors
+from DiffBinaural.utils.files import load_tensors
 
 BANDS = 5                                              # octaves of position; the finest period is 1/8 picture
 SLOT_KINDS = 2                                         # whole picture, detected source

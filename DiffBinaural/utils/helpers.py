@@ -1,17 +1,11 @@
-"""The one mel, sound and mel files, atomic saving, devices and seeds."""
+"""The one mel, sound and mel files, devices, processes and seeds."""
 
-import csv
-import json
 import math
-import os
-import pickle
-import shutil
 import signal
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, from_dict
+from DiffBinaural.utils.files import read_json, replacing, write_json
 from DiffBinaural.utils.lists import SIDES, Clip
 
 FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
@@ -94,102 +89,7 @@ def pad_to_hop(wav: Tensor, hop: int) -> Tensor:
     return F.pad(wav, (0, -wav.shape[-1] % hop))
 
 
-# --- files --------------------------------------------------------------------------------------------------
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Give out a temporary name beside `path`; if the block succeeds, put the finished file under `path`.
-
-    A folder of files does as well, where `path` is not there yet: it appears with all of them or not at all.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield partial
-        for written in partial.iterdir() if partial.is_dir() else [partial]:
-            with open(written, "rb") as file:
-                os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        discard(partial)
-
-
-def leftovers(root: Path, *places: str) -> list[Path]:
-    """What interrupted runs have left unfinished in a folder, and in those below it that patterns match."""
-    return [part for place in ("", *places) for part in sorted(root.glob(f"{place}.*.part"))]
-
-
-def discard(path: Path) -> None:
-    """Delete a file, or a folder with all that is in it, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def write_json(path: str | Path, content) -> None:
-    """Write indented JSON, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def read_json(path: str | Path):
-    """Read JSON.  Raises ValueError naming the file when it is none."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON ({error})") from None
-
-
-def claim(path: Path, wanted: dict, *parts: str) -> None:
-    """Write a folder's settings first: whoever comes later sees how it is made, even a half-made one.
-
-    path    the folder's JSON of settings
-    parts   what else in the folder shows that there is a dataset, should the JSON be missing
-    Raises ValueError when the folder is made otherwise.
-    """
-    theirs = read_json(path) if path.exists() else {}
-    differ = differences(theirs, wanted)
-    if differ and (theirs or any((path.parent / part).exists() for part in parts)):
-        raise ValueError(f"{path.parent}: already holds another dataset: {differ}; "
-                         "give another --out or delete it")
-    if differ:
-        write_json(path, wanted)
-
-
-def differences(theirs: dict, wanted: dict) -> str:
-    """What settings lack or have otherwise, for a message; empty when all that is wanted is there."""
-    return ", ".join(f"{k} {theirs.get(k)} (here {v})" for k, v in wanted.items() if v != theirs.get(k))
-
-
-def write_rows(path: str | Path, header: str, rows: Sequence) -> None:
-    """Write a CSV file, whole or not at all."""
-    with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
-
-
-def save_tensors(path: str | Path, content: dict) -> None:
-    """torch.save, whole or not at all; only tensors and plain Python go in."""
-    with replacing(path) as partial:
-        torch.save(content, partial)
-
-
-def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:
-    """Read a checkpoint as data, never as code, onto the CPU; mapped: its pages only when they are used."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError:
-        raise ValueError(f"{path}: holds more than tensors and plain Python, or is no checkpoint") from None
-    except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+# --- sound and mel files -----------------------------------------------------------------------------------
 
 
 def resample(wav: np.ndarray, rate: int, target: int) -> np.ndarray:

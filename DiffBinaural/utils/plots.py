@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.helpers import FLOOR, band_centres, replacing
+from DiffBinaural.utils.files import replacing
+from DiffBinaural.utils.helpers import FLOOR, band_centres
 from DiffBinaural.utils.lists import SIDES
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from tqdm import tqdm
 
-from DiffBinaural.utils.helpers import generator_for, load_tensors, read_json, save_tensors, write_json
+from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json
+from DiffBinaural.utils.helpers import generator_for
 
 MAPPED = 4096                  # files of a memory that a process maps at once; a system allows 65,530
 
