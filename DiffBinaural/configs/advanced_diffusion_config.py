@@ -238,7 +238,7 @@ class PlaceConfig(ClipsConfig):
         None, "where the source stands: x from -1 left to 1 right, y from -1 to 1 upwards", type=point,
         metavar="X,Y")
     sweep: bool = option(False, "place each sound at x = -1 … 1, and draw sweep.png")
-    positions: int = option(9, "places of a sweep")
+    positions: int = option(21, "places of a sweep")
 
     def __post_init__(self):
         super().__post_init__()
