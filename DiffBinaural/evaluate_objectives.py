@@ -37,9 +37,9 @@ def main(cfg: ObjectivesConfig) -> None:
             test = GenAudioRealBinaural(cfg.data_root, "test", tiny.mel, tiny.view)
             write_json(done, sample_figures(model, test, cfg.steps, cfg.limit))
         for steps, figures in read_json(done).items():
-            name = steps if steps == "mono copy" else f"{objective}, time_shift {shift:g}, {steps} steps"
+            row = steps if steps == "mono copy" else f"{objective}, time_shift {shift:g}, {steps} steps"
             for key, value in figures.items():
-                table[name][key].append(value)
+                table[row][key].append(value)
     rows = {name: {key: summary(values) for key, values in each.items()} for name, each in table.items()}
     write_json(out / "objectives.json", rows)
     for name, each in rows.items():
