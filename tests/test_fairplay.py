@@ -474,8 +474,8 @@ def test_verify_finds_every_fault_and_changes_nothing(download, prepared, script
         f"{MONO}/000001.wav: is not (L+R)/2 of {EARS}/000001.wav",
         f"{FRAMES}/000001: has 40 pictures; the downloaded video gives 41",
         f"{EARS}/000002.wav: breaks off after 792572 of 880636 bytes",
-        f"{FRAMES}/000002: 39 pictures, the last is frame_000040.jpg; "
-        "expected frame_000001.jpg onwards without a gap",
+        f"{FRAMES}/000002: frame_000008.jpg follows picture 6; expected number 7: "
+        "numbers start at 1, each once, without a gap",
         f"{MONO}/000003.wav: is not (L+R)/2 of {EARS}/000003.wav",
         f"{FRAMES}/000003/frame_000005.jpg: cannot be read as a picture",
         f"{EARS}/000004.wav: sounds otherwise than the download",
