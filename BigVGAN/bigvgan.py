@@ -115,7 +115,7 @@ class BigVGAN(nn.Module):
         for up, blocks in self.stages():
             x = up(x)                                                           # (B, C / 2, T · rate)
             x = sum(block(x) for block in blocks) / len(blocks)
-        x = self.conv_post(self.activation_post(x))
+        x = self.conv_post(self.activation_post(x)).float()
         return torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
 
     @torch.no_grad()

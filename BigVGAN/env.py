@@ -152,6 +152,7 @@ class TrueMelConfig:
     freeze_step: int = option(0, "steps before the discriminators join; until then only regression terms act")
     init_from: str | None = option(None, "start from this run, NVIDIA folder or generator file")
     keep: int = option(3, "checkpoints to keep")
+    amp: Literal["off", "bf16"] = option("off", "bf16: convolutions in bfloat16, the rest in float32")
     workers: int = option(0, "loader processes; 0 loads in the training process")
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)
@@ -184,6 +185,8 @@ class VocodeConfig:
     checkpoint_file: str = required("generator weights, config.json beside them")
     output_dir: str = required("folder for <name>.wav, 22,050 Hz, stereo")
     chunk: int = option(512, "mel frames a network call; changes speed and memory, not the result")
+    wav_format: Literal["pcm16", "float"] = option("pcm16", "pcm16: rounded and clipped to 16 bits")
+    overwrite: bool = option(False, "make again what is there already; else it is skipped")
     device: str = option("auto", DEVICE_HELP)
 
     def __post_init__(self):

@@ -7,7 +7,7 @@ python BigVGAN/inference_binaural.py --checkpoint_file checkpoints/vocoder/g_bes
 from BigVGAN.bigvgan import load_generator
 from BigVGAN.env import CopySynthesisConfig
 from BigVGAN.meldataset import MelFolder, WavFolder
-from BigVGAN.utils import vocode_folder
+from BigVGAN.synthesis import FlatWriter, vocode_folder
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.helpers import pick_device
 
@@ -18,7 +18,7 @@ def main(cfg: CopySynthesisConfig) -> None:
     mel = vocoder.cfg.mel
     items = (WavFolder(cfg.input_wavs_dir, mel, cfg.list) if cfg.input_wavs_dir
              else MelFolder(cfg.input_mels_dir, mel, cfg.list))
-    vocode_folder(vocoder, items, cfg)
+    vocode_folder(vocoder, items, cfg, FlatWriter(cfg))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ python BigVGAN/inference_diffbinaural_mels.py --checkpoint_file checkpoints/voco
 from BigVGAN.bigvgan import load_generator
 from BigVGAN.env import VocodeMelsConfig
 from BigVGAN.meldataset import MelFolder
-from BigVGAN.utils import fairplay_writer, vocode_folder
+from BigVGAN.synthesis import FairplayWriter, FlatWriter, vocode_folder
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.helpers import pick_device
 
@@ -15,8 +15,8 @@ from DiffBinaural.utils.helpers import pick_device
 def main(cfg: VocodeMelsConfig) -> None:
     """Write <video_id>_<ms>.wav for every mel pair, or a folder as --layout fairplay has it."""
     vocoder = load_generator(cfg.checkpoint_file).to(pick_device(cfg.device))
-    write = fairplay_writer(cfg) if cfg.layout == "fairplay" else None
-    vocode_folder(vocoder, MelFolder(cfg.mels_dir, vocoder.cfg.mel), cfg, write)
+    writer = FairplayWriter(cfg) if cfg.layout == "fairplay" else FlatWriter(cfg)
+    vocode_folder(vocoder, MelFolder(cfg.mels_dir, vocoder.cfg.mel), cfg, writer)
 
 
 if __name__ == "__main__":

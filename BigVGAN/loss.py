@@ -1,4 +1,4 @@
-"""Every term of the vocoder's objective, as functions of (estimate, reference)."""
+"""Every term of the vocoder's objective, as functions of (estimate, reference), in float32."""
 
 import torch
 import torch.nn.functional as F
@@ -19,18 +19,18 @@ INAUDIBLE = 1e-2
 def discriminator_loss(estimate: list[Tensor], reference: list[Tensor]) -> Tensor:
     """Σ mean (1 - D(real))² + mean D(generated)²  (Mao et al. 2017): scores of each judge, (B, ·)."""
     pairs = zip(estimate, reference, strict=True)
-    return sum((1 - real).square().mean() + fake.square().mean() for fake, real in pairs)
+    return sum((1 - real.float()).square().mean() + fake.float().square().mean() for fake, real in pairs)
 
 
 def generator_loss(estimate: list[Tensor]) -> Tensor:
     """Σ mean (1 - D(generated))²: scores of each judge, (B, ·)."""
-    return sum((1 - fake).square().mean() for fake in estimate)
+    return sum((1 - fake.float()).square().mean() for fake in estimate)
 
 
 def feature_loss(estimate: list[list[Tensor]], reference: list[list[Tensor]]) -> Tensor:
     """Twice the L1 distance of features, summed over judges and their layers (Kong et al. 2020)."""
     pairs = [pair for judge in zip(estimate, reference, strict=True) for pair in zip(*judge, strict=True)]
-    return 2 * sum(F.l1_loss(fake, real) for fake, real in pairs)
+    return 2 * sum(F.l1_loss(fake.float(), real.float()) for fake, real in pairs)
 
 
 # --- mel terms ----------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ class MelFolder(Sequence):
         check_mel_config(folder, cfg)
         stems = {clip.stem for clip in read_clips(listing)} if listing else None
         self.pairs = [pair for pair in mel_pairs(folder).items() if stems is None or pair[0] in stems]
-        self.cfg = cfg
+        self.names, self.cfg = [name for name, _ in self.pairs], cfg
         if not self.pairs:
             raise FileNotFoundError(f"{folder}: no mel pairs of the clips in {listing}")
 
@@ -123,7 +123,7 @@ class WavFolder(Sequence):
     def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None):
         ids = {clip.video_id for clip in read_clips(listing)} if listing else None
         self.paths = [path for path in sorted(Path(folder).glob("*.wav")) if ids is None or path.stem in ids]
-        self.cfg = cfg
+        self.names, self.cfg = [path.stem for path in self.paths], cfg
         if not self.paths:
             raise FileNotFoundError(f"{folder}: no wav files{f' of clips in {listing}' if listing else ''}")
 

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,9 +24,12 @@ from BigVGAN.loss import (
 )
 from BigVGAN.meldataset import MelDataset
 from BigVGAN.utils import copy_config, latest, save_generator, save_run
+from BigVGAN.validation import evaluate, show
 from DiffBinaural.training_stabilizer import SafeStep
-from DiffBinaural.utils.files import load_tensors
-from DiffBinaural.utils.helpers import generator_for, mel_spectrogram, pick_device, same_mel
+from DiffBinaural.utils.distributed import World, world
+from DiffBinaural.utils.files import discard, leftovers, load_tensors
+from DiffBinaural.utils.helpers import generator_for, same_mel
+from DiffBinaural.utils.plots import draw_history
 from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, rate_factor
 
 WARMUP_STEPS = 20                             # of a run with a time budget, whose rates rise and fall
@@ -36,11 +40,10 @@ def pred_mel_probability(step: int, start: int, end: int, most: float) -> float:
     return most * min(max(step - start, 0) / (end - start), 1.0) if end > start else most * (step >= end)
 
 
-def mixed_mels(batch: dict, probability: float, random: torch.Generator) -> Tensor:
-    """True mels, predicted ones in a random share of segments: (B, 2, M, T), both ears of a segment alike."""
+def mixed_mels(batch: dict, predicted: Tensor) -> Tensor:
+    """True mels, predicted ones in the segments of a (B,) mask, both ears of one alike: (B, 2, M, T)."""
     if "mel_pred" not in batch:
         return batch["mel"]
-    predicted = torch.rand(len(batch["mel"]), generator=random) < probability
     return torch.where(predicted[:, None, None, None], batch["mel_pred"], batch["mel"])
 
 
@@ -67,21 +70,24 @@ def loss_weights(cfg: VocoderConfig) -> dict[str, float]:
 class VocoderRun:
     """A run folder, and everything in memory that a resume must bring back."""
 
-    def __init__(self, cfg: VocoderConfig, train: TrueMelConfig, device: torch.device):
-        self.cfg, self.train, self.folder, self.device = cfg, train, Path(train.checkpoint_path), device
+    def __init__(self, cfg: VocoderConfig, train: TrueMelConfig, job: World):
+        self.cfg, self.train, self.folder, self.job = cfg, train, Path(train.checkpoint_path), job
+        self.pairs = max(cfg.batch_size // 2, 1)                     # segments of two ears, all processes'
+        if self.pairs % job.size:
+            raise ValueError(f"{train.config}: batch_size {cfg.batch_size} is {self.pairs} segments of two "
+                             f"ears; they do not divide among {job.size} processes")
         self.generator = BigVGAN(cfg)
         judges = {"mpd": MultiPeriodDiscriminator(cfg), "mrd": MultiResolutionDiscriminator(cfg)}
         self.judges = nn.ModuleDict(judges)
         self.progress = {"steps": 0, "epoch": 0, "seconds": 0.0, "best": math.inf}
         state = self._load_networks()
-        self.generator.to(device), self.judges.to(device)
-        self.optim = {"g": self._optimizer(self.generator), "d": self._optimizer(self.judges)}
-        self.safe_step = {"g": SafeStep(cfg.clip_grad_norm), "d": SafeStep(cfg.clip_grad_norm)}
+        self.generator.to(job.device), self.judges.to(job.device)
+        nets = {"g": self.generator, **self.judges}
+        self.optim = {name: self._optimizer(net) for name, net in nets.items()}
+        self.safe_step = {name: SafeStep(cfg.clip_grad_norm) for name in nets}
         if state:
-            for which, optimizer in self.optim.items():
-                optimizer.load_state_dict(state[f"optim_{which}"])
-            self.progress = {name: state.get(name, start) for name, start in self.progress.items()}
-        if not state:
+            self._restore(state)
+        elif job.first:
             copy_config(train.config, self.folder)
 
     def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
@@ -115,50 +121,78 @@ class VocoderRun:
         for name, judge in self.judges.items():
             if set(state.get(name, ())) == set(judge.state_dict()):
                 load_strict(judge, state[name], f"{found}, {name}")
-            else:
+            elif self.job.first:
                 tqdm.write(f"{source}: no {name} of our kind there; ours starts anew", file=sys.stderr)
+
+    def _restore(self, state: dict) -> None:
+        for name, optimizer in self.optim.items():
+            optimizer.load_state_dict(state["optim_g"] if name == "g" else state["optim_d"][name])
+            self.safe_step[name].load_state_dict(state["safe_step"][name])
+        self.progress = {name: state[name] for name in self.progress}
 
     def save(self) -> None:
         """Write g_<steps> and do_<steps>."""
+        states = {name: optimizer.state_dict() for name, optimizer in self.optim.items()}
         rest = {**{name: judge.state_dict() for name, judge in self.judges.items()},
-                **{f"optim_{which}": optimizer.state_dict() for which, optimizer in self.optim.items()},
-                **self.progress}
+                "optim_g": states.pop("g"), "optim_d": states, **self.progress,
+                "safe_step": {name: safe.state_dict() for name, safe in self.safe_step.items()}}
         save_run(self.folder, self.progress["steps"], self.generator, rest, self.train.keep)
 
-    def set_rates(self, done: float) -> None:
-        """Rates of the coming step: lr_decay per step; with a time budget they also rise and anneal."""
+    def set_rates(self, done: float) -> float:
+        """The rate of the coming step: lr_decay per step; with a time budget it also rises and anneals."""
         steps = self.progress["steps"]
-        factor = self.cfg.lr_decay**steps
+        rate = self.cfg.learning_rate * self.cfg.lr_decay**steps
         if self.train.time_budget:
-            factor *= rate_factor(steps, done, WARMUP_STEPS)
+            rate *= rate_factor(steps, done, WARMUP_STEPS)
         for optimizer in self.optim.values():
             for group in optimizer.param_groups:
-                group["lr"] = self.cfg.learning_rate * factor
+                group["lr"] = rate
+        return rate
 
-    def judge_step(self, estimate: Tensor, reference: Tensor) -> dict[str, float]:
+    def narrow(self) -> torch.autocast:
+        """Where networks run: in bfloat16, if that was asked for."""
+        return torch.autocast(self.job.device.type, torch.bfloat16, enabled=self.train.amp == "bf16")
+
+    def update(self, name: str, net: nn.Module) -> float:
+        """One step with the gradient of all processes; -> its norm."""
+        self.job.average_gradients(net.parameters())
+        return self.safe_step[name](self.optim[name])
+
+    def judge_step(self, estimate: Tensor, reference: Tensor) -> dict[str, float | Tensor]:
         """Teach the judges to tell (2B, 1, N) generated from real."""
-        losses = {f"disc_loss_{name}": discriminator_loss(judge(estimate.detach())[0], judge(reference)[0])
-                  for name, judge in self.judges.items()}
-        sum(losses.values()).backward()
-        return {**_floats(losses), "grad_norm_d": self.safe_step["d"](self.optim["d"])}
+        numbers = {}
+        for name, judge in self.judges.items():
+            with self.narrow():
+                (fake, _), (real, _) = judge(estimate.detach()), judge(reference)
+            loss = discriminator_loss(fake, real)
+            loss.backward()
+            numbers |= {f"disc_loss_{name}": loss, f"grad_norm_{name}": self.update(name, judge)}
+        return numbers
 
     def adversarial_losses(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
         """What the judges say to the generator; their own gradients are not taken."""
         losses = {}
         self.judges.requires_grad_(False)
         for name, judge in self.judges.items():
-            (scores, got), (_, wanted) = judge(estimate), judge(reference)
+            with self.narrow():
+                (scores, got), (_, wanted) = judge(estimate), judge(reference)
             losses[f"gen_loss_{name}"] = generator_loss(scores)
             losses[f"fm_loss_{name}"] = feature_loss(got, wanted)
         self.judges.requires_grad_(True)
         return losses
 
     def step(self, batch: dict, probability: float) -> dict[str, float]:
-        """One step of judges and generator on a batch of two-eared segments.  -> named numbers"""
+        """One step of judges and generator on this process's two-eared segments.  -> named numbers
+
+        probability  of a predicted mel; which segments get one follows from the seed and the step
+        """
         random = generator_for(self.train.seed, f"step {self.progress['steps']}")
-        mel = mixed_mels(batch, probability, random).to(self.device)                     # (B, 2, M, T)
-        wanted = batch["wav"].to(self.device)                                            # (B, 2, N)
-        flat = self.generator(mel.flatten(0, 1))                                         # (2B, 1, N)
+        predicted = torch.rand(self.pairs, generator=random) < probability
+        predicted = predicted[self.job.rank :: self.job.size]                            # as `loader` shares
+        mel = mixed_mels(batch, predicted).to(self.job.device)                           # (B, 2, M, T)
+        wanted = batch["wav"].to(self.job.device)                                        # (B, 2, N)
+        with self.narrow():
+            flat = self.generator(mel.flatten(0, 1))                                     # (2B, 1, N)
         numbers, losses = {}, regression_losses(flat.view_as(wanted), wanted, self.cfg)
         if self.progress["steps"] >= self.train.freeze_step:
             real = wanted.flatten(0, 1)[:, None]
@@ -167,12 +201,8 @@ class VocoderRun:
         weights = loss_weights(self.cfg)
         total = sum(weights[name] * value for name, value in losses.items())
         total.backward()
-        return {**numbers, **_floats(losses), "gen_loss_total": float(total.detach()),
-                "grad_norm_g": self.safe_step["g"](self.optim["g"])}
-
-
-def _floats(losses: dict[str, Tensor]) -> dict[str, float]:
-    return {name: float(value.detach()) for name, value in losses.items()}
+        numbers |= losses | {"gen_loss_total": total, "grad_norm_g": self.update("g", self.generator)}
+        return self.job.means(numbers)
 
 
 def _published_judges(folder: Path) -> Path | None:
@@ -180,76 +210,84 @@ def _published_judges(folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability) -> None:
+def loader(data: MelDataset, run: VocoderRun) -> DataLoader:
+    """Endless batches of this process's share of the segments, from the run's next one on."""
+    train, job = run.train, run.job
+    order = Shuffled(len(data), train.seed, run.progress["steps"] * run.pairs, share=(job.rank, job.size))
+    return DataLoader(data, run.pairs // job.size, sampler=order, num_workers=train.workers,
+                      pin_memory=job.device.type == "cuda", persistent_workers=train.workers > 0)
+
+
+def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callable[[int], float]) -> None:
     """Train until the steps or the time budget are used up; the same call again goes on where it stopped.
 
     probability  step -> chance of a predicted mel
+    Leaves in the run folder: config.json, g_*, do_*, g_best.pth, training_history.json and .png, logs/
     """
-    cfg, progress = run.train, run.progress
-    pairs, log = max(run.cfg.batch_size // 2, 1), RunLog(run.folder, "logs", step=progress["steps"])
-    order = Shuffled(len(train), cfg.seed, progress["steps"] * pairs)
-    batches = DataLoader(train, pairs, sampler=order,
-                         num_workers=cfg.workers, persistent_workers=cfg.workers > 0)
+    cfg, job, progress = run.train, run.job, run.progress
+    if job.first:
+        for part in leftovers(run.folder):             # of a process that was killed while it saved
+            discard(part)
+    log = RunLog(run.folder, "logs", step=progress["steps"]) if job.first else None
+    if progress["steps"] == 0:
+        validate(run, val, log)                        # how good is what the run starts from?
     budget = Budget(progress, cfg.training_steps, cfg.time_budget)
-    bar = tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name, unit="step")
-    for batch in batches:
-        if (done := budget.done(progress["steps"])) >= 1:
+    bar = tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name, unit="step",
+               disable=not job.first)
+    for batch in loader(train, run):
+        if (done := budget.done(progress["steps"], job.agree)) >= 1:
             break
-        run.set_rates(done)
-        share = probability(progress["steps"])
+        rate, share = run.set_rates(done), probability(progress["steps"])
         numbers = run.step(batch, share)
         progress["steps"] += 1
-        progress["epoch"] = progress["steps"] * pairs // len(train)
-        skipped = sum(safe.skipped for safe in run.safe_step.values())
-        log.scalars(progress["steps"], **{f"training/{name}": value for name, value in numbers.items()},
-                    **{"training/pred_mel_probability": share, "training/epoch": progress["epoch"],
-                       "training/learning_rate_g": run.optim["g"].param_groups[0]["lr"],
-                       "training/skipped": skipped})
+        progress["epoch"] = progress["steps"] * run.pairs // len(train)
+        if job.first:
+            numbers |= {"learning_rate_g": rate, "learning_rate_d": rate, "epoch": progress["epoch"],
+                        "pred_mel_probability": share, "skipped": skipped(run)}
+            log.scalars(progress["steps"], **{f"training/{name}": value for name, value in numbers.items()})
         bar.set_postfix(mel=f"{numbers['mel_spec_error']:.3f}", refresh=False)
         bar.update()
         if progress["steps"] % cfg.validation_interval == 0:
             validate(run, val, log)
-        if progress["steps"] % cfg.checkpoint_interval == 0:
+        if job.first and progress["steps"] % cfg.checkpoint_interval == 0:
             run.save()
     validate(run, val, log)
-    run.save()
     bar.close()
-    log.close()
+    if job.first:
+        run.save()
+        log.close()
 
 
-def validate(run: VocoderRun, val: MelDataset, log: RunLog) -> None:
-    """Mel L1 over the whole list, from true and predicted mels; the best generator is kept as g_best.pth.
+def skipped(run: VocoderRun) -> int:
+    """Updates left out because a gradient was not finite."""
+    return sum(safe.skipped for safe in run.safe_step.values())
+
+
+def validate(run: VocoderRun, val: MelDataset, log: RunLog | None) -> None:
+    """Judge the generator over the whole list; the best by mel L1 is kept as g_best.pth.
 
     Where there are predicted mels, it is they that decide what is best.
     """
-    if log.rows and log.rows[-1]["step"] == run.progress["steps"]:
+    progress = run.progress
+    if progress.get("validated") == progress["steps"]:
         return
-    figures = evaluate(run.generator, val, run.device)
-    judged = list(figures.values())[-1]
-    if judged < run.progress["best"]:
-        run.progress["best"] = judged
-        save_generator(run.folder / "g_best.pth", run.generator)
-    log(run.progress["steps"], **figures)
-
-
-@torch.inference_mode()
-def evaluate(generator: BigVGAN, val: MelDataset, device: torch.device) -> dict[str, float]:
-    """Mean over the clips of the mel L1 in nepers between sound and synthesis, by kind of mel put in."""
-    sums: dict[str, float] = {}
-    for i in tqdm(range(len(val)), desc="validating", unit="clip", leave=False):
-        clip = val.whole(i)
-        for name in sorted(set(clip) - {"wav"}):
-            wav = generator.vocode(clip[name].to(device))[:, 0].cpu()
-            error = (mel_spectrogram(wav, val.cfg.mel) - clip["mel"]).abs().mean()
-            kind = {"mel": "validation_true", "mel_pred": "validation_predicted"}[name]
-            sums[f"{kind}/mel_spec_error"] = sums.get(f"{kind}/mel_spec_error", 0.0) + float(error) / len(val)
-    return sums
+    figures = evaluate(run.generator, val, run.job)
+    judged = figures.get("validation_predicted/mel_spec_error", figures["validation_true/mel_spec_error"])
+    better = judged < progress["best"]
+    progress |= {"best": min(judged, progress["best"]), "validated": progress["steps"]}
+    if run.job.first:
+        if better:
+            save_generator(run.folder / "g_best.pth", run.generator)
+        show(run.generator, val, log, progress["steps"], run.job.device)
+        log(progress["steps"], **figures, **{"training/skipped": skipped(run)})
+        draw_history(run.folder / "training_history.png", log.rows, "mel_spec_error", "mrstft", "pesq")
 
 
 def train_vocoder(cfg: VocoderConfig, train: TrueMelConfig, *, pred_dir: str | None = None,
-                  probability=lambda step: 0.0) -> None:
+                  probability: Callable[[int], float] = lambda step: 0.0) -> None:
     """Stage 2a (no pred_dir) or 2b: data, networks and the loop."""
     data = (MelDataset(train.audio_dir, listing, cfg,
                        mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
             for listing in (train.list_train, train.list_val))
-    fit(VocoderRun(cfg, train, pick_device(train.device)), *data, probability)
+    with world(train.device) as job:
+        fit(VocoderRun(cfg, train, job), *data, probability)

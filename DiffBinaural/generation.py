@@ -154,7 +154,7 @@ def load_models(runs: tuple[str, ...], device: torch.device, *weights: str) -> l
 def clips_of(dataset_class: type[BinauralDataset], cfg: ClipsConfig, trained: TrainConfig) -> BinauralDataset:
     """The clips of --list_test, in the split of the run where --split does not say otherwise."""
     return dataset_class(cfg.data_root, cfg.list_test, trained.mel, trained.view, truth=False,
-                         split=trained.split if cfg.split is None else cfg.split)
+                         fold=cfg.fold, split=trained.split if cfg.split is None else cfg.split)
 
 
 def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):

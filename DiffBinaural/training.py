@@ -148,8 +148,8 @@ def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
     windows, whole  dataset classes of a layout: random windows to train on, whole clips to validate on
     """
     torch.manual_seed(cfg.seed)
-    data = windows(cfg.data_root, cfg.list_train, cfg.mel, cfg.view, split=cfg.split, seed=cfg.seed,
-                   mirror=cfg.mirror, windows_per_clip=cfg.windows_per_clip,
+    data = windows(cfg.data_root, cfg.list_train, cfg.mel, cfg.view, split=cfg.split, fold=cfg.fold,
+                   seed=cfg.seed, mirror=cfg.mirror, windows_per_clip=cfg.windows_per_clip,
                    hide_detections=cfg.hide_detections)
     val = whole(cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split)
     fit(ModelBuilder(cfg).build(), data, val, cfg)

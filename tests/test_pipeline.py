@@ -100,7 +100,8 @@ def test_mels_are_float32_pairs_with_their_recipe(scenes, mels):
 def test_a_vocoder_run_holds_nvidias_names(vocoder):
     folder = vocoder.parent
     assert {p.name for p in folder.iterdir()} == {
-        "config.json", "g_00000002", "do_00000002", "g_best.pth", "logs", "training_history.json"}
+        "config.json", "g_00000002", "do_00000002", "g_best.pth", "logs", "training_history.json",
+        "training_history.png"}
     state = torch.load(folder / "do_00000002", weights_only=True)
     assert {"mpd", "mrd", "optim_g", "optim_d", "steps", "epoch"} <= set(state)
     assert "conv_pre.weight_g" in torch.load(folder / "g_00000002", weights_only=True)["generator"]
@@ -146,7 +147,7 @@ def test_the_vocoder_goes_on_where_it_stopped(scenes, scripts, config, tmp_path)
     once, twice = weights(tmp_path / "once", 4), weights(tmp_path / "twice", 2, 4)
     assert all(torch.equal(once[name], twice[name]) for name in once)
     history = json.loads((tmp_path / "twice" / "training_history.json").read_text())
-    assert [row["step"] for row in history] == [1, 2, 3, 4]
+    assert [row["step"] for row in history] == [0, 1, 2, 3, 4]
 
 
 def test_a_vocoder_run_is_not_resumed_with_another_config(scenes, scripts, config, vocoder, tmp_path):

@@ -113,6 +113,7 @@ class TrainConfig:
     data_root: str = required("dataset folder (layout: README, Files on disk)")
     list_train: str = option("train", "list to train on: a name in <data_root>/splits/<split>, or a CSV file")
     list_val: str = option("val", "list to validate on")
+    fold: str = option("", "K/N: leave the K-th of N parts of the training list out, for its own mels later")
     split: str = option("", SPLIT_HELP)
     ckpt: str = option("checkpoints", "folder of all runs")
     preset: Literal["base", "tiny", "paper"] = option("base", "sizes, rates, budget; paper: noise predicted")
@@ -209,6 +210,7 @@ class ClipsConfig(SamplingConfig):
     split: str | None = option(None, SPLIT_HELP + "; default: the run's")
     weights_unet: str = option("unet_best.pth", "UNet weights: a file in the run folder, or a path")
     weights_frame: str = option("frame_best.pth", "visual encoder weights, likewise")
+    fold: str = option("", "K/N: only the K-th of N parts of the list, which the run's training left out")
     limit: int | None = option(None, "only the first so many clips")
     detections: bool = option(True, "show the model the detected sources; without, whole pictures alone")
 

@@ -70,6 +70,7 @@ class BinauralDataset(torch.utils.data.Dataset):
     """
 
     ears = EARS["both"]
+    held_out = False                                   # of a --fold's clips, the others are taken
     encodable = True                                   # what is seen is whole pictures of one recording
 
     def __init__(self, clips: list[Clip], mel: MelConfig, view: ViewConfig, *, windows_per_clip: int = 1,
@@ -159,6 +160,8 @@ def first_maps(sample: dict) -> dict:
 
 class WholeClips(BinauralDataset):
     """Every window of each clip, in order, for generation and validation: item i is clip i."""
+
+    held_out = True
 
     def __len__(self) -> int:
         return len(self.clips)

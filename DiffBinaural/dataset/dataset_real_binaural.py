@@ -11,7 +11,7 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.dataset.base import BinauralDataset
 from DiffBinaural.utils.files import read_json, write_rows
 from DiffBinaural.utils.helpers import read_part, write_wav
-from DiffBinaural.utils.lists import Clip, Detection, read_clips, read_detections, split_path
+from DiffBinaural.utils.lists import Clip, Detection, folded, read_clips, read_detections, split_path
 
 FRAMES = "processed/frames"
 MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
@@ -54,6 +54,8 @@ class RealBinaural(BinauralDataset):
     data_root  dataset folder
     name       of a list in <data_root>/splits/<split>, or a CSV file
     truth      every clip must have its binaural sound; generation does without
+    fold       K/N: windows to train on are those of all but the K-th of N parts of the list, whole clips
+               those of that part
     options    see :class:`BinauralDataset`
     Raises FileNotFoundError at once, naming the first file that a clip lacks.
     """
@@ -61,9 +63,10 @@ class RealBinaural(BinauralDataset):
     sounds = (MONO, BINAURAL)                          # that are read, where they are there
 
     def __init__(self, data_root: str | Path, name: str, mel, view, *, split: str = "", truth: bool = True,
-                 **options):
+                 fold: str = "", **options):
         self.root = Path(data_root)
-        super().__init__(read_clips(split_path(data_root, name, split)), mel, view, **options)
+        clips = folded(read_clips(split_path(data_root, name, split)), fold, inside=self.held_out)
+        super().__init__(clips, mel, view, **options)
         facts = read_json(self.root / "dataset.json")
         self.fps, self.fov = float(facts.get("fps") or 0), float(facts.get("fov") or FOV)
         if self.fps <= 0:

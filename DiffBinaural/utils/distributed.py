@@ -1,7 +1,7 @@
 """The processes of one job, as torchrun starts them; a script started alone is a job of one."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,6 +44,27 @@ class World:
             value = value.clone()
             dist.all_reduce(value)
         return float(value) / self.size
+
+    def means(self, numbers: dict[str, float | torch.Tensor]) -> dict[str, float]:
+        """Named scalars' means over the processes."""
+        values = torch.stack([torch.as_tensor(v, dtype=torch.float32, device=self.device).detach()
+                              for v in numbers.values()])
+        if self.size > 1:
+            dist.all_reduce(values)
+        return dict(zip(numbers, (values / self.size).tolist(), strict=True))
+
+    def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace gradients by their means over the processes, in one exchange.
+
+        For loops in which a network runs several times a step, which DistributedDataParallel does not like.
+        """
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if self.size > 1 and gradients:
+            flat = torch.cat([g.flatten() for g in gradients])
+            dist.all_reduce(flat)
+            means = (flat / self.size).split([g.numel() for g in gradients])
+            for own, mean in zip(gradients, means, strict=True):
+                own.copy_(mean.view_as(own))
 
     def agree(self, value: float) -> float:
         """The first process's value, in all of them: clocks differ."""

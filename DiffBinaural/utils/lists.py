@@ -92,6 +92,29 @@ def read_clips(path: str | Path) -> list[Clip]:
     return clips
 
 
+def fold_of(text: str) -> tuple[int, int]:
+    """'2/4', the second of four folds, as numbers."""
+    k, _, n = text.partition("/")
+    if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n) >= 2):
+        raise ValueError(f"--fold is {text!r}; expected K/N, the K-th of N parts, such as 2/4")
+    return int(k), int(n)
+
+
+def folded(clips: list[Clip], fold: str, *, inside: bool) -> list[Clip]:
+    """Clips of the K-th of N folds, or of all others; clips of one recording are never parted.
+
+    fold  "K/N"; empty: all clips
+    Raises ValueError where nothing is left.
+    """
+    if not fold:
+        return clips
+    (k, n), ids = fold_of(fold), list(dict.fromkeys(clip.video_id for clip in clips))
+    chosen = set(ids[k - 1 :: n])
+    if not chosen or len(chosen) == len(ids):
+        raise ValueError(f"--fold {fold}: the list has {len(ids)} recordings, too few for {n} folds")
+    return [clip for clip in clips if (clip.video_id in chosen) == inside]
+
+
 def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
     """Detections by video id, each list in order of time.
 

@@ -78,6 +78,31 @@ def draw_bands(path: str | Path, systems: dict[str, dict[str, list]], cfg: MelCo
     save_figure(path, figure)
 
 
+def draw_history(path: str | Path, rows: list[dict], *figures: str) -> None:
+    """Draw a training's history, a panel for each figure, a line for each group that has it.
+
+    rows     of training_history.json: {"step": n, "<group>/<figure>": value, …}
+    figures  names without group; those that no row has are left out
+    """
+    from matplotlib.figure import Figure
+
+    names = {f: sorted({k for row in rows for k in row if k.endswith(f"/{f}")}) for f in figures}
+    names = {f: found for f, found in names.items() if found}
+    figure = Figure(figsize=(9, 2.4 * len(names)), layout="constrained")
+    column = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, found) in zip(column, names.items(), strict=True):
+        for name in found:
+            points = [(row["step"], row[name]) for row in rows if name in row]
+            axes.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.2,
+                      label=name.removesuffix(f"/{title}"))
+        axes.set_ylabel(title)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+    axes.set_xlabel("steps")
+    save_figure(path, figure)
+
+
 def draw_lines(path: str | Path, systems: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> None:
     """Draw curves over time, a panel for each title, a line for each system.
 

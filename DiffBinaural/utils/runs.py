@@ -1,5 +1,6 @@
 """What training runs share: a memory, an endless order of samples, a schedule of rates, and one log."""
 
+import io
 import itertools
 import math
 import time
@@ -8,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -122,6 +124,16 @@ class RunLog:
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """A picture (H, W, 3) uint8, for TensorBoard only."""
         self.writer.add_image(name, image, step, dataformats="HWC")
+
+    def sound(self, step: int, name: str, wav: np.ndarray, rate: int) -> None:
+        """A sound (C, N) in [-1, 1] at `rate` Hz, for TensorBoard only, whose add_audio knows one channel."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        file = io.BytesIO()
+        soundfile.write(file, np.clip(wav, -1, 1).T, rate, "PCM_16", format="WAV")
+        audio = Summary.Audio(sample_rate=rate, num_channels=len(wav), length_frames=wav.shape[1],
+                              encoded_audio_string=file.getvalue(), content_type="audio/wav")
+        self.writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, audio=audio)]), step)
 
     def scalars(self, step: int, **numbers: float) -> None:
         """Numbers of a single step, for TensorBoard's curves only."""

@@ -1,0 +1,74 @@
+"""How good a vocoder in training is: figures over a whole list, and a few clips to hear and see."""
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from BigVGAN.bigvgan import BigVGAN
+from BigVGAN.meldataset import MelDataset
+from DiffBinaural.metrics import WAV_METRICS, measure
+from DiffBinaural.utils.distributed import World
+from DiffBinaural.utils.helpers import mel_spectrogram
+from DiffBinaural.utils.lists import SIDES
+from DiffBinaural.utils.plots import mel_picture
+from DiffBinaural.utils.runs import RunLog
+
+MODES = {"mel": "true", "mel_pred": "predicted"}       # what a synthesis is made from, by its name in a clip
+JUDGED = {"mrstft": WAV_METRICS["mrstft"], "pesq": WAV_METRICS["pesq_wb"]}
+SHOWN = 3                                              # clips that TensorBoard plays and draws
+
+
+def synthesised(generator: BigVGAN, clip: dict, kind: str, device: torch.device) -> Tensor:
+    """A clip's sound (2, N) from its `kind` of mel."""
+    return generator.vocode(clip[kind].to(device))[:, 0].cpu()
+
+
+def evaluate(generator: BigVGAN, val: MelDataset, job: World) -> dict[str, float]:
+    """Means over the clips, by kind of mel put in: the job's processes share the clips out.
+
+    -> validation_<mode>/mel_spec_error: mel L1 in nepers between sound and synthesis; …/mrstft; and
+       …/pesq over those clips that allow it, left out where none does
+    """
+    numbers = job.share(range(len(val)))
+    mine = [clip_figures(generator, val.whole(i), job.device)
+            for i in tqdm(numbers, desc="validating", unit="clip", leave=False, disable=not job.first)]
+    values: dict[str, list[float]] = {}
+    for figures in job.gather(mine):
+        for name, value in figures.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+@torch.inference_mode()
+def clip_figures(generator: BigVGAN, clip: dict, device: torch.device) -> dict[str, float]:
+    """:func:`evaluate` for one clip."""
+    cfg, figures = generator.cfg, {}
+    truth = mel_spectrogram(clip["wav"], cfg.mel)
+    for kind, mode in MODES.items():
+        if kind in clip:
+            wav = synthesised(generator, clip, kind, device)
+            error = (mel_spectrogram(wav, cfg.mel) - truth).abs().mean()
+            found = {"mel_spec_error": float(error),
+                     **measure(JUDGED, wav.numpy(), clip["wav"].numpy(), cfg.sampling_rate)}
+            figures |= {f"validation_{mode}/{name}": v for name, v in found.items() if v is not None}
+    return figures
+
+
+@torch.inference_mode()
+def show(generator: BigVGAN, val: MelDataset, log: RunLog, step: int, device: torch.device) -> None:
+    """Put the first clips into TensorBoard, both ears of each; the truth only once."""
+    cfg = generator.cfg
+
+    def present(names: tuple[str, str], number: int, wav: Tensor) -> None:
+        sound, picture = names
+        mels = mel_spectrogram(wav, cfg.mel).numpy()
+        log.sound(step, f"{sound}_{number}", wav.numpy(), cfg.sampling_rate)
+        log.picture(step, f"{picture}_{number}", mel_picture(list(zip(SIDES, mels, strict=True)), cfg.mel))
+    for number in range(min(len(val), SHOWN)):
+        clip = val.whole(number)
+        for kind, mode in MODES.items():
+            if kind in clip:
+                if step == 0:
+                    present((f"gt_{mode}/y", f"gt_{mode}/y_spec"), number, clip["wav"])
+                present((f"generated_{mode}/y_hat", f"generated_{mode}/y_hat_spec"), number,
+                        synthesised(generator, clip, kind, device))
