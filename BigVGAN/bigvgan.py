@@ -168,8 +168,11 @@ def _download(repo_id: str) -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError:
         raise ValueError(f"{repo_id}: no such folder; for the hub: pip install huggingface_hub") from None
-    hf_hub_download(repo_id=repo_id, filename=CONFIG)           # into the same snapshot folder as the weights
-    return Path(hf_hub_download(repo_id=repo_id, filename=PUBLISHED))
+    try:
+        hf_hub_download(repo_id=repo_id, filename=CONFIG)       # into the same snapshot folder as the weights
+        return Path(hf_hub_download(repo_id=repo_id, filename=PUBLISHED))
+    except OSError as error:                                    # the hub's own errors are of this kind, too
+        raise FileNotFoundError(f"{repo_id}: {str(error).splitlines()[0]}") from None
 
 
 def read_generator(checkpoint_file: str | Path) -> BigVGAN:

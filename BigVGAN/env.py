@@ -70,7 +70,8 @@ class VocoderConfig:
     # ours: weights of terms that upstream does not have; 0 leaves a term out
     lambda_silence: float = 0.0                             # mel L1 once more, in silent frames only
     silence_threshold_db: float = -60.0                     # 0 = mel magnitude 1; digital silence is -100
-    lambda_interaural: float = 0.0                          # level and phase between the ears
+    lambda_interaural: float = 0.0                          # STFTs of sum and difference of the ears
+    lambda_level: float = 0.0                               # level difference between the ears
 
     def __post_init__(self):
         stages, rates = len(self.upsample_rates), self.upsample_rates

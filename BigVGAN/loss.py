@@ -12,6 +12,7 @@ RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))   # (n_fft, 
 # Added to a magnitude before its logarithm: about -83 dB of a full-scale sine at a window of 600, so that
 # differences that no ear hears do not rule the interaural loss where the ears should be equal.
 INAUDIBLE = 1e-2
+LEVEL_BANDS = 12               # mel-spaced, and wide: the narrowest has 11 bins of the shortest STFT
 
 
 # --- adversarial terms --------------------------------------------------------------------------------------
@@ -99,8 +100,34 @@ def ear_mixtures(ears: Tensor, resolution: tuple[int, int, int]) -> Tensor:
     return (mixtures.real.square() + mixtures.imag.square() + FLOOR**2).sqrt()
 
 
+def band_level_difference(ears: Tensor, resolution: tuple[int, int, int], sample_rate: int) -> Tensor:
+    """ln of left over right magnitude in LEVEL_BANDS bands: (B, 2, N) -> (B, bands, T) in nepers."""
+    n_fft, hop, win = resolution
+    window = hann(win, ears.device)
+    spectrum = torch.stft(ears.flatten(0, 1), n_fft, hop, win, window, return_complex=True)
+    power = spectrum.real.square() + spectrum.imag.square()
+    cfg = MelConfig(sample_rate, n_fft, hop, LEVEL_BANDS)
+    level = 0.5 * (mel_basis(cfg, ears.device) @ power + INAUDIBLE**2).log()
+    left, right = level.unflatten(0, (-1, 2)).unbind(1)
+    return left - right
+
+
+def level_loss(estimate: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
+    """How far the level difference between the ears is off: mean over three resolutions, in nepers.
+
+    estimate, reference  (B, 2, N)  left first.  The bands are broad, as those in which ears compare levels:
+                         within them a vocoder's noise averages out, and what is left is a bias that
+                         a loss on single bins drowns.
+    """
+    total = estimate.new_zeros(())
+    for resolution in RESOLUTIONS:
+        got, wanted = (band_level_difference(x, resolution, sample_rate) for x in (estimate, reference))
+        total = total + F.l1_loss(got, wanted)
+    return total / len(RESOLUTIONS)
+
+
 def interaural_loss(estimate: Tensor, reference: Tensor) -> Tensor:
-    """How far level and phase *between* the ears are off, which losses on single ears cannot hear.
+    """How far the phase *between* the ears is off, which losses on single ears cannot hear.
 
     estimate, reference  (B, 2, N)  left first
     ->                   mean over three resolutions of: L1 of the magnitudes of :func:`ear_mixtures`, of

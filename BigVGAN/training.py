@@ -18,6 +18,7 @@ from BigVGAN.loss import (
     feature_loss,
     generator_loss,
     interaural_loss,
+    level_loss,
     mel_loss,
     multiscale_mel_loss,
     silence_loss,
@@ -56,6 +57,8 @@ def regression_losses(estimate: Tensor, reference: Tensor, cfg: VocoderConfig) -
         losses["silence"] = silence_loss(estimate, reference, cfg.mel, cfg.silence_threshold_db)
     if cfg.lambda_interaural:
         losses["interaural"] = interaural_loss(estimate, reference)
+    if cfg.lambda_level:
+        losses["level"] = level_loss(estimate, reference, cfg.sampling_rate)
     return losses
 
 
@@ -63,7 +66,7 @@ def loss_weights(cfg: VocoderConfig) -> dict[str, float]:
     """Weight of every term; mel_spec_error is only watched where the multi-scale loss takes its place."""
     return {"mel_spec_error": 0.0 if cfg.use_multiscale_melloss else cfg.lambda_melloss,
             "multiscale_mel": cfg.lambda_melloss,
-            "silence": cfg.lambda_silence, "interaural": cfg.lambda_interaural,
+            "silence": cfg.lambda_silence, "interaural": cfg.lambda_interaural, "level": cfg.lambda_level,
             "gen_loss_mpd": 1.0, "gen_loss_mrd": 1.0, "fm_loss_mpd": 1.0, "fm_loss_mrd": 1.0}
 
 

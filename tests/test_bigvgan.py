@@ -2,12 +2,16 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.utils import parametrizations
 
 from BigVGAN import bigvgan, loss
@@ -17,11 +21,13 @@ from BigVGAN.alias_free_activation.filter import kaiser_sinc_filter1d
 from BigVGAN.bigvgan import BigVGAN, generator_file, load_generator, load_strict, read_generator
 from BigVGAN.discriminators import MultiPeriodDiscriminator, MultiResolutionDiscriminator
 from BigVGAN.env import VocoderConfig, load_config
+from BigVGAN.utils import save_generator
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import save_tensors
 from DiffBinaural.utils.helpers import mel_spectrogram
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/bigvgan.json").read_text())
+ROOT = Path(__file__).parents[1]
 CONFIGS = Path(bigvgan.__file__).parent / "configs"
 LOOSE = ("tiny_v1_6stage", "tiny_v2_no_tanh_no_bias")         # their float32 and float64 differ by 4e-4
 JURIES = {"mpd": MultiPeriodDiscriminator, "mrd": MultiResolutionDiscriminator}
@@ -390,9 +396,20 @@ def test_the_interaural_loss_tells_left_from_right(ears):
     assert loss.interaural_loss(ears.flip(1), ears) > 0.1
 
 
+def test_the_level_loss_is_the_difference_of_levels_and_deaf_to_phase(ears):
+    halved = ears * torch.tensor([1.0, 0.5])[:, None]
+    assert loss.level_loss(halved, ears, 22050).item() == pytest.approx(math.log(2), abs=2e-3)
+    assert loss.level_loss(0.5 * ears, ears, 22050) < 1e-3          # both ears softer: nothing between them
+    inverted = ears * torch.tensor([1.0, -1.0])[:, None]
+    assert loss.level_loss(inverted, ears, 22050) < 1e-6
+    swapped = loss.level_loss(halved.flip(1), ears.flip(1), 22050)
+    assert torch.isclose(loss.level_loss(halved, ears, 22050), swapped)
+
+
 def test_the_losses_teach(ears):
-    estimate = (0.5 * ears).requires_grad_()
-    terms = (loss.interaural_loss(estimate, ears), loss.multiscale_mel_loss(estimate, ears, 22050),
+    estimate, uneven = (0.5 * ears).requires_grad_(), torch.tensor([1.0, 0.7])[:, None]
+    terms = (loss.interaural_loss(estimate, ears), loss.level_loss(estimate * uneven, ears, 22050),
+             loss.multiscale_mel_loss(estimate, ears, 22050),
              loss.silence_loss(estimate, 1e-4 * ears, MelConfig(), -60.0))
     for term in terms:
         (gradient,) = torch.autograd.grad(term, estimate)
@@ -409,3 +426,55 @@ def test_silence_has_a_finite_gradient():
         total = total + loss.generator_loss(scores)
     total.backward()
     assert estimate.grad.isfinite().all()
+
+
+# --- what a long sound costs --------------------------------------------------------------------------------
+
+@settings(max_examples=40, deadline=None)
+@given(frames=st.integers(1, 500), chunk=st.sampled_from((16, 64, 257)), seed=st.integers(0, 99))
+def test_chunks_of_any_mel_equal_the_whole(frames, chunk, seed):
+    model = small()
+    part = torch.randn(2, 80, frames, generator=torch.Generator().manual_seed(seed)) - 4
+    with torch.no_grad():
+        assert torch.allclose(model.vocode(part, chunk), model(part), atol=1e-5)
+
+
+def peak_of(seconds):
+    """Peak memory in MB of a process that vocodes a silence, less the mel and the sound themselves."""
+    frames, changes = round(seconds * 22050 / 256), "resblock='2', resblock_dilation_sizes=((1,),)"
+    code = ("import resource, sys, torch; from tests.test_bigvgan import small; torch.set_num_threads(1);"
+            f"small({changes}).vocode(torch.full((1, 80, {frames}), -11.5));"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024 - 4 * frames * (80 + 256) / 2**20
+
+
+def test_ten_minutes_take_no_more_memory_than_one():
+    assert peak_of(600) < 1.1 * peak_of(60)
+
+
+# --- the hub ------------------------------------------------------------------------------------------------
+
+def test_a_repository_of_the_hub_loads_from_its_cache(tmp_path, monkeypatch, mel):
+    pytest.importorskip("huggingface_hub")
+    from huggingface_hub import constants
+
+    repo = tmp_path / "models--somebody--vocoder"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs/main").write_text("0" * 40)
+    (repo / "snapshots").mkdir()
+    wanted = write_run(repo / "snapshots" / ("0" * 40), "bigvgan_generator.pt")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert torch.equal(BigVGAN.from_pretrained("somebody/vocoder").vocode(mel), wanted.vocode(mel))
+    with pytest.raises(FileNotFoundError, match=r"somebody/else: .*in the local cache"):
+        BigVGAN.from_pretrained("somebody/else")
+
+
+def test_nvidias_file_is_saved_back_as_it_was(tmp_path):
+    write_run(tmp_path, "bigvgan_generator.pt")
+    save_generator(tmp_path / "again.pt", read_generator(tmp_path / "bigvgan_generator.pt"))
+    theirs, ours = (torch.load(tmp_path / name, weights_only=True)["generator"]
+                    for name in ("bigvgan_generator.pt", "again.pt"))
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -24,7 +24,7 @@ from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, mirrored, o
 from DiffBinaural.generation import encoded, generate
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.utils.helpers import mel_spectrogram
-from DiffBinaural.utils.lists import Detection
+from DiffBinaural.utils.lists import Clip, Detection, folded
 from DiffBinaural.utils.runs import Memory
 
 MEL, VIEW = MelConfig(), ViewConfig(frames=3, slots=3, image_size=32)
@@ -250,3 +250,22 @@ def test_every_picture_of_a_clip_is_held_once(scenes):
     clip = GenAudioRealBinaural(scenes, "test", MEL, VIEW)[0]
     assert len(clip["objects"]) == len(clip["box"]) == len(torch.unique(clip["which"])) <= 15
     assert clip["which"].shape == (len(clip["starts"]), VIEW.frames)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_folds_keep_recordings_whole_and_cover_the_list(n):
+    clips = [Clip(f"r{i % 7}", float(i)) for i in range(20)]
+    parts = [folded(clips, f"{k}/{n}", inside=True) for k in range(1, n + 1)]
+    assert sorted(clip.start for part in parts for clip in part) == [float(i) for i in range(20)]
+    for k, part in enumerate(parts, start=1):
+        rest = folded(clips, f"{k}/{n}", inside=False)
+        assert not {c.video_id for c in part} & {c.video_id for c in rest}
+        assert len(part) + len(rest) == 20
+
+
+@pytest.mark.parametrize(("fold", "message"), [
+    ("0/2", "expected K/N"), ("3/2", "expected K/N"), ("1/1", "expected K/N"), ("half", "expected K/N"),
+    ("8/8", "has 7 recordings, too few for 8 folds")])
+def test_a_fold_that_is_none_is_refused(fold, message):
+    with pytest.raises(ValueError, match=message):
+        folded([Clip(f"r{i}") for i in range(7)], fold, inside=True)

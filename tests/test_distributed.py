@@ -3,6 +3,7 @@
 As a script, under torchrun, this file is one of the processes: it writes the gradient of a first step.
 """
 
+import json
 import os
 import random
 import signal
@@ -17,14 +18,18 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from BigVGAN import training as vocoder
+from BigVGAN.env import TrueMelConfig, load_config
+from BigVGAN.meldataset import MelDataset
 from DiffBinaural.configs.advanced_diffusion_config import PRESETS, TrainConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.training import Run, backward, loader, parallel, several
-from DiffBinaural.utils.distributed import world
+from DiffBinaural.utils.distributed import World, world
 
 ROOT = Path(__file__).parents[1]
 TRAIN = ROOT / "DiffBinaural/train_realBinaural.py"
+TRAIN_VOCODER = ROOT / "BigVGAN/train_binaural_mel.py"
 
 
 def first_gradient(data_root, ckpt, batch, accumulate):
@@ -56,8 +61,8 @@ def words(scenes, folder, *more):
                              "--windows_per_clip", 4, "--device", "cpu", *more)]
 
 
-def scalars(run, name):
-    board = EventAccumulator(str(run / "runs"))
+def scalars(run, name, folder="runs"):
+    board = EventAccumulator(str(run / folder))
     board.Reload()
     return [event.value for event in board.Scalars(name)]
 
@@ -133,8 +138,126 @@ def test_a_run_killed_three_times_ends_bit_for_bit_like_an_undisturbed_one(scene
     assert history[0] == history[1]
 
 
+# --- stage 2 ------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory):
+    """The demo's vocoder, narrower still, with every term of the loss."""
+    path = tmp_path_factory.mktemp("narrow") / "c.json"
+    tiny = json.loads((ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json").read_text())
+    path.write_text(json.dumps({
+        **tiny, "upsample_initial_channel": 16, "resblock_kernel_sizes": [3],
+        "resblock_dilation_sizes": [[1]], "batch_size": 8, "segment_size": 4096,
+        "mpd_reshapes": [2, 3], "lambda_silence": 1, "lambda_interaural": 1, "lambda_level": 1}))
+    return path
+
+
+def vocoder_words(scenes, folder, config, *more):
+    return [str(w) for w in (
+        "--audio_dir", scenes / "processed/binaural_audios_22050Hz", "--config", config,
+        "--list_train", scenes / "splits/train.csv", "--list_val", scenes / "splits/val.csv",
+        "--checkpoint_path", folder, "--device", "cpu", *more)]
+
+
+class Watched(vocoder.VocoderRun):
+    """A run that keeps the gradients of its first step, and makes no step."""
+
+    def update(self, name, net):
+        self.job.average_gradients(net.parameters())
+        self.kept = {**getattr(self, "kept", {}),
+                     **{f"{name}.{key}": p.grad.clone() for key, p in net.named_parameters()}}
+        net.zero_grad()
+        return 0.0
+
+
+def vocoder_gradient(scenes, folder, config):
+    torch.manual_seed(0)
+    cfg, root = load_config(config), Path(scenes)
+    train = TrueMelConfig(audio_dir=str(root / "processed/binaural_audios_22050Hz"), list_val="",
+                          list_train=str(root / "splits/train.csv"), checkpoint_path=str(folder),
+                          config=str(config), device="cpu")
+    with world("cpu") as job:
+        run = Watched(cfg, train, job)
+        batches = vocoder.loader(MelDataset(train.audio_dir, train.list_train, cfg), run)
+        run.step(next(iter(batches)), 0.0)
+        return run.kept
+
+
+def test_the_vocoders_first_gradient_is_that_of_one_process(scenes, narrow, tmp_path):
+    alone = vocoder_gradient(scenes, tmp_path / "one", narrow)
+    torchrun(2, __file__, scenes, tmp_path / "two", narrow)
+    together = torch.load(tmp_path / "two" / "gradient.pt", weights_only=True)
+    assert {name.split(".")[0] for name in alone} == {"g", "mpd", "mrd"}
+    def norms(gradients):
+        parts = {net: [g for name, g in gradients.items() if name.startswith(f"{net}.")]
+                 for net in ("g", "mpd", "mrd")}
+        return {net: torch.cat([g.flatten() for g in found]).norm() for net, found in parts.items()}
+    size, off = norms(alone), norms({name: together[name] - g for name, g in alone.items()})
+    assert min(size.values()) > 0
+    assert torch.stack([*off.values()]).norm() / torch.stack([*size.values()]).norm() < 1e-5
+    # the sum over an STFT judge's many bins is the roughest in float32
+    assert max(off[net] / size[net] for net in size) < 1e-4, (off, size)
+
+
+def test_two_vocoder_processes_train_and_validate_as_one(scenes, scripts, narrow, tmp_path):
+    steps = ("--training_steps", 5, "--validation_interval", 5, "--freeze_step", 1)
+    torchrun(2, TRAIN_VOCODER, *vocoder_words(scenes, tmp_path / "two", narrow, *steps))
+    scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, tmp_path / "one", narrow, *steps))
+    for name in ("training/gen_loss_total", "training/mel_spec_error", "training/interaural",
+                 "training/disc_loss_mpd", "training/fm_loss_mrd", "validation_true/mel_spec_error"):
+        one, two = (scalars(tmp_path / who, name, "logs") for who in ("one", "two"))
+        assert len(one) == len(two) > 1
+        assert one == pytest.approx(two, rel=1e-4), name
+
+
+def test_segments_that_do_not_divide_among_processes_are_refused(scenes, narrow, tmp_path):
+    job = World(torch.device("cpu"), 0, 3)
+    with pytest.raises(ValueError, match="4 segments of two ears; they do not divide among 3"):
+        vocoder.VocoderRun(load_config(narrow), TrueMelConfig(
+            audio_dir="", list_train="", list_val="", checkpoint_path=str(tmp_path), config="c.json"), job)
+
+
+def test_a_killed_vocoder_run_ends_bit_for_bit_like_an_undisturbed_one(scenes, narrow, tmp_path):
+    options = ("--training_steps", 8, "--checkpoint_interval", 2, "--validation_interval", 4,
+               "--freeze_step", 3)
+
+    def start(folder):
+        words = vocoder_words(scenes, folder, narrow, *options)
+        return subprocess.Popen([sys.executable, TRAIN_VOCODER, *words],
+                                env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    whole = start(tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr.read()[-2000:]
+    moment, folder = random.Random(3), tmp_path / "killed"
+    for _ in range(2):
+        run, seen = start(folder), len(list(folder.glob("do_*"))) and max(folder.glob("do_*")).name
+        while run.poll() is None and not any(p.name > (seen or "") for p in folder.glob("do_????????")):
+            time.sleep(0.01)
+        time.sleep(moment.uniform(0, 0.3))
+        run.kill()
+        assert run.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+    last = start(folder)
+    assert last.wait() == 0, last.stderr.read()[-2000:]
+    for name in ("g_00000008", "do_00000008", "g_best.pth"):
+        one, other = (torch.load(tmp_path / who / name, weights_only=True) for who in ("whole", "killed"))
+        one.pop("seconds", None), other.pop("seconds", None)
+        assert alike(one, other), name
+    names = [sorted(p.name for p in (tmp_path / who).iterdir()) for who in ("whole", "killed")]
+    assert names[0] == names[1]
+
+
+def alike(a, b):
+    """Equality of nested checkpoints, tensors bit for bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
 if __name__ == "__main__":
-    root, folder, size, parts = sys.argv[1:]
-    gradient = first_gradient(root, folder, int(size), int(parts))
+    root, folder, *rest = sys.argv[1:]
+    gradient = (vocoder_gradient(root, folder, *rest) if len(rest) == 1
+                else first_gradient(root, folder, *map(int, rest)))
+    Path(folder).mkdir(parents=True, exist_ok=True)
     if os.environ["RANK"] == "0":
         torch.save(gradient, Path(folder) / "gradient.pt")

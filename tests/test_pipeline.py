@@ -374,6 +374,56 @@ def test_vocoded_folders_are_judged(scenes, scripts, mels, vocoder, tmp_path):
     assert soundfile.info(tmp_path / "all" / f"{stem}.wav").frames == -(-33_075 // 256) * 256
 
 
+def test_what_is_there_is_skipped_until_told_otherwise(scenes, scripts, mels, vocoder, tmp_path, capsys):
+    def vocode(*more):
+        scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels,
+                "--output_dir", tmp_path, *more)
+        return {path.name: path.read_bytes() for path in sorted(tmp_path.glob("*.wav"))}
+    first = vocode("--wav_format", "float")
+    assert len(first) == 5
+    name = next(iter(first))
+    assert soundfile.info(tmp_path / name).subtype == "FLOAT"
+    (tmp_path / name).unlink()
+    capsys.readouterr()
+    second = vocode()
+    assert "4 of 5 are there already and are skipped" in capsys.readouterr().err
+    assert [n for n in first if first[n] != second[n]] == [name]
+    exact, rounded = first[name], soundfile.read(tmp_path / name)[0]
+    assert len(vocode("--wav_format", "float", "--overwrite")) == 5
+    assert (tmp_path / name).read_bytes() == exact
+    assert np.abs(soundfile.read(tmp_path / name)[0] - rounded).max() <= 0.5 / 32768
+
+
+def test_folds_share_out_the_training_list_and_train_on_the_rest(scenes, scripts, tmp_path):
+    clips = read_clips(scenes / "splits/train.csv")
+    seen = set()
+    for k in (1, 2):
+        scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--fold", f"{k}/2"),
+                "--id", f"fold{k}", "--num_epoch", 1)
+        scripts("DiffBinaural.test_realBinaural", "--run", tmp_path / f"fold{k}", "--data_root", scenes,
+                "--list_test", "train", "--fold", f"{k}/2", "--output_dir", tmp_path / "mels",
+                "--sampling_timesteps", 1)
+        cfg = preset_config("tiny", id="x", data_root=str(scenes))
+        data = RealBinaural(scenes, "train", cfg.mel, cfg.view, fold=f"{k}/2")
+        trained = {clip.stem for clip in data.clips}
+        made = {path.name.removesuffix("_left.npy") for path in (tmp_path / "mels").glob("*_left.npy")} - seen
+        assert not trained & made
+        assert trained | made == {clip.stem for clip in clips}
+        seen |= made
+    assert seen == {clip.stem for clip in clips}
+
+
+def test_bf16_comes_close_to_float32_and_keeps_losses_in_it(scenes, scripts, config, tmp_path):
+    def history(amp):
+        scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, tmp_path / amp, config, "--amp", amp,
+                                                             "--training_steps", 2))
+        return json.loads((tmp_path / amp / "training_history.json").read_text())
+    exact, narrow = history("off"), history("bf16")
+    for name in ("validation_true/mel_spec_error", "validation_true/mrstft"):
+        assert narrow[-1][name] == pytest.approx(exact[-1][name], rel=0.05)
+        assert narrow[-1][name] != exact[-1][name]
+
+
 def test_cues_are_drawn(scenes, scripts, mels, vocoder, tmp_path):
     truth = scenes / "processed/binaural_audios_22050Hz"
     scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels,

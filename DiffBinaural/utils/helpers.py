@@ -143,9 +143,22 @@ def read_part(path: str | Path, clip: Clip, rate: int, channels: int) -> np.ndar
 
 
 def write_wav(path: str | Path, wav: np.ndarray, rate: int, subtype: str = "PCM_16") -> None:
-    """Write (C, N) samples, clipped to [-1, 1] and rounded, whole or not at all."""
+    """Write (C, N) samples, clipped to [-1, 1] and rounded, whole or not at all.
+
+    subtype  PCM_16, PCM_24 or FLOAT
+    """
     with replacing(path) as partial:
-        soundfile.write(partial, np.clip(wav, -1, 1).T, rate, subtype=subtype, format="WAV")
+        soundfile.write(partial, stored(wav, subtype).T, rate, subtype=subtype, format="WAV")
+
+
+def stored(wav: np.ndarray, subtype: str) -> np.ndarray:
+    """Samples as a file holds them: rounded here, since libsndfile rounds down where it clips."""
+    if subtype == "FLOAT":
+        return np.clip(wav, -1, 1)
+    bits = {"PCM_16": 16, "PCM_24": 24}[subtype]
+    top = 2.0 ** (bits - 1)
+    whole = np.clip(np.round(np.asarray(wav, dtype=float) * top), -top, top - 1).astype(np.int32)
+    return whole << (32 - bits)                        # libsndfile drops the low bits of an int32
 
 
 def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:

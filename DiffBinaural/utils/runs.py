@@ -16,7 +16,7 @@ from torch.utils.data import Sampler
 from tqdm import tqdm
 
 from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json
-from DiffBinaural.utils.helpers import generator_for
+from DiffBinaural.utils.helpers import generator_for, stored
 
 MAPPED = 4096                  # files of a memory that a process maps at once; a system allows 65,530
 
@@ -130,7 +130,7 @@ class RunLog:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         file = io.BytesIO()
-        soundfile.write(file, np.clip(wav, -1, 1).T, rate, "PCM_16", format="WAV")
+        soundfile.write(file, stored(wav, "PCM_16").T, rate, "PCM_16", format="WAV")
         audio = Summary.Audio(sample_rate=rate, num_channels=len(wav), length_frames=wav.shape[1],
                               encoded_audio_string=file.getvalue(), content_type="audio/wav")
         self.writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, audio=audio)]), step)
