@@ -1,5 +1,6 @@
 """The whole way through the real scripts on tiny data: what they write, what they refuse, how they go on."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -388,10 +389,11 @@ def test_what_is_there_is_skipped_until_told_otherwise(scenes, scripts, mels, vo
     second = vocode()
     assert "4 of 5 are there already and are skipped" in capsys.readouterr().err
     assert [n for n in first if first[n] != second[n]] == [name]
-    exact, rounded = first[name], soundfile.read(tmp_path / name)[0]
+    rounded = soundfile.read(tmp_path / name)[0]
     assert len(vocode("--wav_format", "float", "--overwrite")) == 5
-    assert (tmp_path / name).read_bytes() == exact
-    assert np.abs(soundfile.read(tmp_path / name)[0] - rounded).max() <= 0.5 / 32768
+    exact = soundfile.read(tmp_path / name)[0]
+    assert np.array_equal(exact, soundfile.read(io.BytesIO(first[name]))[0])
+    assert 0.4 / 32768 < np.abs(exact - rounded).max() <= 0.5 / 32768
 
 
 def test_folds_share_out_the_training_list_and_train_on_the_rest(scenes, scripts, tmp_path):
