@@ -7,8 +7,9 @@ rate       Hz      of both; the figures of mels take (2, M, T) log mels in neper
 Energy gate.  A frame counts where its energy (both ears, all bins or samples, after the window) lies above
 -40 dB of the *reference's* strongest frame; the estimate never chooses the frames it is judged by.
 
-A wrong shape raises ValueError.  A figure that a clip does not allow (silence, no speech for PESQ) raises its
-subclass NotMeasurable; :func:`measure` turns that into None, to be left out of the mean and counted.
+A wrong shape or a value that is not finite raises ValueError.  A figure that a clip does not allow (silence,
+no speech for PESQ) raises its subclass NotMeasurable; :func:`measure` turns that into None, to be left out of
+the mean and counted.
 """
 
 import warnings
@@ -31,8 +32,10 @@ SILENCE = 1e-4                                          # a peak below this (-80
 GATE = 1e-4                                             # -40 dB in energy
 ILD_EDGES = (0, 500, 1000, 1500, 3000, 6000, 11_025)    # Hz
 ILD_WEIGHTS = np.array([0.5, 0.7, 1.0, 1.5, 1.5, 1.3])
+LEVEL_BAND = (1500, 6000)                               # Hz, where the head casts a deep shadow
 ILD_FLOOR = 1e-8                                        # of the strongest frame's energy: no ILD over 80 dB
 PHASE_LIMIT = 1500                                      # Hz: above it ears follow envelopes, not phases
+ILD_TITLE = "ILD 1.5 to 6 kHz, dB"
 MAX_LAG = 1e-3                                          # seconds; the widest heads reach 0.8 ms
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))      # n_fft, hop, window
 SDR_FLOOR = 1e-10                                       # of the estimate's energy: no SI-SDR over 100 dB
@@ -66,6 +69,8 @@ def metric(table: dict, better: str, unit: str = "", scale: float = 1.0, at: int
             shapes = [x.shape for x in pair]
             if shapes[0] != shapes[1] or len(shapes[0]) < 2 or len(pair[0]) != 2 or not pair[0].size:
                 raise ValueError(f"{figure.__name__}: shapes {shapes}; expected the same two ears twice")
+            if not all(np.isfinite(x).all() for x in pair):
+                raise ValueError(f"{figure.__name__}: not all values are finite numbers; expected sound")
             if at:
                 pair, rate = [resample(x, rate, at) for x in pair], at
             return float(figure(*pair, rate))
@@ -232,17 +237,27 @@ def iacc(wav: np.ndarray, rate: float) -> np.ndarray:
 def cues(wav: np.ndarray, rate: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """What tells a listener where a sound is, over time, to be drawn: title -> (seconds, values).
 
-    wav  (2, N).  Frames 2048/1024; NaN below -40 dB of the strongest.  ILD: all of 1.5 to 6 kHz together
+    wav  (2, N), padded with silence up to one frame
+    Frames 2048/1024; NaN below -40 dB of the strongest.  ILD: all of LEVEL_BAND together
     """
+    wav = np.pad(wav, [(0, 0), (0, max(2048 - wav.shape[1], 0))])
     framed = frames(wav, 2048, 1024)
     power, hz = np.abs(np.fft.rfft(framed)) ** 2, np.fft.rfftfreq(2048, 1 / rate)
     floor = ILD_FLOOR * max(power.sum(axis=-1).max(), 1e-12)
-    left, right = power[..., (hz >= 1500) & (hz < 6000)].sum(axis=-1) + floor
+    left, right = power[..., np.digitize(hz, LEVEL_BAND) == 1].sum(axis=-1) + floor
     heard = gate((framed**2).sum(axis=(0, 2)))
     seconds = (np.arange(len(heard)) * 1024 + 1024) / rate
-    values = {"ITD below 1.5 kHz, µs": 1e6 * itd(wav, rate),
-              "ILD 1.5 to 6 kHz, dB": 10 * np.log10(right / left)}
+    values = {"ITD below 1.5 kHz, µs": 1e6 * itd(wav, rate), ILD_TITLE: 10 * np.log10(right / left)}
     return {title: (seconds, np.where(heard, value, np.nan)) for title, value in values.items()}
+
+
+def mel_cues(mel: np.ndarray, cfg: MelConfig) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """:func:`cues` as far as log mels (2, M, T) tell them: the level difference."""
+    power = np.exp(2 * np.asarray(mel, dtype=float))
+    left, right = power[:, np.digitize(band_centres(cfg), LEVEL_BAND) == 1].sum(axis=1)
+    seconds = (np.arange(mel.shape[-1]) + 0.5) * cfg.hop / cfg.sample_rate
+    heard = gate(power.sum(axis=(0, 1)))
+    return {ILD_TITLE: (seconds, np.where(heard, 10 * np.log10(right / left), np.nan))}
 
 
 def gated_difference(cue: Callable, estimate, reference, rate) -> float:
@@ -378,7 +393,7 @@ def enter_ear(kind: str, ear: int, side: str, unit: str) -> None:
     def figure(estimate, reference, cfg):
         mean = {k: v[ear].mean() for k, v in band_errors(estimate, reference).items()}
         return np.sqrt(mean["l2"]) if kind == "rmse" else mean[kind]
-    figure.__name__ = f"mel_{kind}_{side}"
+    figure.__name__, figure.__doc__ = f"mel_{kind}_{side}", f"{kind.upper()} of the {side} ear's log mel."
     metric(MEL_METRICS, "lower", unit)(figure)
 
 

@@ -12,14 +12,12 @@ from tqdm import tqdm
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, PlaceConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.video_transforms import whole_only
-from DiffBinaural.generation import clips_of, generate_pair, load_models
-from DiffBinaural.metrics import gate
+from DiffBinaural.generation import clips_of, draw_generated, generate_pair, load_models
+from DiffBinaural.metrics import LEVEL_BAND, gate
 from DiffBinaural.position_utils import sphere_response, x_to_azimuth
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.helpers import band_centres, save_mel_pair, write_mel_config
-from DiffBinaural.utils.plots import save_figure
 
-LEVEL_BAND = (1500, 6000)                              # Hz, where the head casts a deep shadow
 UNDETECTED = 0.25                                      # half-size of a whole picture that stands for a source
 
 
@@ -81,7 +79,9 @@ def positions(cfg: PlaceConfig) -> list[tuple[float, float]]:
 
 
 def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]:
-    """Generate every clip of a list at every position and write the mel pairs, a folder for each in a sweep.
+    """Generate every clip of a list at every position and write the mel pairs.
+
+    A sweep has a folder for each position; a single position has a picture of each pair.
 
     -> rows {"id", "x", "azimuth" (degrees), "ild_db", "sphere_db"}, clip by clip, positive = right louder;
        all of them in the job's first process, none in the others
@@ -100,6 +100,8 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
             folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
             save_mel_pair(folder, clip["stem"], pair)
             write_mel_config(folder, mel)
+            if not cfg.sweep:                          # whose curve says more than hundreds of pictures
+                draw_generated(folder / f"{clip['stem']}.png", clip, torch.from_numpy(pair), mel)
             rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair, mel),
                          "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel)})
         shares = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]
@@ -116,21 +118,3 @@ def rises(rows: list[dict]) -> float:
     """Spearman correlation of position and level difference, mean over clips; NaN where one never changes."""
     pairs = zip(curves(rows, "x"), curves(rows, "ild_db"), strict=True)
     return float(np.mean([spearmanr(x, ild).statistic if np.ptp(ild) else np.nan for x, ild in pairs]))
-
-
-def draw_sweep(path: str | Path, rows: list[dict]) -> None:
-    """Draw level difference against azimuth: of every clip, their mean, a rigid sphere, and the mono copy."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes, azimuth = figure.subplots(), curves(rows, "azimuth")[0]
-    made, sphere = curves(rows, "ild_db"), curves(rows, "sphere_db")
-    axes.plot(azimuth, sphere.mean(0), color="0.75", linewidth=6, label="rigid sphere, no room")
-    axes.plot(azimuth, made.T, color="C0", alpha=0.25, linewidth=0.8)
-    axes.plot(azimuth, made.mean(0), color="C0", marker="o", label=f"model, mean of {len(made)} clips")
-    axes.axhline(0, color="0.4", linewidth=0.8, linestyle="--", label="mono copy")
-    axes.set_xlabel("azimuth of the placed source, degrees; positive = right")
-    axes.set_ylabel("level difference 1.5 to 6 kHz, dB; positive = right louder")
-    axes.legend()
-    save_figure(path, figure)
-

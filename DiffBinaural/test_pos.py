@@ -11,18 +11,23 @@ from pathlib import Path
 from DiffBinaural.configs.advanced_diffusion_config import PlaceConfig
 from DiffBinaural.dataset.genaudio_pos import GenAudioPos
 from DiffBinaural.evaluation import write_csv
-from DiffBinaural.placement import draw_sweep, place_all, rises
+from DiffBinaural.placement import curves, place_all, rises
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.plots import draw_sweep
 
 
 def main(cfg: PlaceConfig) -> None:
-    """Write mel pairs and positions.csv; of a sweep also draw sweep.png and print how surely levels rise."""
+    """Write mel pairs and positions.csv, and draw <video_id>_<ms>.png, as inference_e2e.py's --plot does.
+
+    Of a sweep draw sweep.png instead, and print how surely levels rise.
+    """
     rows, out = place_all(GenAudioPos, cfg), Path(cfg.output_dir)
     if not rows:
         return                                         # another process of the job has them all
     write_csv(out / "positions.csv", rows)
     if cfg.sweep:
-        draw_sweep(out / "sweep.png", rows)
+        azimuth, made, sphere = (curves(rows, name) for name in ("azimuth", "ild_db", "sphere_db"))
+        draw_sweep(out / "sweep.png", azimuth[0], made, sphere)
         print(f"Spearman correlation of position and level difference, mean over clips: {rises(rows):.3f}")
 
 

@@ -10,16 +10,22 @@ from pathlib import Path
 from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.generation import comparison, generate_all, load_config
+from DiffBinaural.metrics import mel_cues
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.plots import draw_mels
 
 
 def main(cfg: GenerateConfig) -> None:
-    """Write mel pairs and <video_id>_<ms>.png; three clips where --limit does not say otherwise."""
+    """Write mel pairs and <video_id>_<ms>.png: mels and level differences over time.
+
+    Three clips where --limit does not say otherwise.
+    """
     few = replace(cfg, limit=3 if cfg.limit is None else cfg.limit)
     for clip, mel in generate_all(GenAudioRealBinaural, few):
-        path = Path(cfg.output_dir) / f"{clip['stem']}.png"
-        draw_mels(path, comparison(clip, mel), load_config(cfg.run[0]).mel)
+        path, one = Path(cfg.output_dir) / f"{clip['stem']}.png", load_config(cfg.run[0]).mel
+        known = {"truth": clip["binaural_mel"]} if "binaural_mel" in clip else {}
+        lines = {name: mel_cues(pair.numpy(), one) for name, pair in {**known, "model": mel}.items()}
+        draw_mels(path, comparison(clip, mel), one, lines)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,19 @@ def test_swapped_ears_score_worse(name):
     assert wrong > 1.1 * right if METRICS[name].better == "lower" else wrong < right - 1
 
 
+@pytest.mark.parametrize("name", ["stft_peaknorm", "env_peaknorm", "dphase"])
+def test_loudness_of_the_estimate_does_not_change_what_is_normalised(name):
+    made, true = placed(noise(seed=1), 3, 1.5) + placed(noise()), placed(noise())
+    figure = METRICS[name].figure
+    assert figure(0.3 * made, true, RATE) == pytest.approx(figure(made, true, RATE), rel=1e-6)
+
+
+def test_loudness_of_both_ears_does_not_change_the_mels_level_difference():
+    made, true = mel(placed(noise(seed=1), 3, 1.5)), mel(placed(noise()))
+    softer = metrics.mel_ild_error(made - 0.7, true - 0.7, MEL)
+    assert softer == pytest.approx(metrics.mel_ild_error(made, true, MEL), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", CUES)
 def test_loudness_does_not_change_cues(name):
     made, true = placed(noise(seed=1), 3, 1.5) + placed(noise()), placed(noise())
@@ -190,6 +203,30 @@ def test_unequal_lengths_are_a_mistake_not_a_missing_figure(name):
     with pytest.raises(ValueError, match=f"{name}: shapes") as caught:
         METRICS[name].figure(np.ones(shape), np.ones(shape)[..., :-1], RATE)
     assert not isinstance(caught.value, NotMeasurable)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_value_that_is_no_number_is_a_mistake_not_a_missing_figure(name, broken):
+    pair = [np.ones((2, 5000) if name in WAV_METRICS else (2, 80, 20)) for _ in range(2)]
+    pair[broken][1, 7] = np.nan
+    with pytest.raises(ValueError, match=f"{name}: not all values are finite") as caught:
+        METRICS[name].figure(*pair, RATE)
+    assert not isinstance(caught.value, NotMeasurable)
+
+
+def test_one_sample_allows_only_differences_of_samples():
+    figures = measure(WAV_METRICS, np.array([[0.5], [0.2]]), np.array([[0.4], [0.4]]), RATE)
+    assert {name for name, value in figures.items() if value is not None} == {
+        "env", "env_peaknorm", "wav", "snr", "si_sdr"}
+    drawn = metrics.cues(np.array([[0.5], [0.2]]), RATE)             # and it can be drawn
+    assert all(len(values) == 1 for _, values in drawn.values())
+
+
+def test_level_differences_over_time_are_the_same_from_mels():
+    pair = placed(noise(1.0), delay=0, gain=2.0)
+    (_, values), = metrics.mel_cues(mel(pair), MEL).values()
+    assert np.nanmedian(values) == pytest.approx(6.02, abs=0.05)
 
 
 @pytest.mark.parametrize("size", [100, 1100, 3000])

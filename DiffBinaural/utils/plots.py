@@ -1,5 +1,6 @@
-"""Pictures: mels, errors over frequency, cues over time."""
+"""Pictures of mels, of errors over frequency, of cues and trainings; files, or parts of a page."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,30 +10,41 @@ from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import FLOOR, band_centres
 from DiffBinaural.utils.lists import SIDES
 
+MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)            # every log mel, wherever it is drawn
+TRUTH_LINE = dict(color="0.75", linewidth=6)                          # broad: the others show on top of it
+Lines = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]           # label -> title -> (seconds, values)
+MEL_TICKS = (500, 1000, 2000, 4000, 8000)                             # Hz
 
-def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig):
+
+def mel_ticks(cfg: MelConfig) -> list[int]:
+    """The mel bands nearest to MEL_TICKS."""
+    return [int(np.abs(band_centres(cfg) - f).argmin()) for f in MEL_TICKS]
+
+
+def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig, lines: Lines | None = None):
     """Log mels one below the other, all on one scale, and differences on a scale of their own.
 
-    rows  (title, (M, T)) each; nepers, or dB where the title says dB
-    ->    matplotlib's Figure
+    rows   (title, (M, T)) each; nepers, or dB where the title says dB
+    lines  curves over time to draw below them, as in :func:`draw_lines`
+    ->     matplotlib's Figure
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 1.7 * len(rows)), layout="constrained")
-    centres = band_centres(cfg)
-    ticks = [int(np.abs(centres - f).argmin()) for f in (500, 1000, 2000, 4000, 8000)]
-    column = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (title, mel) in zip(column, rows, strict=True):
+    titles = list(next(iter(lines.values()))) if lines else []
+    figure = Figure(figsize=(9, 1.7 * (len(rows) + len(titles))), layout="constrained")
+    column = figure.subplots(len(rows) + len(titles), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, mel) in zip(column, rows):
         in_db = "dB" in title
-        style = (dict(cmap="RdBu_r", vmin=-20, vmax=20) if in_db
-                 else dict(cmap="magma", vmin=np.log(FLOOR), vmax=2))
+        style = dict(cmap="RdBu_r", vmin=-20, vmax=20) if in_db else MEL_STYLE
         seconds = mel.shape[1] * cfg.hop / cfg.sample_rate
         image = axes.imshow(mel, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.shape[0]), **style)
         axes.set_title(title, fontsize=9, loc="left")
-        axes.set_yticks(ticks, [f"{f:g}k" for f in (0.5, 1, 2, 4, 8)], fontsize=7)
+        axes.set_yticks(mel_ticks(cfg), [f"{f / 1000:g}k" for f in MEL_TICKS], fontsize=7)
         figure.colorbar(image, ax=axes, label="dB" if in_db else "nepers", pad=0.01)
-    axes.set_xlabel("seconds")
     axes.set_ylabel("Hz")
+    for axes, title in zip(column[len(rows):], titles, strict=True):
+        draw_panel(axes, title, lines)
+    column[-1].set_xlabel("seconds" + ("; positive = right is louder" if lines else ""))
     return figure
 
 
@@ -42,9 +54,10 @@ def save_figure(path: str | Path, figure) -> None:
         figure.savefig(partial, dpi=110, format="png")
 
 
-def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> None:
+def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConfig,
+              lines: Lines | None = None) -> None:
     """Write :func:`mel_figure` as PNG."""
-    save_figure(path, mel_figure(rows, cfg))
+    save_figure(path, mel_figure(rows, cfg, lines))
 
 
 def mel_picture(rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> np.ndarray:
@@ -54,6 +67,49 @@ def mel_picture(rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> np.ndarra
     canvas = FigureCanvasAgg(mel_figure(rows, cfg))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def mel_png(mel: np.ndarray) -> bytes:
+    """A log mel (M, T) as the bytes of a PNG, a pixel for each band and frame, low bands at the bottom."""
+    import matplotlib
+    from PIL import Image
+
+    low, high = MEL_STYLE["vmin"], MEL_STYLE["vmax"]
+    shade = np.round(255 * ((mel - low) / (high - low)).clip(0, 1)).astype(np.uint8)
+    image, file = Image.fromarray(shade[::-1]), io.BytesIO()
+    image.putpalette((matplotlib.colormaps[MEL_STYLE["cmap"]](np.arange(256), bytes=True)[:, :3]).tobytes())
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def svg_path(x: np.ndarray, y: np.ndarray) -> str:
+    """A curve as the `d` of an SVG path, with gaps where y is not finite; units are the caller's."""
+    words, drawing = [], False
+    for px, py in zip(x, y, strict=True):
+        if finite := bool(np.isfinite(py)):
+            words.append(f"{'L' if drawing else 'M'}{px:.4g} {py:.4g}{'' if drawing else 'h.01'}")
+        drawing = finite                                   # h.01: a point between two gaps is seen as a dot
+    return "".join(words)
+
+
+def draw_sweep(path: str | Path, azimuth: np.ndarray, made: np.ndarray, sphere: np.ndarray) -> None:
+    """Draw level difference against azimuth: of every clip, their mean, a rigid sphere, and the mono copy.
+
+    azimuth       (positions,)        degrees, positive = right
+    made, sphere  (clips, positions)  dB, positive = right louder
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(azimuth, sphere.mean(0), label="rigid sphere, no room", **TRUTH_LINE)
+    axes.plot(azimuth, made.T, color="C0", alpha=0.25, linewidth=0.8)
+    axes.plot(azimuth, made.mean(0), color="C0", marker="o", label=f"model, mean of {len(made)} clips")
+    axes.axhline(0, color="0.4", linewidth=0.8, linestyle="--", label="mono copy")
+    axes.set_xlabel("azimuth of the placed source, degrees; positive = right")
+    axes.set_ylabel("level difference 1.5 to 6 kHz, dB; positive = right louder")
+    axes.legend()
+    save_figure(path, figure)
 
 
 def draw_bands(path: str | Path, systems: dict[str, dict[str, list]], cfg: MelConfig) -> None:
@@ -103,22 +159,23 @@ def draw_history(path: str | Path, rows: list[dict], *figures: str) -> None:
     save_figure(path, figure)
 
 
-def draw_lines(path: str | Path, systems: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> None:
-    """Draw curves over time, a panel for each title, a line for each system.
+def draw_panel(axes, title: str, lines: Lines) -> None:
+    """One title's curves on matplotlib's axes."""
+    for label, panels in lines.items():
+        axes.plot(*panels[title], label=label, **(TRUTH_LINE if label == "truth" else dict(linewidth=1.2)))
+    axes.set_ylabel(title, fontsize=8)
+    axes.axhline(0, color="0.5", linewidth=0.5)
+    axes.legend(fontsize=7)
 
-    systems  label -> title -> (seconds, values); the first system, the truth, is drawn broad
-    """
+
+def draw_lines(path: str | Path, systems: Lines) -> None:
+    """Draw curves over time, a panel for each title, a line for each system."""
     from matplotlib.figure import Figure
 
     titles = next(iter(systems.values()))
     figure = Figure(figsize=(9, 2.4 * len(titles)), layout="constrained")
     column = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
     for axes, title in zip(column, titles, strict=True):
-        for number, (label, panels) in enumerate(systems.items()):
-            broad = dict(color="0.75", linewidth=6) if number == 0 else dict(linewidth=1.2)
-            axes.plot(*panels[title], label=label, **broad)
-        axes.set_ylabel(title, fontsize=8)
-        axes.axhline(0, color="0.5", linewidth=0.5)
-        axes.legend(fontsize=7)
+        draw_panel(axes, title, systems)
     axes.set_xlabel("seconds; positive = right leads, right is louder")
     save_figure(path, figure)
