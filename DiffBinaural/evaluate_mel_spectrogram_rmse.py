@@ -22,6 +22,7 @@ from DiffBinaural.evaluation import (
     predictions,
     remarks,
     save,
+    unmatched,
     wavs_or_mels,
 )
 from DiffBinaural.metrics import MEL_METRICS, band_errors, measure
@@ -33,14 +34,15 @@ def main(cfg: EvaluateMelConfig) -> None:
     """Measure every clip of every system, write and print."""
     truths, mel, rows, bands = wavs_or_mels(cfg.gt_dir), MelConfig(), [], []
     clips = predictions(cfg.pred_dir, mels, truths, cfg.mono_dir)
-    sys.stderr.writelines(remarks(clips, truths))
+    lost = unmatched(cfg.pred_dir, mels, truths, clips)
+    sys.stderr.writelines(remarks(clips, truths, lost))
     for clip in tqdm(clips, unit="clip"):
         pairs = compared_mels(clip, mel)
         bands += [(system, band_errors(*pair)) for system, pair in pairs.items()]
         rows += [{"id": clip.stem, "system": system, **measure(MEL_METRICS, *pair, mel)}
                  for system, pair in pairs.items()]
     by_band = band_means(bands)
-    systems = save(joined(rows), cfg.output_csv, cfg.output_json, bands=by_band)
+    systems = save(joined(rows), cfg.output_csv, cfg.output_json, bands=by_band, unmatched=lost)
     if cfg.plot:
         draw_bands(cfg.plot, by_band, mel)
     print(format_table(systems, MEL_METRICS))

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -10,11 +11,13 @@ import numpy as np
 import torch
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.metrics import WAV_METRICS, measure
 from DiffBinaural.utils.files import read_json, replacing, write_json
-from DiffBinaural.utils.helpers import check_mel_config, load_mel_pair, mel_spectrogram, read_wav
+from DiffBinaural.utils.helpers import check_mel_config, hann, load_mel_pair, mel_spectrogram, read_wav
 from DiffBinaural.utils.lists import match, mel_pairs
 
-ANCHORS = ("mono_copy", "swapped")     # mono in both ears; the first system's ears exchanged
+ORACLE = "oracle_mono_phase"           # the truth's magnitudes on the mono's phase
+ANCHORS = ("mono_copy", "swapped", ORACLE)     # mono in both ears; the first system's ears exchanged
 File = Path | tuple[Path, Path]        # a wav, or a mel pair
 
 
@@ -77,17 +80,13 @@ def named_folders(words: tuple[str, ...]) -> dict[str, Path]:
     return folders
 
 
-def places(stems, files: dict[str, File], kind: str) -> dict[str, Place]:
-    """Each prediction's place in a truth (or mono); ValueError names all the predictions that have none."""
-    found, strangers = {}, []
+def places(stems, files: dict[str, File]) -> dict[str, Place]:
+    """The place in a truth (or mono) of each prediction that has one."""
+    found = {}
     for stem in stems:
-        try:
+        with suppress(ValueError):
             name, start = match(stem, files)
             found[stem] = Place(stem, files[name], start, whole=name == stem)
-        except ValueError:
-            strangers.append(stem)
-    if strangers:
-        raise ValueError(f"no {kind} for {some(strangers)}; expected its name, or <its name>_<milliseconds>")
     return found
 
 
@@ -102,22 +101,44 @@ def predictions(words: tuple[str, ...], find: Callable, truths: dict, mono_dir: 
     words   of --pred_dir
     find    folder -> {stem: file}
     truths  stem -> file
-    ->      list of Prediction, system by system
+    ->      list of Prediction, system by system, of those that have a truth; see :func:`unmatched`
+    Raises ValueError for a system without any truth, and for a clip without its mono.
     """
     systems = {name: find(folder) for name, folder in named_folders(words).items()}
     every = list(dict.fromkeys(stem for files in systems.values() for stem in files))
-    truth = places(every, truths, "truth in --gt_dir")
-    mono = places(every, wavs(mono_dir), "mono in --mono_dir") if mono_dir else {}
+    truth, form = places(every, truths), "expected its name, or <its name>_<milliseconds>"
+    for files in systems.values():
+        if not truth.keys() & files:
+            raise ValueError(f"no truth in --gt_dir for {some(list(files))}; {form}")
+    mono = places(truth, wavs(mono_dir)) if mono_dir else {}
+    if mono_dir and len(mono) < len(truth):
+        raise ValueError(f"no mono in --mono_dir for {some(sorted(truth.keys() - mono))}; {form}")
     first = next(iter(systems))
     return [Prediction(system, stem, file, truth[stem], mono.get(stem), system == first)
-            for system, files in systems.items() for stem, file in files.items()]
+            for system, files in systems.items() for stem, file in files.items() if stem in truth]
 
 
-def remarks(found: list[Prediction], truths: dict[str, File]) -> list[str]:
-    """Lines for the user: truths that nobody predicted, and why there may be no mono copy."""
-    seen, lines = {p.truth.file for p in found}, []
-    if left := [name for name, file in truths.items() if file not in seen]:
+def unmatched(words: tuple[str, ...], find: Callable, truths: dict, found: list[Prediction]) -> dict:
+    """What has no partner, for the JSON: predictions without a truth, by system, and truths without any."""
+    known, seen = {(p.system, p.stem) for p in found}, {p.truth.file for p in found}
+    return {"predictions": {system: [stem for stem in find(folder) if (system, stem) not in known]
+                            for system, folder in named_folders(words).items()},
+            "truths": [name for name, file in truths.items() if file not in seen]}
+
+
+def remarks(found: list[Prediction], truths: dict[str, File], lost: dict | None = None) -> list[str]:
+    """Lines for the user: what :func:`unmatched` has left out, and why there may be no mono copy."""
+    lines, lost = [], lost or {"predictions": {}, "truths": []}
+    for system, stems in lost["predictions"].items():
+        if stems:
+            lines.append(f"{system}: no truth for {len(stems)} predictions, left out: {some(stems)}\n")
+    if left := lost["truths"]:
         lines.append(f"no prediction for {len(left)} of {len(truths)} truths: {some(left)}\n")
+    clips = {system: {p.stem for p in found if p.system == system} for system in lost["predictions"]}
+    every = set().union(*clips.values())
+    for system, stems in clips.items():
+        if missing := sorted(every - stems):
+            lines.append(f"{system}: lacks {len(missing)} of {len(every)} clips: {some(missing)}\n")
     if any(isinstance(p.truth.file, tuple) and p.mono is None for p in found):
         lines.append("no mono copy: the truth is mels; give --mono_dir to have one\n")
     return lines
@@ -164,15 +185,53 @@ def with_anchors(p: Prediction, estimate, reference, mono) -> dict[str, tuple]:
     return pairs
 
 
+def on_phase_of(mono: np.ndarray, wav: np.ndarray, cfg: MelConfig) -> np.ndarray:
+    """The magnitudes of sounds (2, N) on the phase of a mono sound (1, N): STFT, exchange, inverse.
+
+    The STFT is the mel's (1024/256, Hann, centred), so this is what perfect mels with the mono's phase give.
+    """
+    sizes = dict(n_fft=cfg.n_fft, hop_length=cfg.hop, window=hann(cfg.n_fft, torch.device("cpu")))
+    true, heard = (torch.stft(torch.from_numpy(np.ascontiguousarray(x)), **sizes, pad_mode="constant",
+                              return_complex=True) for x in (wav, mono))
+    return torch.istft(torch.polar(true.abs(), heard.angle()), **sizes, length=wav.shape[1]).numpy()
+
+
 def compared_wavs(p: Prediction, rate: int, slack: int) -> dict[str, tuple]:
-    """Sounds to compare for one prediction: system -> (estimate, reference), (2, N) each, at `rate`."""
+    """Sounds to compare for one prediction: system -> (estimate, reference), (2, N) each, at `rate`.
+
+    Where there is a mono file, the first system's oracle is the truth's magnitudes on that mono's phase.
+    """
     estimate, _ = read_wav(p.file, rate, channels=2)
     size = estimate.shape[-1]
     reference = cut(p.truth, read_wav(p.truth.file, rate, channels=2)[0], rate, size, slack=slack)
     mono = reference.mean(axis=0, keepdims=True)
     if p.mono:
         mono = cut(p.mono, read_wav(p.mono.file, rate, channels=1)[0], rate, size, slack=slack)
-    return with_anchors(p, estimate, reference, mono)
+    pairs = with_anchors(p, estimate, reference, mono)
+    if p.anchored and p.mono:
+        copy, reference = pairs["mono_copy"]
+        pairs[ORACLE] = on_phase_of(copy[:1], reference, MelConfig()), reference
+    return pairs
+
+
+def by_clip(found: list[Prediction]) -> list[list[Prediction]]:
+    """Predictions of the same clip together, clip by clip."""
+    clips: dict[str, list[Prediction]] = {}
+    for p in found:
+        clips.setdefault(p.stem, []).append(p)
+    return list(clips.values())
+
+
+def heard(clip: list[Prediction], rate: int) -> dict[str, tuple]:
+    """All systems of a clip: system -> (estimate, reference), as of :func:`compared_wavs`."""
+    every = [compared_wavs(p, rate, slack=MelConfig.hop) for p in clip]
+    return {system: pair for pairs in every for system, pair in pairs.items()}
+
+
+def measured(clip: list[Prediction], rate: int) -> list[dict]:
+    """Every figure of a clip, a row for each system."""
+    return [{"id": clip[0].stem, "system": system, **measure(WAV_METRICS, *pair, rate)}
+            for system, pair in heard(clip, rate).items()]
 
 
 def mels_at(place: Place, sound: np.ndarray, size: int, cfg: MelConfig) -> np.ndarray:
