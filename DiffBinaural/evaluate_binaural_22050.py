@@ -1,48 +1,59 @@
-"""Compare binaural wavs with the truth, in one table and as CSV and JSON.
+"""Compare binaural wavs with the truth, in one table, as CSV and JSON, and on a page to listen to:
 
 python DiffBinaural/evaluate_binaural_22050.py --pred_dir out/wavs \\
-    --gt_dir data/processed/binaural_audios_22050Hz --output_json out/wavs.json
+    --gt_dir data/processed/binaural_audios_22050Hz --output_json out/wavs.json --report out/report.html
 
-A column is a system: each folder of --pred_dir, mono_copy (the mono in both ears) and swapped (the first
-folder's sounds with their ears exchanged: right in all but direction).
+A column is a system: each folder of --pred_dir, mono_copy (the mono in both ears), swapped (the first
+folder's sounds with their ears exchanged: right in all but direction) and, with --mono_dir,
+oracle_mono_phase (the truth's magnitudes on the mono's phase).
 """
 
 import sys
-from pathlib import Path
-
-from tqdm import tqdm
+from functools import partial
 
 from DiffBinaural.configs.advanced_diffusion_config import EvaluateWavConfig, MelConfig
 from DiffBinaural.evaluation import (
-    compared_wavs,
+    by_clip,
     format_table,
     joined,
+    measured,
+    named_folders,
     predictions,
     remarks,
     rows_of,
     save,
+    unmatched,
     wavs,
 )
-from DiffBinaural.metrics import METRICS, WAV_METRICS, cues, measure
+from DiffBinaural.metrics import METRICS
+from DiffBinaural.paired import compare, format_paired
+from DiffBinaural.report import draw_cues, exhibit, some_clips, write_report
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.plots import draw_lines
+from DiffBinaural.utils.helpers import spread
 
 
 def main(cfg: EvaluateWavConfig) -> None:
     """Measure every clip of every system, join the other script's figures, write and print."""
     others = rows_of(cfg.merge_json) if cfg.merge_json else []
-    truths, rate, rows = wavs(cfg.gt_dir), MelConfig.sample_rate, []
-    clips = predictions(cfg.pred_dir, wavs, truths, cfg.mono_dir)
-    sys.stderr.writelines(remarks(clips, truths))
-    for clip in tqdm(clips, unit="clip"):
-        pairs = compared_wavs(clip, rate, slack=MelConfig.hop)
-        rows += [{"id": clip.stem, "system": system, **measure(WAV_METRICS, *pair, rate)}
-                 for system, pair in pairs.items()]
-        if cfg.plots:
-            heard = {"truth": pairs[clip.system][1], clip.system: pairs[clip.system][0]}
-            lines = {k: cues(wav, rate) for k, wav in heard.items()}
-            draw_lines(Path(cfg.plots) / clip.system / f"{clip.stem}.png", lines)
-    print(format_table(save(joined(rows, others), cfg.output_csv, cfg.output_json), METRICS))
+    truths, rate, extra = wavs(cfg.gt_dir), MelConfig.sample_rate, {}
+    found = predictions(cfg.systems, wavs, truths, cfg.mono_dir)
+    extra["unmatched"] = unmatched(cfg.systems, wavs, truths, found)
+    sys.stderr.writelines(remarks(found, truths, extra["unmatched"]))
+    clips = by_clip(found)
+    results = spread(partial(measured, rate=rate), clips, cfg.workers)
+    rows = joined([row for clip in results for row in clip], others)
+    if cfg.pred_dir_b:
+        a, *_, b = named_folders(cfg.systems)
+        extra["paired"] = compare(rows, a, b, cfg.seed)
+    systems = save(rows, cfg.output_csv, cfg.output_json, **extra)
+    if cfg.plots:
+        spread(partial(draw_cues, rate=rate, folder=cfg.plots), clips, cfg.workers)
+    if cfg.report:
+        shown = spread(partial(exhibit, rate=rate), some_clips(clips, cfg.report_clips), cfg.workers)
+        sys.stderr.write(write_report(cfg.report, shown, rows, systems, extra.get("paired")))
+    print(format_table(systems, METRICS))
+    if cfg.pred_dir_b:
+        print(f"\n{format_paired(extra['paired'])}")
 
 
 if __name__ == "__main__":

@@ -13,15 +13,19 @@ import torch
 from DiffBinaural import metrics
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation import (
+    ORACLE,
     compared_mels,
     compared_wavs,
     mels,
+    on_phase_of,
     predictions,
     remarks,
     rows_of,
+    unmatched,
     wavs,
     wavs_or_mels,
 )
+from DiffBinaural.paired import compare, format_paired
 from DiffBinaural.utils.files import write_json
 from DiffBinaural.utils.helpers import (
     mel_spectrogram,
@@ -224,3 +228,133 @@ def test_only_an_evaluate_scripts_json_is_merged(tmp_path):
     write_json(tmp_path / "history.json", [{"epoch": 1}])
     with pytest.raises(ValueError, match=r"history.json: no list `clips`"):
         rows_of(tmp_path / "history.json")
+
+
+def test_the_oracle_has_the_truths_magnitudes_on_the_monos_phase(data, tmp_path):
+    true, _ = read_wav(data / "truth" / "alpha.wav")
+    mono = true.mean(axis=0, keepdims=True)
+    same = on_phase_of(mono, np.concatenate([mono, mono]), MEL)
+    assert same == pytest.approx(np.concatenate([mono, mono]), abs=1e-5)             # a round trip
+    made = on_phase_of(mono, true, MEL)
+    assert made.shape == true.shape
+    assert metrics.ild_error(made, true, RATE) < 1.5                 # of 6 dB: the level difference is there
+    copy = metrics.itd_error(np.concatenate([mono, mono]), true, RATE)
+    assert metrics.itd_error(made, true, RATE) == pytest.approx(copy, rel=0.05)      # the time difference not
+    assert on_phase_of(mono[:, :1], true[:, :1], MEL).shape == (2, 1)
+    for name in ("alpha", "beta"):
+        wav, _ = read_wav(data / "truth" / f"{name}.wav")
+        write_wav(tmp_path / f"{name}.wav", wav.mean(axis=0, keepdims=True), RATE)
+    folders = (str(data / "model"), f"b={data / 'worse'}")
+    clips = predictions(folders, wavs, wavs(data / "truth"), str(tmp_path))
+    systems = [list(compared_wavs(clip, RATE, HOP)) for clip in clips]
+    assert systems == [["model", "mono_copy", "swapped", ORACLE]] * 2 + [["b"]] * 2
+
+
+def test_what_has_no_partner_is_listed_and_left_out(data, tmp_path):
+    for stem in ("alpha", "delta", "epsilon_000100"):
+        write_wav(tmp_path / "made" / f"{stem}.wav", read_wav(data / "model" / "alpha.wav")[0], RATE)
+    done = script("evaluate_binaural_22050.py", "--pred_dir", tmp_path / "made", f"all={data / 'model'}",
+                  "--gt_dir", data / "truth", "--output_json", tmp_path / "all.json", "--workers", 1)
+    assert "model: no truth for 2 predictions, left out: delta, epsilon_000100" in done.stderr
+    assert "model: lacks 1 of 2 clips: beta_000500" in done.stderr
+    assert "no prediction for 1 of 3 truths: gamma" in done.stderr
+    content = read(tmp_path / "all.json")
+    lost = {"predictions": {"model": ["delta", "epsilon_000100"], "all": []}, "truths": ["gamma"]}
+    assert content["unmatched"] == lost
+    assert {row["id"] for row in content["clips"]} == {"alpha", "beta_000500"}
+    clips = predictions((str(data / "model"),), wavs, wavs(data / "truth"))
+    everything = {"predictions": {"model": []}, "truths": ["gamma"]}
+    assert unmatched((str(data / "model"),), wavs, wavs(data / "truth"), clips) == everything
+
+
+def test_a_clip_without_its_mono_is_an_error(data, tmp_path):
+    write_wav(tmp_path / "alpha.wav", sound(1, 0, 0, 1)[:1], RATE)
+    with pytest.raises(ValueError, match="no mono in --mono_dir for beta_000500"):
+        predictions((str(data / "model"),), wavs, wavs(data / "truth"), str(tmp_path))
+
+
+def test_figures_do_not_depend_on_the_number_of_workers(data, results, tmp_path):
+    for workers in (1, 3):
+        script("evaluate_binaural_22050.py", "--pred_dir", data / "model", "--gt_dir", data / "truth",
+               "--output_csv", tmp_path / f"{workers}.csv", "--workers", workers)
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "3.csv").read_bytes()
+
+
+def test_two_systems_are_compared_clip_by_clip(data, results, tmp_path):
+    done = script("evaluate_binaural_22050.py", "--pred_dir", data / "model", "--pred_dir_b", data / "worse",
+                  "--gt_dir", data / "truth", "--output_json", tmp_path / "all.json")
+    paired = read(tmp_path / "all.json")["paired"]
+    assert (paired["a"], paired["b"], paired["resamples"]) == ("model", "model_b", 10_000)
+    by = {(row["id"], row["system"]): row for row in read(tmp_path / "all.json")["clips"]}
+    apart = [by[clip, "model"]["si_sdr"] - by[clip, "model_b"]["si_sdr"] for clip in ("alpha", "beta_000500")]
+    found = paired["metrics"]["si_sdr"]
+    assert found["mean"] == pytest.approx(np.mean(apart))
+    assert [found["low"], found["high"]] == pytest.approx(sorted(apart))             # of two clips: the two
+    assert (found["n"], found["better"]) == (2, "model")
+    assert "model - model_b" in done.stdout
+    line, = (line for line in done.stdout.splitlines() if line.startswith("si_sdr") and "[" in line)
+    assert line.endswith("* model")
+
+
+def scores(system, values, name="stft"):
+    return [{"id": f"{k}", "system": system, name: value} for k, value in enumerate(values)]
+
+
+def test_the_interval_is_that_of_the_mean():
+    random = np.random.default_rng(5)
+    values = random.normal(0.3, 1, 200)
+    rows = scores("a", values) + scores("b", np.zeros(200))
+    found = compare(rows, "a", "b", seed=0)["metrics"]["stft"]
+    half = 1.96 * values.std() / 200**0.5                          # as the normal distribution has it
+    wanted = [values.mean() - half, values.mean() + half]
+    assert [found["low"], found["high"]] == pytest.approx(wanted, abs=0.02)
+    assert compare(rows, "a", "b", seed=0)["metrics"]["stft"] == found
+    assert compare(rows, "a", "b", seed=1)["metrics"]["stft"] != found
+
+
+@pytest.mark.parametrize(("shift", "name", "better"), [
+    (1, "stft", "b"), (-1, "stft", "a"), (1, "si_sdr", "a"), (-1, "si_sdr", "b"), (0, "stft", None)])
+def test_better_is_said_only_when_it_is_sure(shift, name, better):
+    noise = np.random.default_rng(0).normal(0, 0.5, 30)
+    noise -= noise.mean()
+    rows = scores("a", shift + noise, name) + scores("b", 0 * noise, name)
+    paired = compare(rows, "a", "b", seed=0)
+    assert paired["metrics"][name]["better"] == better
+    assert ("*" in format_paired(paired)) == (better is not None)
+
+
+def test_a_missing_figure_leaves_its_pair_out_and_one_pair_has_no_interval():
+    rows = scores("a", [1, None, 3, 7]) + scores("b", [0, 1, None])
+    assert compare(rows, "a", "b", seed=0)["metrics"] == {
+        "stft": {"mean": 1, "low": None, "high": None, "n": 1, "better": None}}
+    assert "stft ↓" in format_paired(compare(rows, "a", "b", seed=0))
+    with pytest.raises(ValueError, match="no clip in common"):
+        compare([{**row, "id": row["system"] + row["id"]} for row in rows], "a", "b", seed=0)
+
+
+@pytest.mark.parametrize(("wav", "expected"), [
+    (np.zeros((1, SIZE)), "1 channel(s); expected 2"),
+    (np.full((2, SIZE), np.nan), "non-finite"),
+    (np.zeros((2, 0)), "is empty"),
+    (np.zeros((2, 1)), "the prediction has 1 samples"),
+])
+def test_a_sound_that_cannot_be_judged_is_named(data, tmp_path, wav, expected):
+    import soundfile
+
+    (tmp_path / "made").mkdir()
+    soundfile.write(tmp_path / "made" / "alpha.wav", wav.T, RATE, subtype="FLOAT")
+    to = tmp_path / "result.json"
+    refused(["--pred_dir", tmp_path / "made", "--gt_dir", data / "truth", "--output_json", to], expected)
+    assert not to.exists()
+
+
+def test_a_silent_prediction_is_counted_not_scored(data, tmp_path):
+    write_wav(tmp_path / "made" / "alpha.wav", np.zeros((2, SIZE)), RATE)
+    script("evaluate_binaural_22050.py", "--pred_dir", tmp_path / "made", "--gt_dir", data / "truth",
+           "--output_json", tmp_path / "all.json", "--report", tmp_path / "page.html",
+           "--plots", tmp_path / "plots")
+    of = read(tmp_path / "all.json")["systems"]["model"]
+    differences = {"stft", "env", "wav", "mag", "snr", "dphase"}         # dphase: as the mono copy, no L - R
+    assert {name for name, figure in of.items() if figure["n"]} == differences
+    assert all(figure["missing"] == 1 - figure["n"] for figure in of.values())
+    assert (tmp_path / "plots" / "model" / "alpha.png").stat().st_size > 5000
