@@ -56,7 +56,7 @@ demo: .venv/installed
 	    --pred_dir $(D)/mels/test whole_frames=$(D)/mels/whole_frames other_video=$(D)/mels/other_video
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(WAVS) --mono_dir $(MONO) --output_json $(D)/metrics.json \
 	    --merge_json $(D)/mels.json --pred_dir $(D)/wavs/test whole_frames=$(D)/wavs/whole_frames \
-	    other_video=$(D)/wavs/other_video copy_synthesis=$(D)/wavs/copy_synthesis
+	    other_video=$(D)/wavs/other_video copy_synthesis=$(D)/wavs/copy_synthesis --report $(D)/report.html
 
 # FAIR-Play: every split trained, tested and evaluated, then the two rows of a paper.  What is there is not made
 # again; a training that was stopped goes on.  S1_FLAGS, S2_FLAGS and CONFIG set the size; GENERATOR=FILE takes one

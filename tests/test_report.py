@@ -46,7 +46,8 @@ def page(tmp_path_factory):
              "--gt_dir", root / "truth", "--mono_dir", root / "mono",
              "--report", root / "page.html", "--output_json", root / "all.json"]
     script = ROOT / "DiffBinaural" / "evaluate_binaural_22050.py"
-    done = subprocess.run([sys.executable, script, *map(str, words)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, script, *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert re.search(r"page.html: 3 of 3 clips, [\d.]+ MB \([\d.]+ MB a clip\)", done.stderr)
     return root / "page.html"
 
