@@ -6,19 +6,24 @@ from torch import Tensor, nn
 TINY = 1e-9                      # keeps the division finite when a linear-scale parameter reaches 0
 
 
-def snake(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    """x + sin²(alpha x) / beta  (Ziyin et al. 2020; beta: Lee et al. 2023).
+class Ripple(nn.Module):
+    """x + height sin²(alpha x)  (Ziyin et al. 2020)."""
 
-    x            (B, C, T)
-    alpha, beta  (C,)  frequency in radians per unit of x, and inverse height of the ripple
-    ->           (B, C, T)
+    def ripple(self) -> tuple[Tensor, Tensor]:
+        """alpha, radians per unit of x, and height, in units of x: (C,) each."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)"""
+        alpha, height = (value[:, None] for value in self.ripple())
+        return x + height * torch.sin(alpha * x).square()
+
+
+class SnakeBeta(Ripple):
+    """Snake whose ripple height is learned apart from its frequency (Lee et al. 2023): as beta, its inverse.
+
+    logscale  the parameters hold logarithms
     """
-    alpha, beta = alpha[:, None], beta[:, None]
-    return x + torch.sin(alpha * x).square() / (beta + TINY)
-
-
-class SnakeBeta(nn.Module):
-    """Snake whose ripple height is learned apart from its frequency; in log scale, logarithms are stored."""
 
     def __init__(self, channels: int, *, logscale: bool):
         super().__init__()
@@ -27,14 +32,13 @@ class SnakeBeta(nn.Module):
         self.alpha = nn.Parameter(start(channels))
         self.beta = nn.Parameter(start(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T)"""
-        if self.logscale:
-            return snake(x, self.alpha.exp(), self.beta.exp())
-        return snake(x, self.alpha, self.beta)
+    def ripple(self) -> tuple[Tensor, Tensor]:
+        """alpha and 1 / beta."""
+        alpha, beta = (self.alpha.exp(), self.beta.exp()) if self.logscale else (self.alpha, self.beta)
+        return alpha, 1 / (beta + TINY)
 
 
-class Snake(nn.Module):
+class Snake(Ripple):
     """Snake with one parameter a channel: the ripple is as high as its frequency is low."""
 
     def __init__(self, channels: int, *, logscale: bool):
@@ -42,10 +46,10 @@ class Snake(nn.Module):
         self.logscale = logscale
         self.alpha = nn.Parameter((torch.zeros if logscale else torch.ones)(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T)"""
+    def ripple(self) -> tuple[Tensor, Tensor]:
+        """alpha and 1 / alpha."""
         alpha = self.alpha.exp() if self.logscale else self.alpha
-        return snake(x, alpha, alpha)
+        return alpha, 1 / (alpha + TINY)
 
 
 ACTIVATIONS = {"snake": Snake, "snakebeta": SnakeBeta}        # by their names in config.json
