@@ -232,8 +232,8 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
         for part in leftovers(run.folder):             # of a process that was killed while it saved
             discard(part)
     log = RunLog(run.folder, "logs", step=progress["steps"]) if job.first else None
-    if progress["steps"] == 0:
-        validate(run, val, log)                        # how good is what the run starts from?
+    if progress["steps"] == 0 and cfg.init_from:
+        validate(run, val, log)                        # what the run starts from: better than that, or not?
     budget = Budget(progress, cfg.training_steps, cfg.time_budget)
     bar = tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name, unit="step",
                disable=not job.first)
