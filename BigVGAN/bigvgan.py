@@ -1,5 +1,6 @@
 """BigVGAN's generator: from a log mel to a waveform; its files are exchangeable with NVIDIA's."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
 from BigVGAN.utils import latest
 from DiffBinaural.utils.files import load_tensors
+from DiffBinaural.utils.helpers import pieces
 
 PUBLISHED = "bigvgan_generator.pt"            # what NVIDIA calls the weights in its folders
 START_STD = 0.01                              # of new convolution weights
@@ -126,15 +128,16 @@ class BigVGAN(nn.Module):
         chunk  mel frames a call; changes speed and memory, not the result
         ->     (B, 1, T · hop)
         """
+        return torch.cat([mel.new_empty(len(mel), 1, 0), *self.stream([mel], chunk)], dim=-1)
+
+    @torch.no_grad()
+    def stream(self, mels: Iterable[Tensor], chunk: int = 512) -> Iterator[Tensor]:
+        """:meth:`vocode` of a mel that comes in blocks (B, M, t): the same sound, (B, 1, n) at a time."""
         if chunk < 1:
             raise ValueError(f"chunk is {chunk} frames; at least 1 is needed")
-        hop, frames = self.cfg.hop_size, mel.shape[-1]
-        wav = mel.new_empty(len(mel), 1, frames * hop)
-        for start in range(0, frames, chunk):
-            stop, first = min(start + chunk, frames), max(start - self.overlap, 0)
-            part = self(mel[..., first : stop + self.overlap])
-            wav[..., start * hop : stop * hop] = part[..., (start - first) * hop : (stop - first) * hop]
-        return wav
+        hop = self.cfg.hop_size
+        for piece, before, behind in pieces(mels, chunk, self.overlap):
+            yield self(piece)[..., before * hop : (piece.shape[-1] - behind) * hop]
 
     def remove_weight_norm(self) -> "BigVGAN":
         """Fold the weights' lengths into them, for inference; a second call changes nothing."""

@@ -230,11 +230,25 @@ class CopySynthesisConfig(VocodeConfig):
 class E2EConfig(SamplingConfig):
     """From a video to binaural sound."""
 
-    input_video: str = required("the video")
+    input_video: str = required("the video, or a folder of its pictures; in a batch, a folder of videos or a "
+                                "CSV with a column input_video and, where wanted, input_wav, output, "
+                                "detections, start, end")
     run: tuple[str, ...] = required("stage-1 run folder, or two: a left-ear and a right-ear run")
     checkpoint_file: str = required("vocoder weights, config.json beside them")
-    output: str = required("binaural wav to write")
-    input_wav: str | None = option(None, "the sound; default: the video's own. Channels are mixed to mono")
+    output: str = required("binaural wav to write; in a batch, the folder for <video>.wav")
+    input_wav: str | None = option(None, "the sound; default: the video's own. Channels are mixed to mono. "
+                                   "In a batch, a folder with <video>.wav, .flac or the like")
     detections: str | None = option(None, "CSV of detected sources in the video; default: the whole picture")
-    mux: str | None = option(None, "also write this mp4: the same picture with the binaural track")
-    plot: str | None = option(None, "also draw the mels to this PNG")
+    start: float = option(0.0, "second of sound and video to begin with")
+    end: float | None = option(None, "second to end before; default: where the sound ends")
+    fps: float = option(10.0, "pictures a second of a folder of pictures")
+    mux: str | None = option(None, "also write this .mp4, .mov or .mkv: the same picture with the binaural "
+                             "track; in a batch, a folder")
+    mux_codec: Literal["aac", "flac"] = option("aac", "sound of --mux: AAC of 256 kbit/s, or FLAC, lossless")
+    plot: str | None = option(None, "also draw the mels to this PNG; in a batch, a folder")
+
+    def __post_init__(self):
+        super().__post_init__()
+        positive(self, "fps")
+        _require(0 <= self.start < (math.inf if self.end is None else self.end),
+                 f"--start is {self.start}, --end {self.end}; expected 0 <= start < end, in seconds")

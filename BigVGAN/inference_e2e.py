@@ -1,42 +1,77 @@
-"""A mono sound and a video in, binaural sound out:
+"""A mono sound and a video in, binaural sound out, of any length:
 
 python BigVGAN/inference_e2e.py --input_wav mono.wav --input_video clip.mp4 --run checkpoints/first \\
     --checkpoint_file checkpoints/vocoder_both/g_best.pth --output out.wav --mux out.mp4
 """
 
+import math
 import sys
-import time
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from functools import partial
 
-from BigVGAN.bigvgan import load_generator
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from BigVGAN.batch import checked_outputs, each, try_track, with_track
+from BigVGAN.bigvgan import BigVGAN, load_generator
 from BigVGAN.env import E2EConfig
-from DiffBinaural.generation import draw_generated, generate_pair, load_models, mono_sound, video_clip
+from DiffBinaural.generation import load_models
+from DiffBinaural.streaming import Block, Hearing, Looking, Phases, binaural, expected_steps, length_notice
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import replacing
-from DiffBinaural.utils.helpers import pick_device, same_mel, write_wav
-from DiffBinaural.utils.media import mux
+from DiffBinaural.utils.helpers import pick_device, same_mel, write_wav_blocks
+from DiffBinaural.utils.plots import Columns, draw_generated
+
+
+def to_sound(vocoder: BigVGAN, blocks: Iterable[Block]) -> Iterator[np.ndarray]:
+    """The one place where mels become sound: blocks of a clip -> (2, n) samples, in order."""
+    device = next(vocoder.parameters()).device
+    for wav in vocoder.stream(block.mel.to(device) for block in blocks):
+        yield wav[:, 0].cpu().numpy()
+
+
+def convert(models: list, vocoder: BigVGAN, cfg: E2EConfig) -> None:
+    """One video: write --output with as many samples as its sound has, and what --mux and --plot ask for."""
+    checked_outputs(cfg)
+    mel, end = models[0].cfg.mel, math.inf if cfg.end is None else cfg.end
+    phases, columns = Phases(), Columns()
+    sound = Hearing(cfg.input_wav or cfg.input_video, cfg.start, end, mel.sample_rate)
+    view = Looking(cfg.input_video, cfg.start, end, cfg.fps)
+    if cfg.mux:
+        try_track(cfg, mel.sample_rate)
+    steps = expected_steps(sound.expected, cfg, models[0].cfg, len(models))
+    with (tqdm(total=steps, desc="generating", unit="step", leave=False) as made,
+          tqdm(total=sound.expected or None, desc="vocoding", unit="sample", leave=False, position=1) as out,
+          replacing(cfg.output) as part):
+
+        def blocks():
+            for block in binaural(models, sound, view, cfg, cfg.detections, phases, made.update):
+                if cfg.plot:
+                    columns.add(torch.cat([block.mono_mel, block.mel]))
+                yield block
+
+        def trimmed():
+            for wav in phases.timed("vocoding", to_sound(vocoder, blocks())):
+                yield wav[:, : sound.samples - out.n]
+                out.update(min(wav.shape[1], sound.samples - out.n))
+        write_wav_blocks(part, trimmed(), mel.sample_rate)
+    if cfg.mux:
+        with phases("muxing"), replacing(cfg.mux) as part:
+            with_track(cfg, cfg.output, mel.sample_rate, part, start=cfg.start, end=end)
+    if cfg.plot:
+        draw_generated(cfg.plot, columns, mel)
+    notice = length_notice(sound.samples / mel.sample_rate, view.seconds())
+    print(*[notice] * bool(notice), phases.summary(cfg.output, sound.samples, mel.sample_rate), sep="\n",
+          file=sys.stderr)
 
 
 def main(cfg: E2EConfig) -> None:
-    """Write --output with as many samples as the input has, and what --mux and --plot ask for."""
-    began, device = time.monotonic(), pick_device(cfg.device)
+    """Convert a video, or all of a batch with the models loaded once."""
+    device = pick_device(cfg.device)
     models, vocoder = load_models(cfg.run, device), load_generator(cfg.checkpoint_file).to(device)
-    mel, rate = models[0].cfg.mel, models[0].cfg.mel.sample_rate
-    same_mel(vocoder.cfg.mel, mel, str(cfg.checkpoint_file))
-    mono = mono_sound(cfg.input_wav or cfg.input_video, rate)
-    clip, notice = video_clip(cfg.input_video, mono, models[0].cfg, cfg.detections)
-    if notice:
-        print(notice, file=sys.stderr)
-    pair = generate_pair(models, clip, cfg)
-    wav = vocoder.vocode(pair.to(device))[:, 0, : mono.shape[1]].cpu().numpy()
-    write_wav(cfg.output, wav, rate)
-    if cfg.mux:
-        with replacing(cfg.mux) as partial:
-            mux(cfg.input_video, partial, wav, rate)
-    if cfg.plot:
-        draw_generated(cfg.plot, clip, pair, mel)
-    samples, took = wav.shape[1], time.monotonic() - began
-    print(f"{Path(cfg.output)}: {samples} samples, {samples / rate:.2f} s, in {took:.1f} s", file=sys.stderr)
+    same_mel(vocoder.cfg.mel, models[0].cfg.mel, str(cfg.checkpoint_file))
+    each(cfg, partial(convert, models, vocoder))
 
 
 if __name__ == "__main__":

@@ -1,44 +1,31 @@
 """From a trained run and a clip to the clip's binaural mel."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import (
     ClipsConfig,
     GenerateConfig,
-    MelConfig,
     SamplingConfig,
     TrainConfig,
     from_dict,
 )
-from DiffBinaural.dataset.base import BinauralDataset, cut, padded, stitch, whole_clip
-from DiffBinaural.dataset.video_transforms import Eyes, on_device, whole_only
+from DiffBinaural.dataset.base import WINDOW_HOP, WholeClips, add_windows, cut, padded, scene
+from DiffBinaural.dataset.video_transforms import Eyes, WholeOnly, on_device
+from DiffBinaural.diffusion_utils.diffusion_pytorch import needs_fresh
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.files import load_tensors, read_json
-from DiffBinaural.utils.helpers import (
-    DB_PER_NEPER,
-    generator_for,
-    is_sound_file,
-    mel_spectrogram,
-    pad_to_hop,
-    read_wav,
-    resample,
-    save_mel_pair,
-    write_mel_config,
-)
-from DiffBinaural.utils.lists import EARS, SIDES, Clip, Detection, read_detections
-from DiffBinaural.utils.media import frame_rate, pictures, read_sound
-from DiffBinaural.utils.plots import draw_mels
+from DiffBinaural.utils.helpers import DB_PER_NEPER, generator_for, save_mel_pair, write_mel_config
+from DiffBinaural.utils.lists import EARS, SIDES, Clip
 
-EYE_WIDTH = 480                                        # pixels: a wider video is shrunk, not below this
-PICTURE_RATE = 10                                      # pictures a second that are taken from a video
+BLOCK = 5168                                           # mel frames of a block at most: 60 s
 PICTURES_A_CALL = 32                                   # that the trunk looks at together
 
 
@@ -103,33 +90,168 @@ def windows(clip: dict, maps: Tensor, group: Tensor, size: int) -> dict[str, Ten
     return {**mels, **eyes, "maps": maps[shown.to(maps.device)]}
 
 
+class Noise:
+    """The noise of a clip, in tiles: any frames of it can be drawn alone, and no more is ever held.
+
+    A clip's name and seed give the same noise in any company and however the clip is cut into blocks.
+
+    ears, bands  of the mel;  frames: of the clip, or any number from BLOCK on
+    """
+
+    def __init__(self, seed: int, stem: str, ears: list[int], bands: int, frames: int):
+        self.seed, self.stem, self.ears, self.bands = seed, stem, ears, bands
+        self.first = min(frames, BLOCK)                # frames of the first tile; all others have BLOCK
+
+    def __call__(self, step: int, start: int, stop: int) -> Tensor:
+        """Frames [start, stop) of what denoising step `step` draws (0: what it starts from): (ears, M, n)."""
+        drawn = [torch.empty(len(self.ears), self.bands, 0)]
+        for tile in range(start // BLOCK, -(-stop // BLOCK)):
+            random = generator_for(self.seed, f"{self.stem} {step} {tile}" if step or tile else self.stem)
+            noise = torch.randn(2, self.bands, BLOCK if tile else self.first, generator=random)
+            drawn.append(noise[self.ears, :, max(start - tile * BLOCK, 0) : max(stop - tile * BLOCK, 0)])
+        return torch.cat(drawn, dim=-1)
+
+
+class Windows:
+    """The windows of a clip that are being denoised, by number; the first are let go, the next are added."""
+
+    def __init__(self):
+        self.starts: list[int] = []
+        self.until = 0                                 # where the next window begins, or where the clip ends
+        self.mono, self.context = {}, {}
+
+    def add(self, part: dict, context: Tensor) -> None:
+        """Add a part's windows, with their context (W, K, D)."""
+        for start, mono, tokens in zip(part["starts"], part["mono"], context, strict=True):
+            self.mono[len(self.starts)], self.context[len(self.starts)] = mono, tokens
+            self.starts.append(start)
+        self.until = part["until"]
+
+    def forget(self, number: int) -> None:
+        """Let go of all before a window."""
+        for w in [w for w in self.mono if w < number]:
+            del self.mono[w], self.context[w]
+
+
+class Step:
+    """One denoising step of a stream: frames go in, those that no later window reaches come out denoised.
+
+    Each step runs a window behind the one before it.  What a window gives is kept until its neighbour has
+    come, so a border between blocks is a seam like any other, and nothing is computed twice.
+    """
+
+    def __init__(self, size: int):
+        self.size, self.done, self.begin = size, 0, 0  # windows that are through; the first frame held
+        self.x = self.before = self.total = self.weight = None
+
+    def take(self, x: Tensor, before: Tensor, windows: Windows, denoise: Callable, advance: Callable):
+        """Take frames on, run every window that is now complete, and give out what is settled.
+
+        x, before  (ears, M, n): the next frames, and the step before's x₀ of them
+        denoise    ((W, ears, M, size), numbers of the windows) -> x₀
+        advance    (x, x₀, before, first frame) -> x of the step after
+        ->         that x, and its x₀
+        """
+        blank = x.new_zeros(x.shape)
+        if self.x is None:
+            self.x, self.before, self.total, self.weight = x, before, blank, x.new_zeros(x.shape[-1])
+        else:
+            self.x, self.before, self.total = (torch.cat(pair, dim=-1) for pair in (
+                (self.x, x), (self.before, before), (self.total, blank)))
+            self.weight = torch.cat([self.weight, x.new_zeros(x.shape[-1])])
+        end, starts, first = self.begin + self.x.shape[-1], windows.starts, self.done
+        while self.done < len(starts) and starts[self.done] + self.size <= end:
+            self.done += 1
+        local = [start - self.begin for start in starts[first : self.done]]
+        if local:
+            made = denoise(cut(self.x, local, self.size), range(first, self.done))
+            add_windows(self.total, self.weight, made, local)
+        settled = min(starts[self.done] if self.done < len(starts) else windows.until, end) - self.begin
+        ready = [held[..., :settled] for held in (self.x, self.before, self.total, self.weight)]
+        self.x, self.before, self.total, self.weight = (
+            held[..., settled:].clone() for held in (self.x, self.before, self.total, self.weight))
+        x0 = (ready[2] / ready[3]).clamp(-1, 1)
+        self.begin += settled
+        return advance(ready[0], x0, ready[1], self.begin - settled), x0
+
+
 @torch.inference_mode()
-def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
-    """Sample a whole clip at once: windows share one noise and are merged at every denoising step.
+def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, stem: str,
+           tick: Callable[[int], object] = int) -> Iterator[Tensor]:
+    """Sample a clip part by part: the same mel as from all its windows at once, in memory that does not grow.
+
+    parts  the clip's windows in order: starts, until (where the next part begins, or the clip ends), frames
+           (of the clip, or any number from BLOCK on), mono (W, 1, M, size); objects or maps, box, mask, which
+    tick   told how many windows have made a step
+    ->     frames of the log mel (ears, M, n) in nepers, on the CPU, in order
+    """
+    device, size, ears = next(model.parameters()).device, model.cfg.view.window, list(model.ears)
+    order, live, known, noise = model.diffusion.sample_steps(cfg.sampling_timesteps), Windows(), 0, None
+    steps, fresh = [Step(size) for _ in order], needs_fresh(cfg.sampler, cfg.eta)
+
+    def denoise(x: Tensor, numbers: range, t: int) -> Tensor:
+        made = []
+        for group in torch.arange(len(numbers)).split(cfg.batch_windows):
+            mono, context = (torch.stack([held[numbers[w]] for w in group])
+                             for held in (live.mono, live.context))
+            made.append(model.denoiser(mono.to(device), context, cfg.guidance_scale)(x[group], t))
+            tick(len(group))
+        return torch.cat(made)
+
+    def advance(number: int, x: Tensor, x0: Tensor, before: Tensor, first: int) -> Tensor:
+        (t, following), last = order[number], model.diffusion.abar[order[number - 1][0]]
+        drawn = noise(number + 1, first, first + x.shape[-1]).to(device) if fresh else 0.0
+        return model.diffusion.step(x, x0, t, following, sampler=cfg.sampler, eta=cfg.eta, fresh=drawn,
+                                    before=(before, last) if number else None)[0]
+    for part in parts:
+        live.add(part, contexts(model, part, cfg.batch_windows))
+        noise = noise or Noise(cfg.seed, stem, ears, part["mono"].shape[-2], part["frames"])
+        first, known = known, part["starts"][-1] + size
+        x = before = noise(0, first, known).to(device)
+        for number, (step, (t, _)) in enumerate(zip(steps, order, strict=True)):
+            x, before = step.take(x, before, live, partial(denoise, t=t), partial(advance, number))
+        live.forget(steps[-1].done)
+        if x.shape[-1]:
+            yield model.to_mel(x).cpu()
+
+
+def contexts(model: BinauralModel, part: dict, batch: int) -> Tensor:
+    """The context tokens (W, K, D) of a part's windows; each picture is looked at once."""
+    maps, found = look(model, part), []
+    for which in part["which"].split(batch):
+        eyes = {name: part[name][which].to(maps.device) for name in ("box", "mask")}
+        found.append(model.context({**eyes, "maps": maps[which.to(maps.device)]}))
+    return torch.cat(found)
+
+
+def parts_of(clip: dict, cfg: TrainConfig, count: int) -> Iterator[dict]:
+    """A clip, an item of a WholeClips dataset or one with its eyes closed, as parts of `count` windows."""
+    starts, size, frames = clip["starts"], cfg.view.window, max(clip["mono_mel"].shape[-1], cfg.view.window)
+    for first in range(0, len(starts), count):
+        mine = slice(first, first + count)
+        if "eyes" in clip:
+            seen = scene(clip["eyes"], clip["times"][mine], cfg.mel)
+        else:
+            shown, which = torch.unique(clip["which"][mine], return_inverse=True)
+            seen = {name: clip[name][shown] for name in ("objects", "maps", "box", "mask") if name in clip}
+            seen["which"] = which
+        until = starts[first + count] if first + count < len(starts) else frames
+        yield {"starts": starts[mine], "until": until, "frames": frames, **seen,
+               "mono": cut(padded(clip["mono_mel"], size), starts[mine], size)}
+
+
+def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig,
+             count: int = BLOCK // WINDOW_HOP) -> Tensor:
+    """Sample a whole clip: windows share one noise and are merged at every denoising step.
 
     The noise is the clip's own: its name and cfg.seed give the same sound in any company.
 
-    clip  item of a WholeClips dataset
-    ->    (ears, M, T) log mel in nepers, on the CPU
+    clip   item of a WholeClips dataset, or its `unseen`
+    count  windows of a block, by default 60 s; changes memory, not the result
+    ->     (ears, M, T) log mel in nepers, on the CPU
     """
-    size, starts, frames = model.cfg.view.window, clip["starts"], clip["mono_mel"].shape[-1]
-    maps, random = look(model, clip), generator_for(cfg.seed, clip["stem"])
-    shape = (2, clip["mono_mel"].shape[-2], max(frames, size))
-    groups = torch.arange(len(starts)).split(cfg.batch_windows)
-    batches = (windows(clip, maps, group, size) for group in groups)
-    denoisers = [model.denoiser(batch["mono_mel"], model.context(batch), cfg.guidance_scale)
-                 for batch in batches]
-
-    def noise() -> Tensor:
-        return torch.randn(shape, generator=random)[list(model.ears)].to(maps.device)
-
-    def denoise(x: Tensor, t: int) -> Tensor:
-        parts = cut(x, starts, size)
-        merged = [denoiser(parts[group], t) for denoiser, group in zip(denoisers, groups, strict=True)]
-        return stitch(torch.cat(merged), starts, x.shape[-1])
-    unit = model.diffusion.sample(denoise, noise(), cfg.sampling_timesteps, sampler=cfg.sampler, eta=cfg.eta,
-                                  fresh=noise)
-    return model.to_mel(unit)[..., :frames].cpu()
+    mel = torch.cat(list(stream(model, parts_of(clip, model.cfg, count), cfg, clip["stem"])), dim=-1)
+    return mel[..., : clip["mono_mel"].shape[-1]]
 
 
 def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig) -> Tensor:
@@ -151,13 +273,13 @@ def load_models(runs: tuple[str, ...], device: torch.device, *weights: str) -> l
     return models
 
 
-def clips_of(dataset_class: type[BinauralDataset], cfg: ClipsConfig, trained: TrainConfig) -> BinauralDataset:
+def clips_of(dataset_class: type[WholeClips], cfg: ClipsConfig, trained: TrainConfig) -> WholeClips:
     """The clips of --list_test, in the split of the run where --split does not say otherwise."""
     return dataset_class(cfg.data_root, cfg.list_test, trained.mel, trained.view, truth=False,
                          fold=cfg.fold, split=trained.split if cfg.split is None else cfg.split)
 
 
-def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):
+def generate_all(dataset_class: type[WholeClips], cfg: GenerateConfig):
     """Generate every clip of a list and write its mel pair; yields (clip item, (2, M, T) mel) as it goes.
 
     Under torchrun the processes share the clips out.
@@ -168,64 +290,14 @@ def generate_all(dataset_class: type[BinauralDataset], cfg: GenerateConfig):
         write_mel_config(cfg.output_dir, data.mel)
         numbers = job.share(range(len(data))[: cfg.limit])
         for i in tqdm(numbers, desc=f"generating {cfg.list_test}", unit="clip", disable=not job.first):
-            clip = data[i]
+            clip = data.unseen(i)
             if cfg.shuffle_vision:
-                clip = with_vision_of(clip, data[next_video(data.clips, i)])
+                clip = with_vision_of(clip, data.unseen(next_video(data.clips, i)))
             if not cfg.detections:
-                clip["mask"] = whole_only(clip["mask"])
+                clip["eyes"] = WholeOnly(clip["eyes"])
             mel = generate_pair(models, clip, cfg)
             save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
             yield clip, mel
-
-
-def mono_sound(path: str | Path, rate: int) -> np.ndarray:
-    """The sound of a sound or video file, its channels averaged: (1, N) float32 at `rate` Hz."""
-    wav, own = read_wav(path) if is_sound_file(path) else read_sound(path)
-    return resample(wav.mean(axis=0, keepdims=True), own, rate)
-
-
-def video_clip(video: str | Path, mono: np.ndarray, cfg: TrainConfig,
-               detections: str | None) -> tuple[dict, str]:
-    """A video and its mono sound as a clip to generate.
-
-    mono        (1, N) at the mel's sample rate
-    detections  CSV of the video's detected sources; its column `frame` counts the video's own pictures
-    ->          an item like those of WholeClips, and a line to tell the user where the lengths differ
-    """
-    images, factor = [], 1
-    for picture in tqdm(pictures(video, PICTURE_RATE), desc="reading the video", unit="picture"):
-        factor = max(picture.shape[1] // EYE_WIDTH, 1)
-        images.append(Image.fromarray(picture).reduce(factor))
-    found = detections_of(detections, Path(video).stem, frame_rate(video)) if detections else []
-    found = [replace(d, box=tuple(edge / factor for edge in d.box)) for d in found]
-    eyes = Eyes(images, PICTURE_RATE, found, cfg.view)
-    mel = mel_spectrogram(pad_to_hop(torch.from_numpy(mono), cfg.mel.hop), cfg.mel)
-    clip = whole_clip(Path(video).stem, {"mono_mel": mel}, eyes, 0.0, cfg.mel)
-    return clip, length_notice(mono.shape[1] / cfg.mel.sample_rate, len(images) / PICTURE_RATE)
-
-
-def length_notice(sound: float, picture: float) -> str:
-    """What is done when sound and picture differ in length (seconds); empty when they agree to a picture."""
-    if abs(sound - picture) <= 1 / PICTURE_RATE:
-        return ""
-    what = f"the last picture is held for {sound - picture:.2f} s" if sound > picture else \
-        f"the last {picture - sound:.2f} s of the video are not heard"
-    return f"the sound lasts {sound:.2f} s, the video {picture:.2f} s: {what}"
-
-
-def detections_of(path: str | Path, video_id: str, fps: float) -> list[Detection]:
-    """A video's rows of a detection file; a file about a single video may call it what it likes."""
-    found = read_detections(path, fps)
-    if video_id not in found and len(found) != 1:
-        raise ValueError(f"{path}: no rows for {video_id}; it has {', '.join(sorted(found)[:5]) or 'none'}")
-    return found.get(video_id) or next(iter(found.values()))
-
-
-def draw_generated(path: str | Path, clip: dict, mel: Tensor, cfg: MelConfig) -> None:
-    """Draw a clip's mono and generated mels, and how much louder the right ear is."""
-    level = (mel[1] - mel[0]) * DB_PER_NEPER
-    rows = [("mono", clip["mono_mel"][0]), ("left", mel[0]), ("right", mel[1]), ("right - left, dB", level)]
-    draw_mels(path, [(title, values.numpy()) for title, values in rows], cfg)
 
 
 def next_video(clips: list[Clip], i: int) -> int:
@@ -238,10 +310,9 @@ def next_video(clips: list[Clip], i: int) -> int:
 
 
 def with_vision_of(clip: dict, other: dict) -> dict:
-    """A clip's sound with another clip's pictures, repeated where the other is shorter."""
-    repeated = torch.arange(len(clip["starts"])) % len(other["starts"])
-    return {**clip, **{name: other[name] for name in ("objects", "box", "mask")},
-            "which": other["which"][repeated]}
+    """A clip's sound with another clip's pictures, repeated where the other is shorter; eyes closed."""
+    times = [other["times"][w % len(other["times"])] for w in range(len(clip["starts"]))]
+    return {**clip, "eyes": other["eyes"], "times": times}
 
 
 def comparison(clip: dict, mel: Tensor, ears=EARS["both"]) -> list[tuple[str, np.ndarray]]:

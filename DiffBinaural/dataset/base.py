@@ -38,14 +38,19 @@ def stitch(windows: Tensor, starts: list[int], n: int) -> Tensor:
     The weights are a raised cosine that never reaches 0, so every frame is covered, the first and last too.
     ``stitch(cut(x)) == x`` for every covering.
     """
+    total, weight = windows.new_zeros(*windows.shape[1:-1], n), windows.new_zeros(n)
+    add_windows(total, weight, windows, starts)
+    return total / weight
+
+
+def add_windows(total: Tensor, weight: Tensor, windows: Tensor, starts: list[int]) -> None:
+    """What :func:`stitch` divides: add windows to total (…, n), and to weight (n) what they count."""
     size = windows.shape[-1]
     phase = (torch.arange(size, device=windows.device) + 0.5) * (math.pi / size)
     fade = (torch.sin(phase) ** 2 + 1e-3).to(windows.dtype)
-    total, weight = windows.new_zeros(*windows.shape[1:-1], n), windows.new_zeros(n)
     for window, start in zip(windows, starts, strict=True):
         total[..., start : start + size] += window * fade
         weight[start : start + size] += fade
-    return total / weight
 
 
 def padded(mel: Tensor, size: int) -> Tensor:
@@ -170,6 +175,11 @@ class WholeClips(BinauralDataset):
         clip = self.clips[i]
         return whole_clip(clip.stem, self.mels(i), self.eyes(clip.video_id), clip.start, self.mel)
 
+    def unseen(self, i: int) -> dict:
+        """Item i with its eyes still closed: see :func:`closed_clip`."""
+        clip = self.clips[i]
+        return closed_clip(clip.stem, self.mels(i), self.eyes(clip.video_id), clip.start, self.mel)
+
 
 def whole_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cfg: MelConfig) -> dict:
     """All windows of a clip, in order, and each picture that they show once.
@@ -179,9 +189,21 @@ def whole_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cf
     ->     stem, starts (W numbers), the mels, objects (P, S, 3, H, W) or maps (P, S, C, h, w), box (P, S, 4),
            mask (P, S), and which (W, F): the pictures of each window
     """
-    size, seconds = eyes.view.window, cfg.hop / cfg.sample_rate
+    clip = closed_clip(stem, mels, eyes, begin, cfg)
+    seen = scene(clip.pop("eyes"), clip.pop("times"), cfg)
+    return {**clip, **seen}
+
+
+def closed_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cfg: MelConfig) -> dict:
+    """:func:`whole_clip` before anything is looked at: `eyes` and `times` (W, seconds) are for a scene."""
+    size = eyes.view.window
     starts = covering(max(mels["mono_mel"].shape[-1], size), size, WINDOW_HOP)
-    chosen = [eyes.chosen(begin + start * seconds, size * seconds) for start in starts]
-    numbers, which = np.unique(chosen, return_inverse=True)
-    return {"stem": stem, "starts": starts, **mels, **first_maps(eyes.stack(numbers.tolist())),
-            "which": torch.from_numpy(which).view(len(starts), -1)}
+    times = [begin + start * cfg.hop / cfg.sample_rate for start in starts]
+    return {"stem": stem, "starts": starts, **mels, "eyes": eyes, "times": times}
+
+
+def scene(eyes: Sight, times: list[float], cfg: MelConfig) -> dict[str, Tensor]:
+    """What is seen in windows that begin at these times (s): each picture once, and which (W, F)."""
+    seconds = eyes.view.window * (cfg.hop / cfg.sample_rate)
+    numbers, which = np.unique([eyes.chosen(time, seconds) for time in times], return_inverse=True)
+    return {**first_maps(eyes.stack(numbers.tolist())), "which": torch.from_numpy(which).view(len(times), -1)}

@@ -1,6 +1,6 @@
 """From pictures and their detections to the slots that the visual encoder takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -132,6 +132,53 @@ class Eyes(Sight):
             return []
         nearest = self.times[np.abs(self.times - time).argmin()]
         return self.at_time[nearest] if abs(nearest - time) <= 0.5 / self.fps + 1e-6 else []
+
+
+class PassingEyes(Eyes):
+    """The pictures of a video that passes by: none is held once the windows have gone on.
+
+    pictures  RGB images in order; read as far as windows ask for, which they do in order of time
+    first     the number of the first of them
+    """
+
+    def __init__(self, pictures: Iterator[Image.Image], fps: float, detections: list[Detection],
+                 view: ViewConfig, first: int = 0):
+        super().__init__([], fps, detections, view)
+        self.pictures, self.picture = {}, self._picture          # by number; and none is cut up twice
+        self.coming, self.ended, self.count, self.oldest = pictures, False, first, first
+
+    def chosen(self, start: float, seconds: float) -> list[int]:
+        """:meth:`Sight.chosen`, with the video read far enough to know."""
+        while not self.ended and self.count <= (start + seconds) * self.fps + 1:
+            picture = next(self.coming, None)
+            if picture is None:
+                self.ended = True
+            else:
+                self.pictures[self.count] = picture
+                self.count += 1
+        numbers = super().chosen(start, seconds)
+        self.oldest = numbers[0]
+        return numbers
+
+    def stack(self, numbers: list[int]) -> dict[str, Tensor]:
+        """:meth:`Sight.stack`; pictures before those of the window asked for last are let go."""
+        seen = super().stack(numbers)
+        for k in [k for k in self.pictures if k < self.oldest]:
+            del self.pictures[k]
+        return seen
+
+
+class WholeOnly(Sight):
+    """What is seen without any detection: slot 0, the whole picture."""
+
+    def __init__(self, eyes: Sight):
+        super().__init__(eyes.count, eyes.fps, eyes.view)
+        self.eyes = eyes
+
+    def picture(self, k: int) -> dict[str, Tensor]:
+        """Picture k, the other slots masked."""
+        seen = self.eyes.picture(k)
+        return {**seen, "mask": whole_only(seen["mask"])}
 
 
 class EncodedEyes(Sight):

@@ -128,6 +128,11 @@ def guided(denoise, null_denoise, scale: float):
     return both
 
 
+def needs_fresh(sampler: str, eta: float) -> bool:
+    """Whether every step of a sampler draws noise of its own."""
+    return sampler == "ddpm" or (sampler == "ddim" and eta > 0)
+
+
 class Diffusion:
     """A process of T steps and what its network predicts: cfg.objective is pred_noise, pred_x0, pred_v, or
     pred_residual, x₀ = base + output."""
@@ -195,14 +200,31 @@ class Diffusion:
         eta      of ddim
         fresh    () -> standard normal noise like x, needed by ddpm and where eta > 0
         """
-        times, before = self.sample_times(steps), None
-        for t, following in zip(times, [*times[1:], None]):
-            x0, abar = denoise(x, t).clamp(-1, 1), self.abar[t]
-            after = torch.ones((), dtype=torch.float64) if following is None else self.abar[following]
-            if sampler == "dpm++":
-                x, before = dpmpp_step(x, x0, abar, after, before=before).to(x.dtype), (x0, abar)
-            elif sampler == "ddpm":
-                x = ddpm_step(x, x0, abar, after, fresh=fresh()).to(x.dtype)
-            else:
-                x = ddim_step(x, x0, abar, after, eta=eta, fresh=fresh() if eta else 0.0).to(x.dtype)
+        before = None
+        for t, following in self.sample_steps(steps):
+            x0 = denoise(x, t).clamp(-1, 1)
+            noise = fresh() if needs_fresh(sampler, eta) else 0.0
+            x, before = self.step(x, x0, t, following, sampler=sampler, eta=eta, fresh=noise, before=before)
         return x
+
+    def sample_steps(self, steps: int) -> list[tuple[int, int | None]]:
+        """:meth:`sample_times`, each with the one that follows it; None stands for clean data."""
+        times = self.sample_times(steps)
+        return list(zip(times, [*times[1:], None]))
+
+    def step(self, x: Tensor, x0: Tensor, t: int, following: int | None, *, sampler: str, eta: float = 0.0,
+             fresh: Tensor | float = 0.0, before: tuple[Tensor, Tensor] | None = None):
+        """One step of :meth:`sample`, each number by itself: of all that a step looks at only x0 is merged.
+
+        before  what the step before returned beside x; None at the first
+        ->      x at the following time, and (x0, abar) for the step after
+        """
+        abar = self.abar[t]
+        after = torch.ones((), dtype=torch.float64) if following is None else self.abar[following]
+        if sampler == "dpm++":
+            moved = dpmpp_step(x, x0, abar, after, before=before)
+        elif sampler == "ddpm":
+            moved = ddpm_step(x, x0, abar, after, fresh=fresh)
+        else:
+            moved = ddim_step(x, x0, abar, after, eta=eta, fresh=fresh)
+        return moved.to(x.dtype), (x0, abar)

@@ -3,7 +3,7 @@
 import math
 import signal
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -24,6 +24,8 @@ from DiffBinaural.utils.lists import SIDES, Clip
 FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
 DB_PER_NEPER = 20 / math.log(10)              # 8.686: a neper is a factor of e in magnitude
 MEL_CONFIG = "mel_config.json"
+SOUND_BLOCK = 1 << 18                         # samples that are read at once
+FILTER_REACH = 32                             # zero crossings of the resampling filter to each side
 
 
 # --- the mel ------------------------------------------------------------------------------------------------
@@ -89,6 +91,28 @@ def pad_to_hop(wav: Tensor, hop: int) -> Tensor:
     return F.pad(wav, (0, -wav.shape[-1] % hop))
 
 
+def pieces(blocks: Iterable[Tensor], size: int, reach: int = 0) -> Iterator[tuple[Tensor, int, int]]:
+    """Cut a stream along its last axis into pieces, each with what stands around it.
+
+    blocks  (…, n) each, of any n
+    size    of a piece; the last is shorter
+    reach   how much more each piece has on both sides, as far as the stream goes
+    ->      (piece, how much of it stands before, how much behind)
+    """
+    held, before = None, 0
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block], dim=-1)
+        while held.shape[-1] > before + size + reach:
+            yield held[..., : before + size + reach], before, reach
+            keep = min(before + size, reach)
+            held, before = held[..., before + size - keep :], keep
+    while held is not None and held.shape[-1] > before:
+        behind = min(max(held.shape[-1] - before - size, 0), reach)
+        yield held[..., : before + size + behind], before, behind
+        keep = min(before + size, reach)
+        held, before = held[..., before + size - keep :], keep
+
+
 # --- sound and mel files -----------------------------------------------------------------------------------
 
 
@@ -98,7 +122,21 @@ def resample(wav: np.ndarray, rate: int, target: int) -> np.ndarray:
         return wav
     import torchaudio.functional as AF
 
-    return AF.resample(torch.from_numpy(wav), rate, target, lowpass_filter_width=32).numpy()
+    return AF.resample(torch.from_numpy(wav), rate, target, lowpass_filter_width=FILTER_REACH).numpy()
+
+
+def resampled(blocks: Iterable[Tensor], rate: int, target: int, seconds: float) -> Iterator[Tensor]:
+    """:func:`resample` of a sound that comes in blocks (C, n): the same samples, some seconds at a time."""
+    if rate == target:
+        yield from (piece for piece, _, _ in pieces(blocks, round(seconds * rate)))
+        return
+    common = math.gcd(rate, target)
+    up, down = target // common, rate // common            # `down` samples become `up`
+    reach = math.ceil(FILTER_REACH * 1.02 * down / min(up, down) / down) + 1       # in such groups
+    for piece, before, behind in pieces(blocks, math.ceil(seconds * rate / down) * down, reach * down):
+        wav = torch.from_numpy(resample(piece.numpy(), rate, target))
+        first = before // down * up
+        yield wav[:, first : first + (piece.shape[1] - before - behind) // down * up if behind else None]
 
 
 def is_sound_file(path: str | Path) -> bool:
@@ -109,6 +147,12 @@ def is_sound_file(path: str | Path) -> bool:
         return bool(soundfile.info(path))
     except soundfile.LibsndfileError:
         return False
+
+
+def sound_info(path: str | Path) -> tuple[int, float]:
+    """A sound file's rate in Hz and its length in seconds, by its own account."""
+    info = soundfile.info(path)
+    return info.samplerate, info.frames / info.samplerate
 
 
 def read_wav(path: str | Path, rate: int | None = None,
@@ -131,6 +175,16 @@ def read_wav(path: str | Path, rate: int | None = None,
     if channels and wav.shape[1] != channels:
         raise ValueError(f"{path}: has {wav.shape[1]} channel(s); expected {channels}")
     return resample(np.ascontiguousarray(wav.T), own, rate or own), rate or own
+
+
+def wav_blocks(path: str | Path) -> Iterator[np.ndarray]:
+    """The sound of a file as :func:`read_wav` gives it, in blocks of (C, n) float32."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            while len(block := file.read(SOUND_BLOCK, dtype="float32", always_2d=True)):
+                yield block.T
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: cannot be read as a sound file ({error.error_string})") from None
 
 
 def read_part(path: str | Path, clip: Clip, rate: int, channels: int) -> np.ndarray:
@@ -159,6 +213,13 @@ def stored(wav: np.ndarray, subtype: str) -> np.ndarray:
     top = 2.0 ** (bits - 1)
     whole = np.clip(np.round(np.asarray(wav, dtype=float) * top), -top, top - 1).astype(np.int32)
     return whole << (32 - bits)                        # libsndfile drops the low bits of an int32
+
+
+def write_wav_blocks(path: str | Path, blocks: Iterable[np.ndarray], rate: int) -> None:
+    """:func:`write_wav`, two ears, of a sound that comes in blocks (2, n), straight to the path."""
+    with soundfile.SoundFile(path, "w", rate, 2, "PCM_16", format="WAV") as file:
+        for block in blocks:
+            file.write(np.clip(block, -1, 1).T)
 
 
 def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:

@@ -3,12 +3,14 @@
 The writers write straight to the path they are given; wrap them in helpers.replacing.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import soundfile
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
@@ -23,12 +25,13 @@ def _open(path: str | Path):
         raise ValueError(f"{path}: cannot be read as a video ({error.strerror})") from None
 
 
-def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, *,
+def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, *, first: int = 0,
              threads: int = 0) -> Iterator[np.ndarray]:
-    """Pictures of a video at an even rate, whatever its own.
+    """Pictures of a video at an even rate, whatever its own, upright as its rotation flag wants them.
 
     fps      pictures a second to give out; picture k shows what is on screen at time k / fps
     size     (width, height) in pixels to scale to; None keeps the video's own
+    first    number of the first picture to give out; beyond the last, that one is given
     threads  of the decoder; 0 takes one a core
     ->       (H, W, 3) uint8 RGB each; as many as fit in the video's duration
     Raises ValueError for a file without pictures, and where one cannot be decoded.
@@ -36,18 +39,19 @@ def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, 
     with _open(path) as box:
         if not box.streams.video:
             raise ValueError(f"{path}: has no picture; expected a video file")
-        stream, k, last, first, show = box.streams.video[0], 0, None, None, _converter(size)
+        stream, k, last, begin, show = box.streams.video[0], first, None, None, _converter(size)
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
-        for frame in _decoded(box, stream, path):
-            first = frame.time if first is None else first
-            while last is not None and k / fps + ROUNDING < frame.time - first:
+        for number, frame in enumerate(_decoded(box, stream, path)):
+            rate = float(stream.average_rate or fps)
+            time = number / rate if frame.time is None else frame.time
+            begin = time if begin is None else begin
+            while last is not None and k / fps + ROUNDING < time - begin:
                 yield show(last)
                 k += 1
-            last, duration = frame, 1 / (stream.average_rate or fps)
-            end = frame.time - first + float(duration)
+            last, end = frame, time - begin + 1 / rate
         if last is None:
             raise ValueError(f"{path}: no picture could be decoded")
-        while k == 0 or k / fps + ROUNDING < end:
+        while k == first or k / fps + ROUNDING < end:
             yield show(last)
             k += 1
 
@@ -64,8 +68,9 @@ def _converter(size: tuple[int, int] | None) -> Callable[[av.VideoFrame], np.nda
     shared = VideoReformatter()              # a frame's own would build its tables anew for every frame
 
     def show(frame: av.VideoFrame) -> np.ndarray:
-        width, height = size or (frame.width, frame.height)
-        return shared.reformat(frame, width, height, "rgb24").to_ndarray()
+        turns = round(frame.rotation / 90)                       # counter-clockwise
+        width, height = (size[::-1] if turns % 2 else size) if size else (frame.width, frame.height)
+        return np.rot90(shared.reformat(frame, width, height, "rgb24").to_ndarray(), turns)
     return show
 
 
@@ -87,26 +92,78 @@ def write_picture(path: str | Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(path, format="JPEG", quality=90)
 
 
-def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
-    """Sound track of a media file.
+def picture_seconds(path: str | Path) -> float:
+    """How long a video's pictures last by the times of its packets; nothing is decoded."""
+    with _open(path) as box:
+        stream = box.streams.video[0]
+        times = [(packet.pts, packet.duration or 0) for packet in box.demux(stream) if packet.pts is not None]
+        if not times:
+            return stated_seconds(path)
+        last, duration = max(times)
+        shown = duration * stream.time_base if duration else 1 / (stream.average_rate or 1)
+        return float((last - min(times)[0]) * stream.time_base + shown)
 
-    -> (C, N) float32 in [-1, 1], its sample rate in Hz
+
+def sound_rate(path: str | Path) -> tuple[int, float]:
+    """Sample rate in Hz of a media file's sound and how long the file lasts, in seconds; 0 where unknown.
+
     Raises ValueError for a file without sound.
     """
     with _open(path) as box:
         if not box.streams.audio:
             raise ValueError(f"{path}: has no sound; give a wav with --input_wav")
         stream = box.streams.audio[0]
-        planar = av.AudioResampler(format="fltp")
-        blocks = [b.to_ndarray() for frame in box.decode(stream) for b in planar.resample(frame)]
-        if not blocks:
-            raise ValueError(f"{path}: no sound could be decoded")
-        sound = np.concatenate(blocks, axis=1)
+        stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        return stream.rate, stated or (box.duration or 0) / av.time_base
+
+
+def sound_blocks(path: str | Path, samples: int = 1 << 18) -> Iterator[np.ndarray]:
+    """Sound track of a media file as blocks (C, n) float32 in [-1, 1], of `samples` or a little more.
+
+    Raises ValueError for a file without sound.
+    """
+    held: list[np.ndarray] = []
+    for block in _frames_of_sound(path):
+        held.append(block)
+        if sum(one.shape[1] for one in held) >= samples:
+            yield np.concatenate(held, axis=1)
+            held = []
+    if held:
+        yield np.concatenate(held, axis=1)
+
+
+def _frames_of_sound(path: str | Path) -> Iterator[np.ndarray]:
+    sound_rate(path)
+    with _open(path) as box:
+        stream, planar = box.streams.audio[0], av.AudioResampler(format="fltp")
         # a codec's last block is filled up with silence; the container may know where the sound itself ends
         stated = round(stream.duration * stream.time_base * stream.rate) if stream.duration else 0
-        surplus = sound.shape[1] - stated
-        filled = 0 < surplus < (stream.codec_context.frame_size or 0)
-        return sound[:, :stated] if filled else sound, stream.rate
+        last, count = None, 0
+        try:
+            for frame in box.decode(stream):
+                for block in planar.resample(frame):
+                    if last is not None:
+                        yield last
+                    last = block.to_ndarray()
+                    count += last.shape[1]
+        except av.FFmpegError as error:
+            raise ValueError(f"{path}: has sound that cannot be decoded ({error.strerror})") from None
+        if last is None:
+            raise ValueError(f"{path}: no sound could be decoded")
+        surplus = count - stated
+        filled = stated and 0 < surplus < (stream.codec_context.frame_size or 0)
+        if not filled or surplus < last.shape[1]:
+            yield last[:, : last.shape[1] - surplus] if filled else last
+
+
+def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
+    """Sound track of a media file.
+
+    -> (C, N) float32 in [-1, 1], its sample rate in Hz
+    Raises ValueError for a file without sound.
+    """
+    rate, _ = sound_rate(path)
+    return np.concatenate(list(sound_blocks(path)), axis=1), rate
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound: np.ndarray,
@@ -127,29 +184,64 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound:
                 video.height, video.width = picture.shape[:2]
             out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(video.encode(None))
-        _encode_sound(out, audio, sound, rate)
+        for _, packets in _sound_packets(audio, _sound_pieces(sound, "fltp"), "fltp", rate):
+            out.mux(packets)
 
 
-def mux(video: str | Path, path: str | Path, sound: np.ndarray, rate: int) -> None:
-    """Copy a video's picture, packet by packet, and give it another sound track (AAC, 256 kbit/s).
+MUXED = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+SAMPLES = {"aac": "fltp", "flac": "s16"}                     # of a codec: how its samples come
 
-    sound  (2, N) float32 at `rate` Hz
+
+def mux(video: str | Path, path: str | Path, sound: np.ndarray | str | Path, rate: int, *,
+        codec: str = "aac", kind: str = ".mp4", start: float = 0.0, end: float = math.inf) -> None:
+    """Copy a video's picture, packet by packet, and give it another sound track.
+
+    sound       (C, N) float32 at `rate` Hz, or a 16-bit wav of that rate, read as it is needed
+    codec       aac: 256 kbit/s; flac: without loss
+    kind        suffix that names the container, see MUXED
+    start, end  seconds of the video to keep; it is copied from the picture on that a decoder can start with,
+                and the container says that it is shown from `start` on
+    Raises ValueError where a container does not take the picture or the sound.
     """
-    with _open(video) as source, av.open(str(path), "w", format="mp4") as out:
+    with _open(video) as source:
+        try:
+            _remux(source, path, sound, rate, codec, kind, start, end)
+        except (av.FFmpegError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ValueError(f"{video}: its picture and {codec} sound do not go into a {kind} file ({why}); "
+                             "--mux NAME.mkv takes most") from None
+
+
+def _remux(source, path, sound, rate: int, codec: str, kind: str, start: float, end: float) -> None:
+    with av.open(str(path), "w", format=MUXED[kind]) as out:
         picture = source.streams.video[0]
         copy = out.add_stream_from_template(picture)
-        audio = _aac(out, rate, sound.shape[0], 256_000)
-        for packet in _from_zero(source.demux(picture), picture.start_time or 0):
+        audio = _aac(out, rate, 2, 256_000) if codec == "aac" else out.add_stream(
+            codec, rate=rate, layout="stereo")
+        heard = _sound_packets(audio, _sound_pieces(sound, SAMPLES[codec]), SAMPLES[codec], rate)
+        until = 0.0                                      # both tracks advance together: memory is bounded
+        for packet in _segment(source, picture, start, end):
             packet.stream = copy
+            time = float(packet.dts * picture.time_base) if packet.dts is not None else until
+            while until <= time and (parts := next(heard, None)) is not None:
+                until, packets = parts
+                out.mux(packets)
             out.mux(packet)
-        _encode_sound(out, audio, sound, rate)
+        for _, packets in heard:
+            out.mux(packets)
 
 
-def _from_zero(packets: Iterable, start: int) -> Iterator:
+def _segment(source, stream, start: float, end: float) -> Iterator:
     """Packets with times from 0 on, where the new sound begins; the empty one that ends a stream left out."""
-    for packet in packets:
+    base = stream.start_time or 0
+    first, last = (base + round(t / stream.time_base) if abs(t) < math.inf else t for t in (start, end))
+    if start:
+        source.seek(first, stream=stream, backward=True)
+    for packet in source.demux(stream):
+        if packet.dts is not None and packet.dts >= last:
+            return
         if packet.size:
-            packet.pts, packet.dts = (None if t is None else t - start for t in (packet.pts, packet.dts))
+            packet.pts, packet.dts = (None if t is None else t - first for t in (packet.pts, packet.dts))
             yield packet
 
 
@@ -159,11 +251,26 @@ def _aac(out, rate: int, channels: int, bits: int):
     return stream
 
 
-def _encode_sound(out, stream, sound: np.ndarray, rate: int) -> None:
-    size = 1024                                              # samples in a frame of AAC
-    for start in range(0, sound.shape[1], size):
-        block = np.ascontiguousarray(sound[:, start : start + size], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=stream.layout.name)
+def _sound_pieces(sound: np.ndarray | str | Path, kind: str) -> Iterator[np.ndarray]:
+    """Sound (C, N), or that of a wav, in pieces of one frame of AAC, as the codec wants its numbers."""
+    size, whole = 1024, kind == "s16"
+    if isinstance(sound, np.ndarray):
+        parts = (sound[:, k : k + size] for k in range(0, sound.shape[1], size))
+    else:
+        parts = (block.T for block in soundfile.blocks(sound, size, dtype="int16" if whole else "float32",
+                                                       always_2d=True))
+    for part in parts:
+        if whole and part.dtype != np.int16:
+            part = np.round(np.clip(part, -1, 1) * 32767).astype(np.int16)
+        yield np.ascontiguousarray(part.T.reshape(1, -1) if whole else part.astype(np.float32))
+
+
+def _sound_packets(stream, parts: Iterable[np.ndarray], kind: str, rate: int) -> Iterator[tuple[float, list]]:
+    """Encode a sound: (seconds so far, packets) for every piece, and for what the encoder held back."""
+    start, channels = 0, stream.codec_context.layout.nb_channels
+    for part in parts:
+        frame = av.AudioFrame.from_ndarray(part, format=kind, layout=stream.layout.name)
         frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-        out.mux(stream.encode(frame))
-    out.mux(stream.encode(None))
+        start += part.size // channels
+        yield start / rate, stream.encode(frame)
+    yield start / rate, stream.encode(None)

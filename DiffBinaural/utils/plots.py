@@ -1,13 +1,16 @@
 """Pictures of mels, of errors over frequency, of cues and trainings; files, or parts of a page."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import replacing
-from DiffBinaural.utils.helpers import FLOOR, band_centres
+from DiffBinaural.utils.helpers import DB_PER_NEPER, FLOOR, band_centres
 from DiffBinaural.utils.lists import SIDES
 
 MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)            # every log mel, wherever it is drawn
@@ -46,6 +49,38 @@ def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig, lines: Lines 
         draw_panel(axes, title, lines)
     column[-1].set_xlabel("seconds" + ("; positive = right is louder" if lines else ""))
     return figure
+
+
+class Columns:
+    """Mels (…, M, T) of any length for a picture: where they are many, neighbours are averaged.
+
+    stride  frames of a column
+    """
+
+    def __init__(self, most: int = 8192):
+        self.most, self.stride, self.made, self.rest = most, 1, None, None
+
+    def add(self, mel: Tensor) -> None:
+        """Append frames."""
+        self.rest = mel if self.rest is None else torch.cat([self.rest, mel], dim=-1)
+        whole = self.rest.shape[-1] // self.stride
+        new = self.rest[..., : whole * self.stride].unflatten(-1, (whole, self.stride)).mean(-1)
+        self.rest = self.rest[..., whole * self.stride :].clone()
+        self.made = new if self.made is None else torch.cat([self.made, new], dim=-1)
+        while self.made.shape[-1] > self.most:
+            if self.made.shape[-1] % 2:                # the odd one waits for a partner
+                odd = self.made[..., -1:].expand(*self.made.shape[:-1], self.stride)
+                self.rest, self.made = torch.cat([odd, self.rest], dim=-1), self.made[..., :-1]
+            self.made = self.made.unflatten(-1, (-1, 2)).mean(-1)
+            self.stride *= 2
+
+
+def draw_generated(path: str | Path, columns: Columns, cfg: MelConfig) -> None:
+    """Draw a clip's mels (mono, left, right), and how much louder the right ear is."""
+    mono, left, right = columns.made.numpy()
+    level = (right - left) * DB_PER_NEPER
+    rows = [("mono", mono), ("left", left), ("right", right), ("right - left, dB", level)]
+    draw_mels(path, rows, replace(cfg, hop=cfg.hop * columns.stride))
 
 
 def save_figure(path: str | Path, figure) -> None:

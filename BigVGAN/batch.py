@@ -1,0 +1,103 @@
+"""What inference_e2e.py is to do, video by video, and where each result goes."""
+
+import glob
+import math
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from BigVGAN.env import E2EConfig
+from DiffBinaural.utils.lists import number, read_rows
+from DiffBinaural.utils.media import MUXED, mux
+
+VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".mpg", ".mpeg", ".flv",
+                    ".wmv", ".ogv", ".3gp"})
+COLUMNS = ("input_wav", "detections")                         # paths beside the CSV that names them
+
+
+def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
+    """What is to be done, video by video; of a single one that is the config itself.
+
+    Raises ValueError where two videos would be written to one file.
+    """
+    source = Path(cfg.input_video)
+    if source.suffix.lower() == ".csv":
+        jobs = [_row(cfg, source, row) for row in read_rows(source, ("input_video",))]
+    else:
+        found = sorted(source.iterdir()) if source.is_dir() else []
+        jobs = [_job(cfg, path) for path in found if path.suffix.lower() in VIDEOS]
+        if not jobs:
+            return [cfg]
+    taken: dict[str, str] = {}
+    for job in jobs:
+        if job.output in taken:
+            raise ValueError(f"{job.output}: {taken[job.output]} and {job.input_video} would both go there; "
+                             "give other names")
+        taken[job.output] = job.input_video
+    return jobs
+
+
+def _job(cfg: E2EConfig, video: Path, name: str | None = None, **given) -> E2EConfig:
+    name = name or f"{video.stem}.wav"
+    kind = ".mkv" if video.suffix.lower() in (".mkv", ".webm") else ".mp4"
+
+    def beside(folder, suffix):
+        return folder and str(Path(folder, name).with_suffix(suffix))
+    if cfg.input_wav and "input_wav" not in given:
+        found = sorted(Path(cfg.input_wav).glob(f"{glob.escape(video.stem)}.*"))
+        given["input_wav"] = str(found[0] if found else Path(cfg.input_wav) / f"{video.stem}.wav")
+    return replace(cfg, input_video=str(video), output=str(Path(cfg.output, name)),
+                   mux=beside(cfg.mux, kind), plot=beside(cfg.plot, ".png"), **given)
+
+
+def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
+    given = {name: str(source.parent / row[name]) for name in COLUMNS if row.get(name)}
+    given |= {name: number(row, name, str(source)) for name in ("start", "end") if row.get(name)}
+    return _job(cfg, source.parent / row["input_video"], row.get("output") or None, **given)
+
+
+def each(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:
+    """Do every video; of a batch those that fail are named and the others go on.
+
+    Raises ValueError at the end if any failed.
+    """
+    jobs, failed = videos_of(cfg), 0
+    for job in jobs:
+        try:
+            work(job)
+        except (ValueError, OSError) as error:
+            if job is cfg:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
+    if failed:
+        raise ValueError(f"{cfg.input_video}: {failed} of {len(jobs)} videos failed; the others are done")
+
+
+def checked_outputs(cfg: E2EConfig) -> None:
+    """Refuse, before hours of work, what could not be written in the end."""
+    inputs = {Path(path).resolve() for path in (cfg.input_video, cfg.input_wav) if path}
+    for path in filter(None, (cfg.output, cfg.mux, cfg.plot)):
+        if Path(path).is_dir():
+            raise ValueError(f"{path}: is a folder; expected the name of a file to write")
+        if Path(path).resolve() in inputs:
+            raise ValueError(f"{path}: is an input too; give the output another name")
+    if cfg.mux and Path(cfg.mux).suffix.lower() not in MUXED:
+        raise ValueError(f"--mux {cfg.mux}: expected a name that ends in {', '.join(MUXED)}")
+    if cfg.mux and Path(cfg.input_video).is_dir():
+        raise ValueError(f"--mux {cfg.mux}: {cfg.input_video} is a folder of pictures; --mux copies a video")
+
+
+def with_track(cfg: E2EConfig, sound: np.ndarray | str, rate: int, path: str | Path, **more) -> None:
+    """Write the video with another sound to a path."""
+    mux(cfg.input_video, path, sound, rate, codec=cfg.mux_codec, kind=Path(cfg.mux).suffix.lower(), **more)
+
+
+def try_track(cfg: E2EConfig, rate: int) -> None:
+    """See on a few samples whether the container of --mux takes the picture; ValueError if not."""
+    with tempfile.TemporaryDirectory() as folder:
+        with_track(cfg, np.zeros((2, 4096), np.float32), rate, Path(folder, "trial"), end=-math.inf)
