@@ -32,7 +32,8 @@ STAGE_1 = {"configs": 0, "utils.arguments": 0, "utils": 1, "position_utils": 1, 
            "sounds": 2, "looks": 2, "fairplay": 2, "preparation": 2, "modules.models": 3, "generation": 4,
            "paired": 3, "report": 3,
            "validation": 4, "streaming": 4, "placement": 4, "training": 4}
-STAGE_2 = {"env": 1, "batch": 2, "activations": 2, "alias_free_activation": 2, "loss": 2, "discriminators": 2, "utils": 2,
+STAGE_2 = {"env": 1, "batch": 2, "activations": 2,
+           "alias_free_activation": 2, "loss": 2, "discriminators": 2, "utils": 2,
            "bigvgan": 3, "meldataset": 3, "synthesis": 4, "validation": 4, "training": 4}
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from DiffBinaural import generation
 from DiffBinaural.configs.advanced_diffusion_config import (
     PRESETS,
     DiffusionConfig,
@@ -20,9 +21,9 @@ from DiffBinaural.configs.advanced_diffusion_config import (
 )
 from DiffBinaural.dataset.base import SILENCE, covering, cut, stitch, whole_clip
 from DiffBinaural.dataset.video_transforms import Eyes, mirrored, on_device
-from DiffBinaural.generation import generate
+from DiffBinaural.generation import generate, look, windows
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.utils.helpers import from_unit, mel_spectrogram, to_unit
+from DiffBinaural.utils.helpers import from_unit, generator_for, mel_spectrogram, to_unit
 from DiffBinaural.utils.lists import Detection
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
@@ -222,6 +223,31 @@ def test_borders_of_windows_do_not_show(model):
         elsewhere.append(change[~inside])
     ratio = torch.cat(at_borders).mean() / torch.cat(elsewhere).mean()
     assert ratio <= 1.1, ratio
+
+
+@pytest.mark.parametrize("how", [{}, {"eta": 1.0}, {"sampler": "ddpm"}, {"sampler": "dpm++"},
+                                 {"guidance_scale": 2.0}])
+@pytest.mark.parametrize("frames", [140, 141, 437])
+def test_blocks_of_any_size_give_the_clip_at_once(model, frames, how, monkeypatch):
+    """The noise, too, comes in tiles, here of 100 frames."""
+    monkeypatch.setattr(generation, "BLOCK", 100)
+    item, cfg = clip(frames), SamplingConfig(sampling_timesteps=5, **how)
+    whole = generate(model, item, cfg, count=1000)
+    for count in (1, 2, 5):
+        assert torch.allclose(generate(model, item, cfg, count=count), whole, atol=1e-3), count
+
+
+def test_a_clip_of_one_block_is_sampled_as_the_process_says(model):
+    """Bit for bit what Diffusion.sample makes of all windows, merged at every step, and of one noise."""
+    item, size = clip(300), SMALL.view.window
+    starts, maps = item["starts"], look(model, item)
+    batch = windows(item, maps, torch.arange(len(starts)), size)
+    with torch.inference_mode():
+        denoiser = model.denoiser(batch["mono_mel"], model.context(batch))
+        noise = torch.randn(2, 80, 300, generator=generator_for(0, item["stem"]))
+        unit = model.diffusion.sample(
+            lambda x, t: stitch(denoiser(cut(x, starts, size), t), starts, 300), noise, 7)
+    assert torch.equal(run(model, item, sampling_timesteps=7), model.to_mel(unit))
 
 
 def test_the_samplers_differ_but_not_by_much(model):
