@@ -12,11 +12,12 @@ from tqdm import tqdm
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, PlaceConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.video_transforms import whole_only
-from DiffBinaural.generation import clips_of, draw_generated, generate_pair, load_models
+from DiffBinaural.generation import clips_of, generate_pair, load_models
 from DiffBinaural.metrics import LEVEL_BAND, gate
 from DiffBinaural.position_utils import sphere_response, x_to_azimuth
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.helpers import band_centres, save_mel_pair, write_mel_config
+from DiffBinaural.utils.plots import Columns, draw_generated
 
 UNDETECTED = 0.25                                      # half-size of a whole picture that stands for a source
 
@@ -101,7 +102,9 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
             save_mel_pair(folder, clip["stem"], pair)
             write_mel_config(folder, mel)
             if not cfg.sweep:                          # whose curve says more than hundreds of pictures
-                draw_generated(folder / f"{clip['stem']}.png", clip, torch.from_numpy(pair), mel)
+                columns = Columns()
+                columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair)]))
+                draw_generated(folder / f"{clip['stem']}.png", columns, mel)
             rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair, mel),
                          "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel)})
         shares = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]

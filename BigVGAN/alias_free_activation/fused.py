@@ -28,6 +28,11 @@ PI = np.float32(math.pi)
 S = tuple(np.float32((-1) ** k / math.factorial(2 * k + 1)) for k in range(7))
 C = tuple(np.float32((-1) ** k / math.factorial(2 * k)) for k in range(7))
 
+# numba's first call starts its threads, and resets the number of torch's where both run on OpenMP
+_torchs = torch.get_num_threads()
+set_num_threads(1)
+torch.set_num_threads(_torchs)
+
 compiled = njit(fastmath=LOOSE, cache=True, error_model="numpy", inline="never")
 
 
