@@ -206,7 +206,7 @@ def test_two_vocoder_processes_train_and_validate_as_one(scenes, scripts, narrow
     for name in ("training/gen_loss_total", "training/mel_spec_error", "training/interaural",
                  "training/disc_loss_mpd", "training/fm_loss_mrd", "validation_true/mel_spec_error"):
         one, two = (scalars(tmp_path / who, name, "logs") for who in ("one", "two"))
-        assert len(one) == len(two) > 1
+        assert len(one) == len(two) > 0
         assert one == pytest.approx(two, rel=1e-4), name
 
 

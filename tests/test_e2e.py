@@ -395,7 +395,8 @@ def test_the_muxed_file_plays(scripts, nets, tmp_path, source, target, codec):
     assert new_span[1] - new_span[0] == pytest.approx(span[1] - span[0], abs=0.02)
     sound, rate = read_sound(muxed)
     assert rate == RATE
-    assert sound.shape[1] / RATE == pytest.approx(wav.shape[1] / RATE, abs=0.02 if codec == "flac" else 0.05)
+    filled = (codec, target) == ("aac", "mkv")           # whose last block is full
+    assert sound.shape[1] / RATE == pytest.approx(wav.shape[1] / RATE, abs=0.05 if filled else 0.02)
     n = min(sound.shape[1], wav.shape[1])
     if codec == "flac":
         assert np.array_equal(sound, wav.astype(np.float32))
