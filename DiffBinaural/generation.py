@@ -16,7 +16,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     TrainConfig,
     from_dict,
 )
-from DiffBinaural.dataset.base import WINDOW_HOP, WholeClips, add_windows, cut, padded, scene
+from DiffBinaural.dataset.base import QUIET, WINDOW_HOP, WholeClips, add_windows, cut, padded, scene
 from DiffBinaural.dataset.video_transforms import Eyes, WholeOnly, on_device
 from DiffBinaural.diffusion_utils.diffusion_pytorch import needs_fresh
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
@@ -84,8 +84,9 @@ def encoded(model: BinauralModel, eyes: Eyes) -> dict[str, Tensor]:
 def windows(clip: dict, maps: Tensor, group: Tensor, size: int) -> dict[str, Tensor]:
     """Some windows of a whole clip as a batch on the device of its pictures' maps (P, S, C, h, w)."""
     shown = clip["which"][group]
-    mels = {name: cut(padded(clip[name], size), [clip["starts"][w] for w in group], size).to(maps.device)
-            for name in ("mono_mel", "binaural_mel") if name in clip}
+    starts = [clip["starts"][w] for w in group]
+    mels = {name: cut(padded(clip[name], size, QUIET[name]), starts, size).to(maps.device)
+            for name in QUIET if name in clip}
     eyes = {name: clip[name][shown].to(maps.device) for name in ("box", "mask")}
     return {**mels, **eyes, "maps": maps[shown.to(maps.device)]}
 
@@ -95,20 +96,22 @@ class Noise:
 
     A clip's name and seed give the same noise in any company and however the clip is cut into blocks.
 
-    ears, bands  of the mel;  frames: of the clip, or any number from BLOCK on
+    rows    numbers of the channels that are kept, of those of both ears
+    bands   of the mel;  frames: of the clip, or any number from BLOCK on
     """
 
-    def __init__(self, seed: int, stem: str, ears: list[int], bands: int, frames: int):
-        self.seed, self.stem, self.ears, self.bands = seed, stem, ears, bands
+    def __init__(self, seed: int, stem: str, rows: list[int], bands: int, frames: int):
+        self.seed, self.stem, self.rows, self.bands = seed, stem, rows, bands
         self.first = min(frames, BLOCK)                # frames of the first tile; all others have BLOCK
 
     def __call__(self, step: int, start: int, stop: int) -> Tensor:
-        """Frames [start, stop) of what denoising step `step` draws (0: what it starts from): (ears, M, n)."""
-        drawn = [torch.empty(len(self.ears), self.bands, 0)]
+        """Frames [start, stop) of what denoising step `step` draws (0: what it starts from): (rows, M, n)."""
+        drawn = [torch.empty(len(self.rows), self.bands, 0)]
         for tile in range(start // BLOCK, -(-stop // BLOCK)):
             random = generator_for(self.seed, f"{self.stem} {step} {tile}" if step or tile else self.stem)
-            noise = torch.randn(2, self.bands, BLOCK if tile else self.first, generator=random)
-            drawn.append(noise[self.ears, :, max(start - tile * BLOCK, 0) : max(stop - tile * BLOCK, 0)])
+            shape = (max(len(self.rows), 2), self.bands, BLOCK if tile else self.first)
+            noise = torch.randn(shape, generator=random)
+            drawn.append(noise[self.rows, :, max(start - tile * BLOCK, 0) : max(stop - tile * BLOCK, 0)])
         return torch.cat(drawn, dim=-1)
 
 
@@ -147,8 +150,8 @@ class Step:
     def take(self, x: Tensor, before: Tensor, windows: Windows, denoise: Callable, advance: Callable):
         """Take frames on, run every window that is now complete, and give out what is settled.
 
-        x, before  (ears, M, n): the next frames, and the step before's x₀ of them
-        denoise    ((W, ears, M, size), numbers of the windows) -> x₀
+        x, before  (rows, M, n): the next frames, and the step before's x₀ of them
+        denoise    ((W, rows, M, size), numbers of the windows) -> x₀
         advance    (x, x₀, before, first frame) -> x of the step after
         ->         that x, and its x₀
         """
@@ -183,9 +186,9 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
     parts  the clip's windows in order: starts, until (where the next part begins, or the clip ends), frames
            (of the clip, or any number from BLOCK on), mono (W, 1, M, size); objects or maps, box, mask, which
     tick   told how many windows have made a step
-    ->     frames of the log mel (ears, M, n) in nepers, on the CPU, in order
+    ->     frames of :func:`generate`'s (rows, M, n), on the CPU, in order
     """
-    device, size, ears = next(model.parameters()).device, model.cfg.view.window, list(model.ears)
+    device, size, rows = next(model.parameters()).device, model.cfg.view.window, list(model.rows)
     order, live, known, noise = model.diffusion.sample_steps(cfg.sampling_timesteps), Windows(), 0, None
     steps, fresh = [Step(size) for _ in order], needs_fresh(cfg.sampler, cfg.eta)
 
@@ -205,7 +208,7 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
                                     before=(before, last) if number else None)[0]
     for part in parts:
         live.add(part, contexts(model, part, cfg.batch_windows))
-        noise = noise or Noise(cfg.seed, stem, ears, part["mono"].shape[-2], part["frames"])
+        noise = noise or Noise(cfg.seed, stem, rows, part["mono"].shape[-2], part["frames"])
         first, known = known, part["starts"][-1] + size
         x = before = noise(0, first, known).to(device)
         for number, (step, (t, _)) in enumerate(zip(steps, order, strict=True)):
@@ -248,14 +251,14 @@ def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig,
 
     clip   item of a WholeClips dataset, or its `unseen`
     count  windows of a block, by default 60 s; changes memory, not the result
-    ->     (ears, M, T) log mel in nepers, on the CPU
+    ->     (rows, M, T) on the CPU: each ear's log mel in nepers, then the phasor where the model makes it
     """
     mel = torch.cat(list(stream(model, parts_of(clip, model.cfg, count), cfg, clip["stem"])), dim=-1)
     return mel[..., : clip["mono_mel"].shape[-1]]
 
 
 def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig) -> Tensor:
-    """:func:`generate` with one model of both ears, or with one of each: (2, M, T)."""
+    """:func:`generate` with one model of both ears, or with one of each: (2 or, with a phasor, 4, M, T)."""
     return torch.cat([generate(model, clip, cfg) for model in models])
 
 
@@ -280,7 +283,7 @@ def clips_of(dataset_class: type[WholeClips], cfg: ClipsConfig, trained: TrainCo
 
 
 def generate_all(dataset_class: type[WholeClips], cfg: GenerateConfig):
-    """Generate every clip of a list and write its mel pair; yields (clip item, (2, M, T) mel) as it goes.
+    """Generate every clip of a list and write its mels; yields (clip item, generate_pair's) as it goes.
 
     Under torchrun the processes share the clips out.
     """
@@ -318,7 +321,7 @@ def with_vision_of(clip: dict, other: dict) -> dict:
 def comparison(clip: dict, mel: Tensor, ears=EARS["both"]) -> list[tuple[str, np.ndarray]]:
     """Rows of a picture: mono, these ears predicted and, where known, true, and the difference in dB."""
     rows = [("mono", clip["mono_mel"][0])]
-    for ear, made in zip(ears, mel, strict=True):
+    for ear, made in zip(ears, mel[: len(ears)], strict=True):
         rows.append((f"{SIDES[ear]}, predicted", made))
         if "binaural_mel" in clip:
             truth = clip["binaural_mel"][ear]

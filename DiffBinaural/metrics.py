@@ -185,6 +185,15 @@ def ild(power: np.ndarray, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return 10 * np.log10(right / left), ILD_WEIGHTS[filled] / ILD_WEIGHTS[filled].sum()
 
 
+def phasor_error(estimate: np.ndarray, reference: np.ndarray, mono_mel: np.ndarray) -> float:
+    """Mean distance of two phasors, cells weighted with the mono's magnitude: 0 to 2.
+
+    estimate, reference  (2, M, T)  real and imaginary part;  mono_mel: (1, M, T) in nepers
+    """
+    made, true, mel = (np.asarray(x, dtype=float) for x in (estimate, reference, mono_mel))
+    return float(np.average(np.hypot(*(made - true)), weights=np.exp(mel[0])))
+
+
 def level_error(estimate: np.ndarray, reference: np.ndarray, hz: np.ndarray) -> float:
     """Mean |ILD difference| over gated frames, band by band, then weighted: no errors cancel."""
     (made, _), (true, weights) = ild(estimate, hz), ild(reference, hz)

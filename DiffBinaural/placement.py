@@ -103,9 +103,9 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
             write_mel_config(folder, mel)
             if not cfg.sweep:                          # whose curve says more than hundreds of pictures
                 columns = Columns()
-                columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair)]))
+                columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair[:2])]))
                 draw_generated(folder / f"{clip['stem']}.png", columns, mel)
-            rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair, mel),
+            rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair[:2], mel),
                          "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel)})
         shares = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]
         every = job.gather(shares)

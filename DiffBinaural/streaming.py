@@ -43,6 +43,7 @@ class Block(NamedTuple):
     mono: Tensor                                       # (1, T · hop) samples, silence after the clip's end
     mono_mel: Tensor                                   # (1, M, T) nepers
     mel: Tensor                                        # (2, M, T) nepers, left first
+    phasor: Tensor                                     # (2, M, T) between them; (0, M, T) if not made
 
 
 class Phases:
@@ -299,7 +300,7 @@ def binaural(models: list[BinauralModel], sound: Hearing, view: Looking, cfg: Sa
         known = mono_mel.held.shape[-1]                # less than a window, where the clip is
         mel = torch.cat(made)[..., :known]
         frames = mel.shape[-1]
-        yield Block(mono.take(frames * trained.mel.hop), mono_mel.take(frames), mel)
+        yield Block(mono.take(frames * trained.mel.hop), mono_mel.take(frames), mel[:2], mel[2:])
 
 
 def expected_steps(samples: int, cfg: SamplingConfig, trained: TrainConfig, models: int) -> int | None:

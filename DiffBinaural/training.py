@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
+from DiffBinaural.configs.advanced_diffusion_config import TrainConfig, from_dict
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips
 from DiffBinaural.dataset.video_transforms import on_device
 from DiffBinaural.generation import encoded
@@ -89,7 +89,8 @@ class Run:
 
     def _check_config(self) -> None:
         """A run is resumed with the settings it was started with."""
-        old, new = flat(read_json(self.folder / "config.json")), flat(asdict(self.cfg))
+        path, new = self.folder / "config.json", flat(asdict(self.cfg))
+        old = flat(asdict(from_dict(TrainConfig, read_json(path), str(path))))   # with what is newer than it
         if wrong := [name for name in new if name not in FREE and old.get(name) != new[name]]:
             name = wrong[0]
             raise ValueError(f"{self.folder} holds a run with another --{name} ({old.get(name)}, "
@@ -150,8 +151,9 @@ def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
     torch.manual_seed(cfg.seed)
     data = windows(cfg.data_root, cfg.list_train, cfg.mel, cfg.view, split=cfg.split, fold=cfg.fold,
                    seed=cfg.seed, mirror=cfg.mirror, windows_per_clip=cfg.windows_per_clip,
-                   hide_detections=cfg.hide_detections)
-    val = whole(cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split)
+                   hide_detections=cfg.hide_detections, phase=cfg.model.interaural_phase)
+    val = whole(cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split,
+                phase=cfg.model.interaural_phase)
     fit(ModelBuilder(cfg).build(), data, val, cfg)
 
 
@@ -230,8 +232,8 @@ def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
     """Add a batch's part to the step's gradient; after the last, processes exchange theirs.  -> loss."""
     cfg, device = run.cfg, run.job.device
     names = [f"sample {n}" for n in batch["n"].tolist()]
-    noise = draw_noise(names, batch["binaural_mel"].shape[1:], run.model.diffusion, cfg.diffusion.drop_vision,
-                       cfg.seed)
+    shape = (len(run.model.rows), *batch["mono_mel"].shape[2:])
+    noise = draw_noise(names, shape, run.model.diffusion, cfg.diffusion.drop_vision, cfg.seed)
     noise = {name: value.to(device, non_blocking=True) for name, value in noise.items()}
     with nullcontext() if last or run.job.size == 1 else net.no_sync():
         with torch.autocast(device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
@@ -242,13 +244,17 @@ def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
 
 
 def validate(run: Run, val: WholeClips, log: RunLog | None) -> None:
-    """Judge the averaged weights, log it, save; the best so far by mel_rmse is kept as *_best."""
+    """Judge the averaged weights, log it, save; the best so far is kept as *_best.
+
+    By mel_rmse; where the model makes the phase between the ears, by the `stft` of the rendered sound.
+    """
     progress, shadow = run.progress, run.ema.shadow
     if progress.get("validated") == progress["step"]:
         return
     figures = evaluate(shadow, val, run.cfg, run.job)
-    better = figures["val/mel_rmse"] < progress["best"]
-    progress |= {"best": min(progress["best"], figures["val/mel_rmse"]), "validated": progress["step"]}
+    judged = figures["val/stft" if shadow.phase else "val/mel_rmse"]
+    better = judged < progress["best"]
+    progress |= {"best": min(progress["best"], judged), "validated": progress["step"]}
     if run.job.first:
         draw(shadow, val, run.cfg, log, progress["step"])
         if better:

@@ -325,7 +325,7 @@ def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     looking = Looking(tmp_path / "in.mp4", 0.4, math.inf, 10)
     blocks = list(binaural(models, hearing, looking, cfg, None, Phases()))
     assert len(blocks) >= 3
-    mono, mono_mel, mel = (torch.cat(parts, dim=-1) for parts in zip(*blocks))
+    mono, mono_mel, mel, _ = (torch.cat(parts, dim=-1) for parts in zip(*blocks))
     wav = resample(sound.mean(axis=1)[None, round(0.4 * rate) :], rate, RATE)
     assert hearing.samples == wav.shape[1]
     assert torch.allclose(mono[:, : wav.shape[1]], torch.from_numpy(wav), atol=1e-6)

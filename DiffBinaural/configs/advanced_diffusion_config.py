@@ -82,6 +82,8 @@ class ModelConfig:
     context_dim: int = 512                   # width of a context token
     tokens: int = 4                          # context tokens a video frame
     temporal_layers: int = 2                 # of the transformer over the window's video frames
+    interaural_phase: bool = option(
+        False, "make the phase between the ears too, from which they are rendered on the mono's own phase")
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,13 @@ class DiffusionConfig:
     loss_weight: Literal["uniform", "min_snr", "p2"] = option("uniform", "weight of each diffusion time")
     time_shift: float = option(10.0, "training sees noisy times more often; 1 = all times alike")
     drop_vision: float = option(0.1, "chance that training hides a window's pictures, for guidance")
+    phase_weight: float = option(0.1, "with --interaural_phase: weight of its error beside that of the mels")
     timesteps: int = 1000
     mel_low: float = math.log(1e-5)          # nepers, becomes -1: silence
     mel_high: float = 2.5                    # nepers, becomes +1: just above a full-scale sine
 
     def __post_init__(self):
-        positive(self, "time_shift")
+        positive(self, "time_shift", "phase_weight")
         if not 0 <= self.drop_vision <= 1:
             raise ValueError(f"--drop_vision is {self.drop_vision}; expected a chance in [0, 1]")
 
@@ -152,6 +155,8 @@ class TrainConfig:
                  "save_steps", "clip_norm", "lr_unet", "lr_frame", "time_budget")
         if not 1 <= self.mix_sources <= 4:
             raise ValueError(f"--mix_sources is {self.mix_sources}; give 2 to 4, or 1 for clips as they are")
+        if self.model.interaural_phase and self.ears != "both":
+            raise ValueError(f"--interaural_phase lies between two ears, --ears is {self.ears}; give both")
 
 
 PRESETS = {

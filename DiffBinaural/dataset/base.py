@@ -11,11 +11,12 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, Sight, mirrored, whole_only
-from DiffBinaural.utils.helpers import FLOOR, mel_spectrogram, pad_to_hop
+from DiffBinaural.utils.helpers import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.lists import EARS, Clip, Detection
 from DiffBinaural.utils.runs import MAPPED, Memory
 
 SILENCE = math.log(FLOOR)                              # nepers
+QUIET = {"mono_mel": SILENCE, "binaural_mel": SILENCE, "phasor": 0.0}        # what silence is in each
 WINDOW_HOP = 60                                        # frames from window to window; the rest overlaps
 
 
@@ -53,9 +54,9 @@ def add_windows(total: Tensor, weight: Tensor, windows: Tensor, starts: list[int
         weight[start : start + size] += fade
 
 
-def padded(mel: Tensor, size: int) -> Tensor:
+def padded(mel: Tensor, size: int, silence: float = SILENCE) -> Tensor:
     """Append silence to a log mel (…, T) shorter than `size`."""
-    return torch.nn.functional.pad(mel, (0, max(size - mel.shape[-1], 0)), value=SILENCE)
+    return torch.nn.functional.pad(mel, (0, max(size - mel.shape[-1], 0)), value=silence)
 
 
 # --- datasets -----------------------------------------------------------------------------------------------
@@ -68,6 +69,7 @@ class BinauralDataset(torch.utils.data.Dataset):
     mirror            augment: mirror half of the windows
     hide_detections   augment: chance that a window shows only the whole picture
     ears              whose mels a sample holds; default: those of the class
+    phase             a sample holds the phasor between the ears, too
 
     The index n chooses the clip, n modulo the number of clips, and seeds everything random about the window:
     the same n gives the same sample in any process, at any time.  Of the mirrored pair a one-ear sample keeps
@@ -80,8 +82,8 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     def __init__(self, clips: list[Clip], mel: MelConfig, view: ViewConfig, *, windows_per_clip: int = 1,
                  mirror: bool = False, hide_detections: float = 0.0, seed: int = 0,
-                 ears: tuple[int, ...] | None = None):
-        self.ears = ears or self.ears
+                 ears: tuple[int, ...] | None = None, phase: bool = False):
+        self.ears, self.phase = ears or self.ears, phase
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
         self.remember(Memory(), None)
@@ -127,8 +129,9 @@ class BinauralDataset(torch.utils.data.Dataset):
         mels = self.mels(i)
         start = int(random.integers(max(mels["mono_mel"].shape[-1] - self.view.window, 0) + 1))
         stop = start + self.view.window
-        return {**{name: padded(mel[..., start:stop], self.view.window) for name, mel in mels.items()},
-                **self.seen(i, start)}
+        pieces = {name: padded(mel[..., start:stop], self.view.window, QUIET[name])
+                  for name, mel in mels.items()}
+        return {**pieces, **self.seen(i, start)}
 
     def seen(self, i: int, start: int) -> dict[str, Tensor]:
         """What is seen during the window of clip i that starts at mel frame `start`."""
@@ -136,17 +139,29 @@ class BinauralDataset(torch.utils.data.Dataset):
         return self.eyes(clip.video_id).window(clip.start + start * seconds, self.view.window * seconds)
 
     def mels(self, i: int) -> dict[str, Tensor]:
-        """Log mels of the whole clip i: mono_mel (1, M, T) and, where known, binaural_mel (2, M, T)."""
+        """Log mels of the whole clip i: mono_mel (1, M, T) and, where known, binaural_mel (2, M, T).
+
+        With `phase` the phasor (2, M, T) between the ears, too.
+        """
         clip = self.clips[i]
 
         def make():
-            named = zip(("mono_mel", "binaural_mel"), self.sound(clip))
+            sounds = (wav if wav is None else pad_to_hop(torch.from_numpy(wav), self.mel.hop)
+                      for wav in self.sound(clip))
             try:
-                return {name: mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.mel.hop), self.mel)
-                        for name, wav in named if wav is not None}
+                return self.analysed(*sounds)
             except ValueError as error:
                 raise ValueError(f"clip {clip.stem}: {error}") from None
         return self.memory.recall(f"{clip.span}.mels", make)
+
+    def analysed(self, mono: Tensor, pair: Tensor | None) -> dict[str, Tensor]:
+        """What a sample holds of a mono sound (1, N) and, where known, its two ears (2, N)."""
+        found = {"mono_mel": mel_spectrogram(mono, self.mel)}
+        if pair is not None:
+            found["binaural_mel"] = mel_spectrogram(pair, self.mel)
+            if self.phase:
+                found["phasor"] = interaural_phasor(pair, self.mel)
+        return found
 
     def _eyes(self, video_id: str) -> Sight:
         """What is seen of a recording; behind `eyes`, which knows the last few thousand."""
@@ -184,7 +199,7 @@ class WholeClips(BinauralDataset):
 def whole_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cfg: MelConfig) -> dict:
     """All windows of a clip, in order, and each picture that they show once.
 
-    mels   mono_mel (1, M, T), and binaural_mel (2, M, T) where known
+    mels   mono_mel (1, M, T), and binaural_mel (2, M, T) and phasor (2, M, T) where known
     begin  seconds of the recording at which the clip begins
     ->     stem, starts (W numbers), the mels, objects (P, S, 3, H, W) or maps (P, S, C, h, w), box (P, S, 4),
            mask (P, S), and which (W, F): the pictures of each window

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
-from DiffBinaural.utils.helpers import mel_spectrogram, pad_to_hop
+from DiffBinaural.utils.helpers import pad_to_hop
 
 MARGIN = 2                                             # frames beside a window that its outer frames hear
 
@@ -37,10 +37,11 @@ class RealBinauralMix(RealBinaural):
         starts = [self._start(k, random) for k in chosen]
         pieces = [self._piece(k, start) for k, start in zip(chosen, starts, strict=True)]
         sounds = torch.stack(pieces).sum(0)                                            # mono, left, right
-        mels = mel_spectrogram(sounds / max(1.0, float(sounds.abs().max())), self.mel)
-        mels = mels[..., MARGIN : MARGIN + self.view.window]
+        sounds /= max(1.0, float(sounds.abs().max()))
+        mels = {name: mel[..., MARGIN : MARGIN + self.view.window]
+                for name, mel in self.analysed(sounds[:1], sounds[1:]).items()}
         seen = [self.seen(k, start) for k, start in zip(chosen, starts, strict=True)]
-        return {"mono_mel": mels[:1], "binaural_mel": mels[1:], **together(seen)}
+        return {**mels, **together(seen)}
 
     def prepare(self, i: int) -> None:
         """Read clip i's sound now; there are no mels before the sum."""

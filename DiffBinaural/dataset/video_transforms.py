@@ -53,9 +53,9 @@ def normalised(objects: Tensor) -> Tensor:
 
 
 def mirrored(sample: dict) -> dict:
-    """The mirror image of a sample: pictures flipped, x negated, ears swapped; a new dict."""
+    """The mirror image of a sample: pictures flipped, x negated, ears swapped, L·R* conjugate; a new dict."""
     flips = {"objects": lambda x: x.flip(-1), "maps": lambda x: x.flip(-4), "box": mirror_positions,
-             "binaural_mel": lambda x: x.flip(-3)}
+             "binaural_mel": lambda x: x.flip(-3), "phasor": lambda x: x * x.new_tensor([[[1]], [[-1]]])}
     return {name: flips[name](value) if name in flips else value for name, value in sample.items()}
 
 

@@ -170,18 +170,21 @@ class Diffusion:
               "pred_v": lambda: x0_from_velocity(x, output, abar)}[self.cfg.objective]()
         return x0.clamp(-1, 1)
 
-    def loss(self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    def loss(self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor,
+             share: Tensor | None = None) -> Tensor:
         """Mean error of net(x_t, t) against its target, weighted by time.
 
         x0    (B, …)  data in [-1, 1]
         base  broadcasts to x0; used by pred_residual only
         t     (B,)    integer times;  noise: like x0
+        share         factor of each cell's error, broadcasts to x0; None = 1
         ->    (B,)
         """
         abar = self.signal_power(t, x0)
         output = net(q_sample(x0, abar, noise), t)
         error = output.float() - self.target(x0, noise, abar, base)
         error = error.abs() if self.cfg.loss == "l1" else error**2
+        error = error if share is None else error * share
         return error.flatten(1).mean(1) * self.weight.to(error)[t]
 
     def sample_times(self, steps: int) -> list[int]:

@@ -16,12 +16,16 @@ from DiffBinaural.utils.lists import EARS
 class BinauralModel(nn.Module):
     """Mono mel, pictures -> mels of two ears, or of one.  `frame` sees, `unet` denoises.
 
-    Nepers outside, [-1, 1] inside.  ears: the numbers of those it makes, left first.
+    Nepers outside, [-1, 1] inside.  ears: the numbers of those it makes, left first.  Where it makes
+    the phase between them too, the phasor's real and imaginary part are channels behind the two mels, the
+    same outside and inside.  rows: the numbers of its channels among left, right, real, imaginary.
     """
 
     def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
         super().__init__()
         self.cfg, self.unet, self.frame, self.ears = cfg, unet, frame, EARS[cfg.ears]
+        self.phase = cfg.model.interaural_phase
+        self.rows = channels(cfg)
         self.diffusion = Diffusion(cfg.diffusion)
         self.range = (cfg.diffusion.mel_low, cfg.diffusion.mel_high)
 
@@ -37,15 +41,36 @@ class BinauralModel(nn.Module):
     def forward(self, batch: dict, t: Tensor, noise: Tensor, hidden: Tensor) -> dict[str, Tensor]:
         """Terms of the training objective; the forward pass, since that is what DDP wraps.
 
-        batch   mono_mel (B, 1, M, T) and binaural_mel (B, ears, M, T) in nepers; objects or maps, box, mask
-        t       (B,) integer diffusion times;  noise: like binaural_mel
+        batch   mono_mel (B, 1, M, T) and binaural_mel (B, ears, M, T) in nepers, phasor (B, 2, M, T) where
+                the model makes it; objects or maps, box, mask
+        t       (B,) integer diffusion times;  noise: (B, rows, M, T)
         hidden  (B,) bool, True = train this window without its pictures
         """
         x0, mono = (to_unit(batch[name], *self.range) for name in ("binaural_mel", "mono_mel"))
         context = self.context(batch)
         context = torch.where(hidden[:, None, None], self.blind(context), context)
-        per_window = self.diffusion.loss(lambda x, t: self.unet(x, t, mono, context), x0, mono, t, noise)
+        share = None
+        if self.phase:
+            x0, share = torch.cat((x0, batch["phasor"]), dim=1), self.share(mono)
+        per_window = self.diffusion.loss(lambda x, t: self.unet(x, t, mono, context), x0, self.base(mono), t,
+                                         noise, share)
         return {"diffusion": per_window.mean()}
+
+    def base(self, mono: Tensor) -> Tensor:
+        """What a residual is added to: the mono mel (B, 1, M, T) in both ears; nothing in the phasor."""
+        if not self.phase:
+            return mono
+        return torch.cat((mono, mono, torch.zeros_like(mono), torch.zeros_like(mono)), dim=1)
+
+    def share(self, mono: Tensor) -> Tensor:
+        """How much each cell's error counts, (B, 4, M, T), from the mono mel (B, 1, M, T) in [-1, 1].
+
+        A quiet band's phase is noise, and silence has none: the phasor counts as its cell's level in nepers
+        above silence, on average phase_weight times what a mel does.
+        """
+        level = mono + 1
+        level = level / level.mean((1, 2, 3), keepdim=True).clamp(min=1e-3) * self.cfg.diffusion.phase_weight
+        return torch.cat((torch.ones_like(mono), torch.ones_like(mono), level, level), dim=1)
 
     def denoiser(self, mono_mel: Tensor, context: Tensor, guidance_scale: float = 1.0) -> Callable:
         """A function (x, t) -> x₀ in [-1, 1] for these windows; t is an int.
@@ -58,13 +83,22 @@ class BinauralModel(nn.Module):
             def denoise(x, t):
                 times = torch.full((len(x),), t, device=x.device)
                 output = self.unet(x, times, mono, tokens).float()
-                return self.diffusion.to_x0(output, x, self.diffusion.signal_power(times, x), mono)
+                abar = self.diffusion.signal_power(times, x)
+                return self.diffusion.to_x0(output, x, abar, self.base(mono))
             return denoise
         return guided(seeing(context), seeing(self.blind(context)), guidance_scale)
 
     def to_mel(self, unit: Tensor) -> Tensor:
-        """Out of the diffusion's units into nepers."""
-        return from_unit(unit, *self.range)
+        """Out of the diffusion's units: mels (rows, M, T) into nepers; a phasor into the unit circle."""
+        if not self.phase:
+            return from_unit(unit, *self.range)
+        mel, phasor = unit.split(2)
+        return torch.cat((from_unit(mel, *self.range), phasor / phasor.norm(dim=0).clamp(min=1)))
+
+
+def channels(cfg: TrainConfig) -> tuple[int, ...]:
+    """Which of left, right, real and imaginary part of the phasor a model makes."""
+    return (*EARS[cfg.ears], 2, 3) if cfg.model.interaural_phase else EARS[cfg.ears]
 
 
 class ModelBuilder:
@@ -81,4 +115,4 @@ class ModelBuilder:
         cfg = self.cfg
         trunk = make_trunk(cfg.arch_frame, cfg.visual_weights if self.pretrained else "random")
         frame = VisualEncoder(cfg.model, trunk, frozen=not cfg.train_trunk)
-        return BinauralModel(cfg, UNet(cfg.model, cfg.mel.n_mels, len(EARS[cfg.ears])), frame)
+        return BinauralModel(cfg, UNet(cfg.model, cfg.mel.n_mels, len(channels(cfg))), frame)

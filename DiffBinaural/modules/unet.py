@@ -27,7 +27,7 @@ class Level(nn.Module):
 class UNet(nn.Module):
     """Denoises both ears at once.
 
-    ears    channels in and out
+    ears    channels in and out; two more with the phasor between the ears
     n_mels  bands, each with a learned offset: head shadow depends on frequency, convolutions alone do not
     """
 

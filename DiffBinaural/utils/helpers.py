@@ -22,6 +22,7 @@ from DiffBinaural.utils.files import read_json, replacing, write_json
 from DiffBinaural.utils.lists import SIDES, Clip
 
 FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
+NOISE = 1e-9                                  # power added to every bin, so that silence has no direction
 DB_PER_NEPER = 20 / math.log(10)              # 8.686: a neper is a factor of e in magnitude
 MEL_CONFIG = "mel_config.json"
 SOUND_BLOCK = 1 << 18                         # samples that are read at once
@@ -61,15 +62,38 @@ def mel_spectrogram(wav: Tensor, cfg: MelConfig) -> Tensor:
     ->   (..., M, T)  natural-log magnitude in nepers, T = N // hop, silence -11.513
     Raises ValueError for a sound too short for the reflection at its ends.
     """
+    spectrum = frame_spectra(reflected(wav.reshape(-1, wav.shape[-1]), cfg), cfg)
+    magnitude = (spectrum.real**2 + spectrum.imag**2 + NOISE).sqrt()
+    mel = (mel_basis(cfg, wav.device) @ magnitude).clamp(min=FLOOR).log()
+    return mel.reshape(*wav.shape[:-1], *mel.shape[-2:])
+
+
+def reflected(wav: Tensor, cfg: MelConfig) -> Tensor:
+    """Sounds (B, N) continued at both ends by their mirror images: frame k is centred at (k + 1/2) hops."""
     pad = (cfg.n_fft - cfg.hop) // 2
     if wav.shape[-1] <= pad:
         raise ValueError(f"a sound of {wav.shape[-1]} samples is too short for a mel; it needs {pad + 1}")
-    flat = F.pad(wav.reshape(-1, 1, wav.shape[-1]), (pad, pad), mode="reflect").squeeze(1)
-    window = hann(cfg.n_fft, wav.device)
-    spectrum = torch.stft(flat, cfg.n_fft, cfg.hop, window=window, center=False, return_complex=True)
-    magnitude = (spectrum.real**2 + spectrum.imag**2 + 1e-9).sqrt()
-    mel = (mel_basis(cfg, wav.device) @ magnitude).clamp(min=FLOOR).log()
-    return mel.reshape(*wav.shape[:-1], *mel.shape[-2:])
+    return F.pad(wav[:, None], (pad, pad), mode="reflect").squeeze(1)
+
+
+def frame_spectra(wav: Tensor, cfg: MelConfig) -> Tensor:
+    """Spectra (B, n_fft/2 + 1, T) of all whole frames of sounds (B, N), the first at their first sample."""
+    return torch.stft(wav, cfg.n_fft, cfg.hop, window=hann(cfg.n_fft, wav.device), center=False,
+                      return_complex=True)
+
+
+def interaural_phasor(pair: Tensor, cfg: MelConfig) -> Tensor:
+    """Phase and coherence between the ears in each mel band and frame, as a complex number of magnitude <= 1:
+
+    P = Σ W L R* / sqrt(Σ W |L|² · Σ W |R|²), sums over the bins of a band with its mel weights W.
+
+    pair  (2, N)     samples, left ear first
+    ->    (2, M, T)  real and imaginary part, on the mel's frames; 0 in silence
+    """
+    spectrum = frame_spectra(reflected(pair, cfg), cfg)
+    cross, basis = spectrum[0] * spectrum[1].conj(), mel_basis(cfg, pair.device)
+    left, right = basis @ (spectrum.real**2 + spectrum.imag**2 + NOISE)
+    return (basis @ torch.stack((cross.real, cross.imag))) / (left * right).sqrt()
 
 
 def to_unit(mel: Tensor, low: float, high: float) -> Tensor:
@@ -223,10 +247,19 @@ def write_wav_blocks(path: str | Path, blocks: Iterable[np.ndarray], rate: int) 
 
 
 def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
-    """Write a (2, M, T) log mel as <stem>_left.npy and <stem>_right.npy, float32."""
-    for side, mel in zip(SIDES, pair, strict=True):
-        with replacing(Path(folder) / f"{stem}_{side}.npy") as partial, open(partial, "wb") as file:
-            np.save(file, np.asarray(mel, dtype=np.float32), allow_pickle=False)
+    """Write a (2, M, T) log mel as <stem>_left.npy and <stem>_right.npy, float32.
+
+    pair  (2, M, T), or (4, M, T): then the last two rows are <stem>_phasor.npy, which else there will not be
+    """
+    phasor = Path(folder) / f"{stem}_phasor.npy"
+    names = {Path(folder) / f"{stem}_{side}.npy": mel for side, mel in zip(SIDES, pair[:2], strict=True)}
+    if len(pair) > 2:
+        names[phasor] = pair[2:]
+    else:
+        phasor.unlink(missing_ok=True)                 # of other mels
+    for path, rows in names.items():
+        with replacing(path) as partial, open(partial, "wb") as file:
+            np.save(file, np.asarray(rows, dtype=np.float32), allow_pickle=False)
 
 
 def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
@@ -245,6 +278,22 @@ def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
     if left != right:
         raise ValueError(f"{paths[0]}: {left} frames, {paths[1].name} has {right}; expected equal lengths")
     return np.stack(ears)
+
+
+def load_phasor(stem: str, folder: str | Path, shape: tuple[int, int]) -> np.ndarray:
+    """Read <stem>_phasor.npy as (2, M, T) float32, shape: (M, T); ValueError where it is anything else."""
+    path = Path(folder) / f"{stem}_phasor.npy"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; stage 1 writes it where it was trained with "
+                                "--interaural_phase, and --renderer vocoder does without it")
+    try:
+        phasor = np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a readable .npy array ({error})") from None
+    if phasor.shape != (2, *shape) or not np.isfinite(phasor).all() or (np.abs(phasor) > 1 + 1e-5).any():
+        raise ValueError(f"{path}: shape {phasor.shape} or its values are wrong; expected {(2, *shape)}, as "
+                         "its mels have, within [-1, 1]; make mels and phasor again")
+    return phasor.astype(np.float32)
 
 
 def write_mel_config(folder: str | Path, cfg: MelConfig) -> None:
