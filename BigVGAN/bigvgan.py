@@ -9,10 +9,11 @@ from torch.nn.utils import remove_weight_norm, weight_norm
 
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
-from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
+from BigVGAN.env import CONFIG, VocodeConfig, VocoderConfig, config_beside, load_config
 from BigVGAN.utils import latest
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import load_tensors
-from DiffBinaural.utils.helpers import pieces
+from DiffBinaural.utils.helpers import pick_device, pieces
 
 PUBLISHED = "bigvgan_generator.pt"            # what NVIDIA calls the weights in its folders
 START_STD = 0.01                              # of new convolution weights
@@ -191,6 +192,14 @@ def read_generator(checkpoint_file: str | Path) -> BigVGAN:
 def load_generator(checkpoint_file: str | Path) -> BigVGAN:
     """:func:`read_generator`, ready for inference: eval mode, weight norm folded in."""
     return read_generator(checkpoint_file).remove_weight_norm().eval()
+
+
+def wanted_generator(cfg: VocodeConfig) -> tuple[BigVGAN | None, MelConfig]:
+    """The vocoder that a command line asks for, None with --renderer mono, and the mel to read."""
+    if cfg.renderer == "mono":
+        return None, MelConfig()
+    vocoder = load_generator(cfg.checkpoint_file).to(pick_device(cfg.device))
+    return vocoder, vocoder.cfg.mel
 
 
 def load_strict(module: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:

@@ -2,21 +2,26 @@
 
 python BigVGAN/inference_diffbinaural_mels.py --checkpoint_file checkpoints/vocoder_both/g_best.pth \\
     --mels_dir generated/first --output_dir generated/wavs
+
+Or, where stage 1 made the phase between the ears too, rendered on the phase of the mono sounds:
+
+python BigVGAN/inference_diffbinaural_mels.py --renderer mono --mels_dir generated/first \\
+    --mono_dir data/real/processed/mono_audios_22050Hz --output_dir generated/wavs
 """
 
-from BigVGAN.bigvgan import load_generator
+from BigVGAN.bigvgan import wanted_generator
 from BigVGAN.env import VocodeMelsConfig
 from BigVGAN.meldataset import MelFolder
-from BigVGAN.synthesis import FairplayWriter, FlatWriter, vocode_folder
+from BigVGAN.synthesis import FairplayWriter, FlatWriter, mono_reader, vocode_folder
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import pick_device
 
 
 def main(cfg: VocodeMelsConfig) -> None:
     """Write <video_id>_<ms>.wav for every mel pair, or a folder as --layout fairplay has it."""
-    vocoder = load_generator(cfg.checkpoint_file).to(pick_device(cfg.device))
+    vocoder, mel = wanted_generator(cfg)
+    mono_of = None if vocoder else mono_reader(cfg.mono_dir, mel.sample_rate)
     writer = FairplayWriter(cfg) if cfg.layout == "fairplay" else FlatWriter(cfg)
-    vocode_folder(vocoder, MelFolder(cfg.mels_dir, vocoder.cfg.mel), cfg, writer)
+    vocode_folder(vocoder, MelFolder(cfg.mels_dir, mel, phase=vocoder is None), cfg, writer, mono_of)
 
 
 if __name__ == "__main__":

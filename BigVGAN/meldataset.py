@@ -14,7 +14,9 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.helpers import (
     FLOOR,
     check_mel_config,
+    interaural_phasor,
     load_mel_pair,
+    load_phasor,
     mel_spectrogram,
     pad_to_hop,
     read_part,
@@ -95,13 +97,15 @@ class MelFolder(Sequence):
     """Mel pairs of a folder in order of name: items (name, (2, M, T) mel, samples that it stands for).
 
     listing  CSV of clips; where given, only these
+    phase    the mels come with the phasor between the ears, (4, M, T)
     """
 
-    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None):
+    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None, *, phase: bool = False):
         check_mel_config(folder, cfg)
         stems = {clip.stem for clip in read_clips(listing)} if listing else None
         self.pairs = [pair for pair in mel_pairs(folder).items() if stems is None or pair[0] in stems]
         self.names, self.cfg = [name for name, _ in self.pairs], cfg
+        self.folder, self.phase = folder, phase
         if not self.pairs:
             raise FileNotFoundError(f"{folder}: no mel pairs of the clips in {listing}")
 
@@ -111,6 +115,8 @@ class MelFolder(Sequence):
     def __getitem__(self, i: int) -> tuple[str, np.ndarray, int]:
         name, paths = self.pairs[i]
         mel = load_mel_pair(paths, self.cfg.n_mels)
+        if self.phase:
+            mel = np.concatenate([mel, load_phasor(name, self.folder, mel.shape[1:])])
         return name, mel, mel.shape[-1] * self.cfg.hop
 
 
@@ -118,12 +124,14 @@ class WavFolder(Sequence):
     """Stereo sounds of a folder in order of name: items (name, (2, M, T) mel, number of samples).
 
     listing  CSV of clips; where given, only sounds of its ids
+    phase    the mels come with the phasor between the ears, (4, M, T)
     """
 
-    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None):
+    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None, *, phase: bool = False):
         ids = {clip.video_id for clip in read_clips(listing)} if listing else None
         self.paths = [path for path in sorted(Path(folder).glob("*.wav")) if ids is None or path.stem in ids]
         self.names, self.cfg = [path.stem for path in self.paths], cfg
+        self.phase = phase
         if not self.paths:
             raise FileNotFoundError(f"{folder}: no wav files{f' of clips in {listing}' if listing else ''}")
 
@@ -132,5 +140,8 @@ class WavFolder(Sequence):
 
     def __getitem__(self, i: int) -> tuple[str, np.ndarray, int]:
         wav, _ = read_wav(self.paths[i], self.cfg.sample_rate, channels=2)
-        mel = mel_spectrogram(pad_to_hop(torch.from_numpy(wav), self.cfg.hop), self.cfg)
+        pair = pad_to_hop(torch.from_numpy(wav), self.cfg.hop)
+        mel = mel_spectrogram(pair, self.cfg)
+        if self.phase:
+            mel = torch.cat((mel, interaural_phasor(pair, self.cfg)))
         return self.paths[i].stem, mel.numpy(), wav.shape[1]

@@ -1,17 +1,21 @@
 """Folders of mels or sounds through a vocoder, into folders of wavs."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.env import VocodeConfig, VocodeMelsConfig
 from BigVGAN.meldataset import MelFolder, WavFolder
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.metrics import PUBLISHED
-from DiffBinaural.utils.helpers import read_part, resample, write_wav
+from DiffBinaural.rendering import CHUNK, render
+from DiffBinaural.utils.helpers import pick_device, read_part, resample, write_wav
 from DiffBinaural.utils.lists import Clip, match
 
 
@@ -62,15 +66,51 @@ class FairplayWriter(FlatWriter):
             write_wav(path, resampled, PUBLISHED, self.subtype)
 
 
-def vocode_folder(vocoder: BigVGAN, items: MelFolder | WavFolder, cfg: VocodeConfig,
-                  writer: FlatWriter) -> None:
-    """Synthesise every item that is not there yet, in order of name."""
-    device, rate = next(vocoder.parameters()).device, vocoder.cfg.sampling_rate
+def sound(mel: Tensor, mono: Tensor | None, cfg: MelConfig, renderer: str, *, vocoder: BigVGAN | None = None,
+          exact_downmix: bool = False, chunk: int = CHUNK) -> Tensor:
+    """What stage 1 made as sound, (2, T · hop): the one door to all renderers.
+
+    mel   (2, M, T), or (4, M, T) with the phasor, which all but the vocoder need
+    mono  (N,), N <= T · hop, which the vocoder does not need
+    """
+    if renderer == "vocoder":
+        return vocoder.vocode(mel[:2], chunk)[:, 0]
+    return render(mono, mel, cfg, renderer, exact_downmix=exact_downmix, chunk=chunk)
+
+
+def mono_reader(folder: str | Path, rate: int) -> Callable[[str, int], Tensor]:
+    """A function (name, samples) -> (N,), a clip's mono, N <= samples, from a folder of wavs."""
+    files = {path.stem: path for path in sorted(Path(folder).glob("*.wav"))}
+
+    def read(name: str, samples: int) -> Tensor:
+        try:
+            video_id, start = match(name, files)
+        except ValueError:
+            raise FileNotFoundError(f"{folder}: no mono of {name}; expected {name}.wav, or <id>.wav of "
+                                    "<id>_<milliseconds>") from None
+        mono = read_part(files[video_id], Clip(video_id, start), rate, None).mean(axis=0)[:samples]
+        if samples - len(mono) >= MelConfig.hop:
+            raise ValueError(f"{files[video_id]}: {len(mono)} samples from {start:g} s on, the mels of "
+                             f"{name} stand for {samples}; expected the sound that they were made from")
+        return torch.from_numpy(mono)
+    return read
+
+
+def vocode_folder(vocoder: BigVGAN | None, items: MelFolder | WavFolder, cfg: VocodeConfig,
+                  writer: FlatWriter, mono_of: Callable | None = None) -> None:
+    """Make the sound of every item that is not there yet, in order of name.
+
+    vocoder  None with another renderer: then the items hold a phasor, and mono_of gives what they are made from
+    mono_of  as of :func:`mono_reader`
+    """
+    device, rate = pick_device(cfg.device), items.cfg.sample_rate
     there = [not cfg.overwrite and all(p.is_file() for p in writer.paths(name)) for name in items.names]
     if any(there):
         tqdm.write(f"{cfg.output_dir}: {sum(there)} of {len(there)} are there already and are skipped; "
                    "--overwrite makes them again", file=sys.stderr)
-    for i in tqdm([i for i, known in enumerate(there) if not known], desc="vocoding", unit="clip"):
+    for i in tqdm([i for i, known in enumerate(there) if not known], desc=cfg.renderer, unit="clip"):
         name, mel, samples = items[i]
-        wav = vocoder.vocode(torch.from_numpy(mel).to(device), cfg.chunk)[:, 0, :samples]
+        mono = mono_of(name, samples).to(device) if mono_of else None
+        wav = sound(torch.from_numpy(mel).to(device), mono, items.cfg, cfg.renderer, vocoder=vocoder,
+                    exact_downmix=cfg.exact_downmix, chunk=cfg.chunk)[:, :samples]
         writer.write(name, wav.cpu().numpy(), rate)
