@@ -195,8 +195,8 @@ def load_generator(checkpoint_file: str | Path) -> BigVGAN:
 
 
 def wanted_generator(cfg: VocodeConfig) -> tuple[BigVGAN | None, MelConfig]:
-    """The vocoder that a command line asks for, None with --renderer mono, and the mel to read."""
-    if cfg.renderer == "mono":
+    """The vocoder that a command line asks for, None with another renderer, and the mel to read."""
+    if cfg.renderer != "vocoder":
         return None, MelConfig()
     vocoder = load_generator(cfg.checkpoint_file).to(pick_device(cfg.device))
     return vocoder, vocoder.cfg.mel

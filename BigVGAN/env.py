@@ -179,16 +179,16 @@ class BothMelConfig(TrueMelConfig):
                  "--pred_mel_start_step lies behind the end step")
 
 
-WEIGHTS_HELP = "vocoder weights, config.json beside them; --renderer mono needs none"
-EXACT_HELP = "with --renderer mono: (L+R)/2 of what is written is the mono again"
+WEIGHTS_HELP = "vocoder weights, config.json beside them; only --renderer vocoder needs them"
+EXACT_HELP = "with --renderer mono: (L+R)/2 of what is written is the mono again, as with wiener"
 
 
 def check_renderer(cfg, renderer: str) -> None:
     """Refuse a renderer that lacks what it needs, or an option of the other."""
-    _require(renderer == "mono" or cfg.checkpoint_file is not None,
+    _require(renderer != "vocoder" or cfg.checkpoint_file is not None,
              "--renderer vocoder needs its weights; give --checkpoint_file")
-    _require(renderer == "mono" or not cfg.exact_downmix,
-             "--exact_downmix belongs to --renderer mono; a vocoder's sound is no downmix of its own")
+    _require(renderer != "vocoder" or not cfg.exact_downmix,
+             "--exact_downmix is of no use with --renderer vocoder, whose phases are not the mono's")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +196,9 @@ class VocodeConfig:
     """A trained vocoder and what it writes."""
 
     checkpoint_file: str | None = option(None, WEIGHTS_HELP)
-    renderer: Literal["vocoder", "mono"] = option(
-        "vocoder", "vocoder: a phase of its own for each ear; mono: the mono's phase, turned by the phasor")
+    renderer: Literal["vocoder", "mono", "wiener"] = option(
+        "vocoder", "vocoder: a phase of its own for each ear; mono: the mono's phase, turned by the phasor; "
+        "wiener: likewise, least squares")
     exact_downmix: bool = option(False, EXACT_HELP)
     output_dir: str = required("folder for <name>.wav, 22,050 Hz, stereo")
     chunk: int = option(512, "mel frames a network call; changes speed and memory, not the result")
@@ -218,7 +219,7 @@ class VocodeMelsConfig(VocodeConfig):
     layout: Literal["flat", "fairplay"] = option(
         "flat", "fairplay: <id>/predicted_binaural.wav, mixed_mono.wav, input_binaural.wav at 16 kHz")
     gt_dir: str | None = option(None, "for fairplay: folder of true binaural wavs, <video_id>.wav")
-    mono_dir: str | None = option(None, "folder of mono wavs, from which --renderer mono starts; for "
+    mono_dir: str | None = option(None, "folder of mono wavs, which --renderer mono and wiener turn; for "
                                   "fairplay mixed_mono.wav, default: (L+R)/2 of the truth")
 
     def __post_init__(self):
@@ -226,10 +227,10 @@ class VocodeMelsConfig(VocodeConfig):
         _require(self.layout == "flat" or self.gt_dir is not None,
                  "--layout fairplay writes the truth beside the prediction; give --gt_dir")
         _require(self.renderer == "vocoder" or self.mono_dir is not None,
-                 "--renderer mono starts from the mono sounds; give their folder, --mono_dir")
+                 f"--renderer {self.renderer} starts from the mono sounds; give their folder, --mono_dir")
         mono_dir = self.mono_dir if self.renderer == "vocoder" else None
         _require(self.layout == "fairplay" or (self.gt_dir or mono_dir) is None,
-                 "--gt_dir and --mono_dir belong to --layout fairplay, --mono_dir to --renderer mono, too")
+                 "--gt_dir and --mono_dir belong to --layout fairplay, --mono_dir to the other renderers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +246,7 @@ class CopySynthesisConfig(VocodeConfig):
         _require((self.input_wavs_dir is None) != (self.input_mels_dir is None),
                  "give either --input_wavs_dir or --input_mels_dir")
         _require(self.renderer == "vocoder" or self.input_wavs_dir is not None,
-                 "--renderer mono takes --input_wavs_dir here; for mels: inference_diffbinaural_mels.py")
+                 f"--renderer {self.renderer} takes sounds here, --input_wavs_dir; mels have no mono")
 
 
 @dataclass(frozen=True, kw_only=True)

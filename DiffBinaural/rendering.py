@@ -8,6 +8,7 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.helpers import FLOOR, NOISE, frame_spectra, hann, mel_basis, reflected
 
 CHUNK = 512                                            # frames that are rendered at once
+CANCELLED = 0.1                                        # of the ears' power is the least the mono may hold
 MOST = 3.0                                             # nepers (26 dB) between an ear and the mono, at most
 
 
@@ -32,27 +33,56 @@ def gains(mono: Tensor, mel: Tensor, cfg: MelConfig) -> Tensor:
     return to_bins((mel - mono_mel).clamp(-MOST, MOST).exp(), cfg)
 
 
-def closed_form(mono: Tensor, gain: Tensor, angle: Tensor) -> Tensor:
-    """Left and right (2, F, T) of a mono ∝ L + R, from magnitudes relative to it and the angle of L R*.
+# --- two ears' spectra, from a mono ∝ L + R -----------------------------------------------------------------
+
+def closed_form(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:
+    """Both ears as loud as their mels say, and the phasor's angle Δ between them, however short it is.
 
     |L| = gain |M|, and likewise R; arg L = arg M - arg(|L| + |R| e^{-iΔ}), arg R = arg L - Δ.
+
+    mono  (F, T) complex;  gain: (2, F, T) relative to it;  phasor: (F, T) complex
+    ->    (2, F, T)
     """
-    turn = torch.polar(torch.ones_like(angle), -angle)
+    turn = torch.polar(torch.ones_like(gain[0]), -phasor.angle())
     total = gain[0] + gain[1] * turn
     left = mono * total.conj() / total.abs().clamp(min=1e-6)
     return torch.stack((gain[0] * left, gain[1] * left * turn))
 
 
+def wiener(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:
+    """The least-squares estimate of L and R from M = (L + R)/2; gain and phasor say E|L|², E|R|² and E L R*:
+
+    H_L = E L M* / E|M|² = 2 (|L|² + L R*) / (|L|² + |R|² + 2 Re L R*), H_R likewise with R L*.
+
+    Where the phasor is short, because sources overlap or because a model is unsure, it keeps closer to
+    the mono than :func:`closed_form`; and L + R = 2 M.  Shapes as there.
+    """
+    cross, power = gain[0] * gain[1] * phasor, (gain**2).sum(0)
+    common = torch.maximum(power + 2 * cross.real, CANCELLED * power)
+    response = 2 * torch.stack((gain[0] ** 2 + cross, gain[1] ** 2 + cross.conj())) / common
+    return downmixed(response * mono, mono)
+
+
+def downmixed(ears: Tensor, mono: Tensor) -> Tensor:
+    """Two ears whose mean is the mono: what it lacks goes to both alike."""
+    return ears + (mono - ears.mean(0))
+
+
+RENDERERS = {"mono": closed_form, "wiener": wiener}
+
+
 # --- the renderer -------------------------------------------------------------------------------------------
 
 @torch.no_grad()
-def render(mono: Tensor, mel: Tensor, cfg: MelConfig, *, exact_downmix: bool = False,
-           chunk: int = CHUNK) -> Tensor:
+def render(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str = "wiener", *,
+           exact_downmix: bool = False, chunk: int = CHUNK) -> Tensor:
     """The two ears of a mono sound, whose STFT lies on the mel's frames and is inverted without loss.
 
     mono   (N,)       samples, N <= T · hop; silence is put behind them
     mel    (4, M, T)  log mels of left and right in nepers, real and imaginary part of the phasor
-    chunk  frames at once; changes memory, not the result
+    renderer       of RENDERERS
+    exact_downmix  the mean of the ears is the mono; that of `wiener` always is
+    chunk          frames at once; changes memory, not the result
     ->     (2, T · hop)
     """
     frames, size = mel.shape[-1], mel.shape[-1] * cfg.hop
@@ -63,7 +93,10 @@ def render(mono: Tensor, mel: Tensor, cfg: MelConfig, *, exact_downmix: bool = F
         last = min(first + chunk, frames)
         here = slice(first * cfg.hop, (last - 1) * cfg.hop + cfg.n_fft)
         spectra = frame_spectra(sound[:, here], cfg)[0]
-        ears = two_ears(spectra, mel[..., first:last], cfg, exact_downmix=exact_downmix)
+        part = mel[..., first:last]
+        phasor = torch.complex(*to_bins(part[2:], cfg))
+        ears = RENDERERS[renderer](spectra, gains(spectra, part[:2], cfg), phasor)
+        ears = downmixed(ears, spectra) if exact_downmix else ears
         pieces = torch.fft.irfft(ears, dim=1) * window[:, None]
         total[:, here] += overlap_add(pieces, cfg)
         weight[here] += overlap_add((window**2)[None, :, None].expand(1, -1, last - first), cfg)[0]
@@ -76,9 +109,3 @@ def overlap_add(pieces: Tensor, cfg: MelConfig) -> Tensor:
     size = (pieces.shape[-1] - 1) * cfg.hop + cfg.n_fft
     return F.fold(pieces, (1, size), (1, cfg.n_fft), stride=(1, cfg.hop))[:, 0, 0]
 
-
-def two_ears(mono: Tensor, mel: Tensor, cfg: MelConfig, *, exact_downmix: bool) -> Tensor:
-    """Spectra (2, F, T) of the ears from the mono's (F, T), their mels and phasor (4, M, T)."""
-    phasor = to_bins(mel[2:], cfg)
-    ears = closed_form(mono, gains(mono, mel[:2], cfg), torch.atan2(phasor[1], phasor[0]))
-    return ears

@@ -435,6 +435,123 @@ def test_cues_are_drawn(scenes, scripts, mels, vocoder, tmp_path):
     assert len(list((tmp_path / "cues" / "model").glob("*.png"))) == 5
 
 
+# --- the phase between the ears -----------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def phase_run(scenes, scripts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phase")
+    scripts("DiffBinaural.train_realBinaural", *train_words(scenes, folder, "--interaural_phase",
+            "--num_epoch", 1, "--mix_sources", 2))
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def phase_mels(scenes, scripts, phase_run):
+    scripts("DiffBinaural.test_realBinaural", "--run", phase_run, "--data_root", scenes, "--output_dir",
+            phase_run.parent / "mels", "--sampling_timesteps", 1)
+    return phase_run.parent / "mels"
+
+
+def test_a_phase_run_is_judged_by_what_is_heard(phase_run):
+    (row,) = json.loads((phase_run / "training_history.json").read_text())
+    assert {"val/mel_rmse", "val/phasor_error", "val/stft", "val/itd_error", "val/mono_copy_stft",
+            "val/mono_copy_itd_error"} <= set(row)
+    assert (phase_run / "unet_best.pth").exists()
+
+
+def test_phasors_are_dumped_and_go_with_their_mels(scenes, scripts, stage1, phase_mels, tmp_path):
+    (clip,) = read_clips(scenes / "splits/test.csv")
+    phasor = np.load(phase_mels / f"{clip.stem}_phasor.npy", allow_pickle=False)
+    assert (phasor.dtype, phasor.shape) == (np.float32, (2, 80, -(-33_075 // 256)))
+    assert np.hypot(*phasor).max() <= 1 + 1e-5
+    shutil.copytree(phase_mels, tmp_path / "mels")
+    scripts("DiffBinaural.test_realBinaural", "--run", stage1, "--data_root", scenes, "--output_dir",
+            tmp_path / "mels", "--sampling_timesteps", 1)
+    assert not list((tmp_path / "mels").glob("*_phasor.npy")), "of other mels"
+
+
+@pytest.mark.parametrize("more", [("wiener",), ("mono",), ("mono", "--exact_downmix")])
+def test_mels_are_rendered_on_the_monos_phase(scenes, scripts, phase_mels, tmp_path, more):
+    (clip,) = read_clips(scenes / "splits/test.csv")
+    folder = scenes / "processed/mono_audios_22050Hz"
+    scripts("BigVGAN.inference_diffbinaural_mels", "--renderer", *more, "--mels_dir", phase_mels,
+            "--mono_dir", folder, "--output_dir", tmp_path)
+    made, rate = soundfile.read(tmp_path / f"{clip.stem}.wav")
+    mono, _ = soundfile.read(folder / f"{clip.video_id}.wav")
+    assert (rate, made.shape) == (22_050, (-(-33_075 // 256) * 256, 2))
+    off = made[: len(mono)].mean(1) - mono
+    exact = (off**2).mean() < 1e-6 * (mono**2).mean()
+    assert exact == (more != ("mono",))
+
+
+def test_copy_synthesis_on_the_monos_phase_comes_near_the_truth(scenes, scripts, tmp_path):
+    truth = scenes / "processed/binaural_audios_22050Hz"
+    scripts("BigVGAN.inference_binaural", "--renderer", "mono", "--input_wavs_dir", truth,
+            "--output_dir", tmp_path)
+    for path in truth.iterdir():
+        made, true = (soundfile.read(folder / path.name)[0] for folder in (tmp_path, truth))
+        assert made.shape == true.shape
+        assert ((made - true) ** 2).mean() < 0.3 * ((true.mean(1, keepdims=True) - true) ** 2).mean()
+
+
+def test_from_end_to_end_the_run_chooses_the_renderer(scenes, scripts, stage1, phase_run, vocoder, tmp_path):
+    name = read_clips(scenes / "splits/test.csv")[0].video_id
+    video, sound = scenes / f"videos/{name}.mp4", scenes / f"processed/mono_audios_22050Hz/{name}.wav"
+    words = ("--input_video", video, "--input_wav", sound, "--sampling_timesteps", 1)
+    for out, more in (("auto", ("--run", phase_run)),
+                      ("vocoder", ("--run", phase_run, "--renderer", "vocoder", "--checkpoint_file",
+                                   vocoder)),
+                      ("plain", ("--run", stage1, "--checkpoint_file", vocoder))):
+        scripts("BigVGAN.inference_e2e", *words, *more, "--output", tmp_path / f"{out}.wav")
+    auto, spoken, plain = (soundfile.read(tmp_path / f"{o}.wav")[0] for o in ("auto", "vocoder", "plain"))
+    mono, _ = soundfile.read(sound)
+    assert auto.shape == spoken.shape == plain.shape == (33_075, 2)
+    assert np.abs(auto.mean(1) - mono).max() < 1e-3
+    assert np.abs(spoken.mean(1) - mono).max() > 1e-2
+    for more, message in ((("--run", stage1), "--renderer vocoder needs its weights"),
+                          (("--run", stage1, "--renderer", "mono"), "makes no phase between the ears"),
+                          (("--run", phase_run, "--renderer", "vocoder", "--exact_downmix",
+                            "--checkpoint_file", vocoder), "of no use")):
+        with pytest.raises(ValueError, match=message):
+            scripts("BigVGAN.inference_e2e", *words, *more, "--output", tmp_path / "none.wav")
+    assert not (tmp_path / "none.wav").exists()
+
+
+def test_what_the_renderer_lacks_is_named(scenes, scripts, mels, phase_mels, tmp_path):
+    (clip,) = read_clips(scenes / "splits/test.csv")
+    words = ("--renderer", "mono", "--output_dir", tmp_path / "out")
+    mono = scenes / "processed/mono_audios_22050Hz"
+    with pytest.raises(ValueError, match="give their folder, --mono_dir"):
+        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", phase_mels)
+    with pytest.raises(FileNotFoundError, match=r"_phasor\.npy: missing.*--interaural_phase"):
+        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", mels, "--mono_dir", mono)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"no mono of {clip.stem}"):
+        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", phase_mels, "--mono_dir",
+                tmp_path / "empty")
+    soundfile.write(tmp_path / "empty" / f"{clip.video_id}.wav", np.zeros(20_000), 22_050)
+    with pytest.raises(ValueError, match="20000 samples from 0 s on"):
+        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", phase_mels, "--mono_dir",
+                tmp_path / "empty")
+    shutil.copytree(phase_mels, tmp_path / "mels")
+    np.save(tmp_path / "mels" / f"{clip.stem}_phasor.npy", np.full((2, 80, 3), 0.5, dtype=np.float32))
+    with pytest.raises(ValueError, match=r"shape \(2, 80, 3\).*expected \(2, 80, 130\)"):
+        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", tmp_path / "mels", "--mono_dir",
+                mono)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_a_run_from_before_there_was_a_phasor_goes_on(scenes, scripts, stage1, tmp_path):
+    shutil.copytree(stage1, tmp_path / "run")
+    path = tmp_path / "run/config.json"
+    config = json.loads(path.read_text())
+    del config["model"]["interaural_phase"], config["diffusion"]["phase_weight"]
+    path.write_text(json.dumps(config))
+    scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path))
+    with pytest.raises(ValueError, match="--interaural_phase"):
+        scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--interaural_phase"))
+
+
 # --- refusals -----------------------------------------------------------------------------------------------
 
 def test_a_missing_sound_is_named_at_once(scenes, scripts, tmp_path):

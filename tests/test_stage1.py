@@ -21,10 +21,12 @@ from DiffBinaural.configs.advanced_diffusion_config import (
 )
 from DiffBinaural.dataset.base import SILENCE, covering, cut, stitch, whole_clip
 from DiffBinaural.dataset.video_transforms import Eyes, mirrored, on_device
+from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.generation import generate, look, windows
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.utils.helpers import from_unit, generator_for, mel_spectrogram, to_unit
+from DiffBinaural.utils.helpers import from_unit, generator_for, interaural_phasor, mel_spectrogram, to_unit
 from DiffBinaural.utils.lists import Detection
+from DiffBinaural.validation import draw_noise
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
 SMALL = replace(TINY, model=replace(TINY.model, dim=8, context_dim=32),
@@ -269,3 +271,76 @@ def test_guidance_1_sees_and_0_is_blind(model):
     swapped = {**item, **{name: other[name] for name in ("objects", "box", "mask", "which")}}
     assert not torch.allclose(run(model, item), run(model, swapped), atol=1e-3)
     assert torch.equal(run(model, item, guidance_scale=0.0), run(model, swapped, guidance_scale=0.0))
+
+
+# --- the phase between the ears -----------------------------------------------------------------------------
+
+PHASE = replace(SMALL, model=replace(SMALL.model, interaural_phase=True))
+
+
+@pytest.fixture(scope="module")
+def phase_model():
+    torch.manual_seed(0)
+    net = ModelBuilder(PHASE).build().eval()
+    torch.nn.init.normal_(net.unet.head.weight, std=0.3)
+    return net
+
+
+def test_the_model_of_two_channels_is_what_it_was(model):
+    """Figures of the code before there was a phasor: the start, a sample, the noise of a training step."""
+    torch.manual_seed(0)
+    start = ModelBuilder(SMALL).build().state_dict()
+    assert len(start) == 195
+    size = sum(float(v.double().abs().sum()) for v in start.values())
+    assert size == pytest.approx(8453.90841182456, rel=1e-9)
+    made = run(model, clip(90))
+    assert made.shape == (2, 80, 90)
+    assert [made[0, 10, 5].item(), made[1, 70, 80].item()] == pytest.approx([-4.888039, -6.926687], abs=1e-3)
+    drawn = draw_noise(["sample 3"], (2, 80, 80), model.diffusion, 0.1, 0)
+    assert drawn["t"].item() == 496
+    assert float(drawn["noise"].double().sum()) == pytest.approx(-119.229504, rel=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["pred_residual", "pred_noise"])
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 3.0])
+def test_the_phasor_is_two_channels_more_within_the_unit_circle(phase_model, objective, guidance):
+    net = phase_model
+    net.diffusion = Diffusion(replace(PHASE.diffusion, objective=objective))
+    made = run(net, clip(100), guidance_scale=guidance)
+    assert made.shape == (4, 80, 100)
+    assert made[:2].min() >= SILENCE - 1e-4
+    assert made[2:].norm(dim=0).max() <= 1 + 1e-5
+    assert made[2:].std() > 0.01
+
+
+def test_a_quiet_bands_phasor_counts_less_and_a_mel_as_before(phase_model):
+    mono = torch.full((2, 1, 80, 16), -1.0)
+    mono[:, :, :40] = 0.5
+    share = phase_model.share(mono)
+    assert (share[:, :2] == 1).all()
+    assert not share[:, 2:, 40:].any()
+    assert share[:, 2:].mean() == pytest.approx(PHASE.diffusion.phase_weight, rel=1e-5)
+    assert phase_model.share(torch.full((1, 1, 80, 16), -1.0)).isfinite().all(), "silence throughout"
+
+
+def test_both_terms_of_the_objective_reach_the_head(phase_model):
+    batch = {**seen_window(), "mono_mel": torch.randn(1, 1, 80, 80) - 5,
+             "binaural_mel": torch.randn(1, 2, 80, 80) - 5, "phasor": torch.rand(1, 2, 80, 80) - 0.5}
+    phase_model.zero_grad()
+    loss = phase_model(batch, torch.tensor([700]), torch.randn(1, 4, 80, 80), torch.tensor([False]))
+    loss["diffusion"].backward()
+    each = phase_model.unet.head.weight.grad.unflatten(0, (4, -1)).flatten(1).norm(dim=1)
+    assert (each > 0).all()
+
+
+def test_mirrored_ears_have_the_conjugate_phasor():
+    pair = torch.randn(2, 5000) * 0.1
+    here, there = ({"phasor": interaural_phasor(x, MelConfig())} for x in (pair, pair.flip(0)))
+    assert torch.allclose(mirrored(here)["phasor"], there["phasor"], atol=1e-6)
+    assert torch.equal(mirrored(mirrored(here))["phasor"], here["phasor"])
+
+
+@pytest.mark.parametrize("ears", ["left", "right"])
+def test_one_ear_has_no_phase_to_another(ears):
+    with pytest.raises(ValueError, match="--interaural_phase lies between two ears"):
+        replace(PHASE, ears=ears)
