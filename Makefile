@@ -1,9 +1,9 @@
-# make demo · make test · make lint · make fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
+# make demo · make test · make lint · make fairplay-table · make phase-table.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo
 
-.PHONY: demo test lint fairplay-table
+.PHONY: demo test lint fairplay-table phase-table
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -81,3 +81,47 @@ $(TABLE)/%/metrics.json: .venv/installed
 	    --output_dir $(@D)/wavs
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --pred_dir $(@D)/wavs --gt_dir $(SOUNDS) \
 	    --mono_dir $(FAIRPLAY)/processed/mono_audios_22050Hz --output_json $@
+
+# The phase between the ears: one model of scenes of one and two sources in rooms, and every renderer of what it makes
+# on new scenes of each kind.  Budgets are in seconds; what is there is not made again.
+PHASE  ?= generated/phase
+KINDS  ?= 1_no-room 1_room 2_no-room 2_room 3_no-room 3_room
+P1     ?= 2700
+P2     ?= 600
+HEARD   = $(PHASE)/scenes/processed/binaural_audios_22050Hz
+
+phase-table: $(KINDS:%=$(PHASE)/%/metrics.json)
+	$(PY) DiffBinaural/evaluate_kinds.py --results $(PHASE) \
+	    --systems mono_copy vocoder mono mono_exact wiener oracle
+
+$(PHASE)/scenes/dataset.json: .venv/installed
+	$(PY) DiffBinaural/simulate_dataset.py --out $(PHASE)/scenes --clips 420 --seconds 4 --sources 1..2 --seed 71
+
+$(PHASE)/runs/phase/unet_best.pth: $(PHASE)/scenes/dataset.json
+	$(PY) DiffBinaural/train_realBinaural.py --preset tiny --id phase --ckpt $(PHASE)/runs --data_root $(PHASE)/scenes \
+	    --interaural_phase --hide_detections 0.1 --eval_epoch 4 --time_budget $(P1)
+
+$(PHASE)/runs/vocoder/g_best.pth: $(PHASE)/scenes/dataset.json
+	$(PY) BigVGAN/train_binaural_mel.py --config BigVGAN/configs/bigvgan_binaural_tiny.json --audio_dir $(HEARD) \
+	    --list_train $(PHASE)/scenes/splits/train.csv --list_val $(PHASE)/scenes/splits/val.csv \
+	    --checkpoint_path $(PHASE)/runs/vocoder --time_budget $(P2) --freeze_step 1000
+
+# Of these datasets nothing is trained on: their largest list, called train, is the test, and val chose the renderer.
+$(PHASE)/%/metrics.json: $(PHASE)/runs/phase/unet_best.pth $(PHASE)/runs/vocoder/g_best.pth
+	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 42 --seconds 4 --seed 9$(word 1,$(subst _, ,$*)) \
+	    --sources $(word 1,$(subst _, ,$*)) --$(word 2,$(subst _, ,$*))
+	$(PY) DiffBinaural/test_realBinaural.py --run $(PHASE)/runs/phase --data_root $(@D)/data --list_test train \
+	    --output_dir $(@D)/mels --sampling_timesteps 2
+	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/vocoder \
+	    --checkpoint_file $(PHASE)/runs/vocoder/g_best.pth
+	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/mono --renderer mono \
+	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
+	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/mono_exact --renderer mono \
+	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --exact_downmix
+	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/wiener --renderer wiener \
+	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
+	$(PY) BigVGAN/inference_binaural.py --renderer mono --input_wavs_dir $(@D)/data/processed/binaural_audios_22050Hz \
+	    --list $(@D)/data/splits/train.csv --output_dir $(@D)/oracle
+	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \
+	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ \
+	    --pred_dir $(foreach s,wiener mono mono_exact vocoder oracle,$(s)=$(@D)/$(s))

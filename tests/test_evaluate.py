@@ -358,3 +358,23 @@ def test_a_silent_prediction_is_counted_not_scored(data, tmp_path):
     assert {name for name, figure in of.items() if figure["n"]} == differences
     assert all(figure["missing"] == 1 - figure["n"] for figure in of.values())
     assert (tmp_path / "plots" / "model" / "alpha.png").stat().st_size > 5000
+
+
+# --- kinds of scenes side by side ---------------------------------------------------------------------------
+
+def test_kinds_of_scenes_are_rows_of_one_table(scripts, tmp_path, capsys):
+    for kind, value in (("1_room", 0.25), ("2_room", 2.0)):
+        rows = [{"id": "a", "system": system, "stft": value * k, "itd_error": None}
+                for k, system in enumerate(("mono_copy", "model"), start=1)]
+        write_json(tmp_path / kind / "metrics.json", {"clips": rows})
+    words = ("--results", tmp_path, "--figures", "stft", "itd_error", "snr")
+    scripts("DiffBinaural.evaluate_kinds", *words, "--systems", "model", "mono_copy", "oracle")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| scenes | system | `stft` ↓ | `itd_error` ↓ µs | `snr` ↑ dB |"
+    assert lines[2:5] == ["| 1 room | model | 0.5 | – | – |", "| 1 room | mono_copy | 0.25 | – | – |",
+                          "| 1 room | oracle | – | – | – |"]
+    assert len(lines) == 8
+    with pytest.raises(ValueError, match="--figures loudness: no such figure"):
+        scripts("DiffBinaural.evaluate_kinds", "--results", tmp_path, "--figures", "loudness")
+    with pytest.raises(FileNotFoundError, match=r"no <kind>/metrics\.json"):
+        scripts("DiffBinaural.evaluate_kinds", "--results", tmp_path / "none")
