@@ -111,7 +111,7 @@ $(PHASE)/%/metrics.json: $(PHASE)/runs/phase/unet_best.pth $(PHASE)/runs/vocoder
 	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 42 --seconds 4 --seed 9$(word 1,$(subst _, ,$*)) \
 	    --sources $(word 1,$(subst _, ,$*)) --$(word 2,$(subst _, ,$*))
 	$(PY) DiffBinaural/test_realBinaural.py --run $(PHASE)/runs/phase --data_root $(@D)/data --list_test train \
-	    --output_dir $(@D)/mels --sampling_timesteps 2
+	    --output_dir $(@D)/mels --sampling_timesteps 1 --symmetric
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/vocoder \
 	    --checkpoint_file $(PHASE)/runs/vocoder/g_best.pth
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/mono --renderer mono \

@@ -20,6 +20,7 @@ from DiffBinaural.dataset.base import QUIET, WINDOW_HOP, WholeClips, add_windows
 from DiffBinaural.dataset.video_transforms import Eyes, WholeOnly, on_device
 from DiffBinaural.diffusion_utils.diffusion_pytorch import needs_fresh
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
+from DiffBinaural.position_utils import mirror_positions
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.files import load_tensors, read_json
 from DiffBinaural.utils.helpers import DB_PER_NEPER, generator_for, save_mel_pair, write_mel_config
@@ -62,6 +63,7 @@ def look(model: BinauralModel, pictures: dict[str, Tensor], *, mirror: bool = Fa
     """
     device = next(model.parameters()).device
     if "maps" in pictures:
+        assert not mirror, "maps of a mirror image are not kept here"
         return on_device(pictures, device)["maps"]
     maps = []
     for few in zip(*(pictures[name].split(PICTURES_A_CALL) for name in ("objects", "mask")), strict=True):
@@ -124,7 +126,7 @@ class Windows:
         self.mono, self.context = {}, {}
 
     def add(self, part: dict, context: Tensor) -> None:
-        """Add a part's windows, with their context (W, K, D)."""
+        """Add a part's windows, with their context (W, ways, K, D)."""
         for start, mono, tokens in zip(part["starts"], part["mono"], context, strict=True):
             self.mono[len(self.starts)], self.context[len(self.starts)] = mono, tokens
             self.starts.append(start)
@@ -178,6 +180,11 @@ class Step:
         return advance(ready[0], x0, ready[1], self.begin - settled), x0
 
 
+def symmetric(here: Callable, there: Callable, exchange: Callable) -> Callable:
+    """The mean of a scene's denoiser and its mirror image's, whose ears are exchanged on both ways."""
+    return lambda x, t: (here(x, t) + exchange(there(exchange(x), t))) / 2
+
+
 @torch.inference_mode()
 def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, stem: str,
            tick: Callable[[int], object] = int) -> Iterator[Tensor]:
@@ -197,7 +204,8 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
         for group in torch.arange(len(numbers)).split(cfg.batch_windows):
             mono, context = (torch.stack([held[numbers[w]] for w in group])
                              for held in (live.mono, live.context))
-            made.append(model.denoiser(mono.to(device), context, cfg.guidance_scale)(x[group], t))
+            ways = [model.denoiser(mono.to(device), way, cfg.guidance_scale) for way in context.unbind(1)]
+            made.append((symmetric(*ways, model.exchange) if cfg.symmetric else ways[0])(x[group], t))
             tick(len(group))
         return torch.cat(made)
 
@@ -207,7 +215,7 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
         return model.diffusion.step(x, x0, t, following, sampler=cfg.sampler, eta=cfg.eta, fresh=drawn,
                                     before=(before, last) if number else None)[0]
     for part in parts:
-        live.add(part, contexts(model, part, cfg.batch_windows))
+        live.add(part, contexts(model, part, cfg))
         noise = noise or Noise(cfg.seed, stem, rows, part["mono"].shape[-2], part["frames"])
         first, known = known, part["starts"][-1] + size
         x = before = noise(0, first, known).to(device)
@@ -218,13 +226,19 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
             yield model.to_mel(x).cpu()
 
 
-def contexts(model: BinauralModel, part: dict, batch: int) -> Tensor:
-    """The context tokens (W, K, D) of a part's windows; each picture is looked at once."""
-    maps, found = look(model, part), []
-    for which in part["which"].split(batch):
-        eyes = {name: part[name][which].to(maps.device) for name in ("box", "mask")}
-        found.append(model.context({**eyes, "maps": maps[which.to(maps.device)]}))
-    return torch.cat(found)
+def contexts(model: BinauralModel, part: dict, cfg: SamplingConfig) -> Tensor:
+    """The context tokens (W, ways, K, D) of a part's windows; each picture is looked at once a way.
+
+    ways  1, or 2 where cfg.symmetric: the scene and its mirror image
+    """
+    found = []
+    for mirror in (False, True) if cfg.symmetric else (False,):
+        maps, box = look(model, part, mirror=mirror), mirror_positions(part["box"]) if mirror else part["box"]
+        eyes = {"box": box.to(maps.device), "mask": part["mask"].to(maps.device), "maps": maps}
+        groups = part["which"].to(maps.device).split(cfg.batch_windows)
+        found.append(torch.cat([model.context({name: value[which] for name, value in eyes.items()})
+                                for which in groups]))
+    return torch.stack(found, dim=1)
 
 
 def parts_of(clip: dict, cfg: TrainConfig, count: int) -> Iterator[dict]:

@@ -340,6 +340,23 @@ def test_mirrored_ears_have_the_conjugate_phasor():
     assert torch.equal(mirrored(mirrored(here))["phasor"], here["phasor"])
 
 
+def test_what_is_made_symmetrically_of_the_mirrored_scene_is_mirrored(phase_model, monkeypatch):
+    """With the ears of the noise exchanged too: a trained model is only nearly so, a symmetric one exactly."""
+    net, item = phase_model, clip(100)
+    there = {**item, "objects": item["objects"].flip(-1),
+             "box": item["box"] * item["box"].new_tensor([-1, 1, 1, 1])}
+    noise, apart = generation.Noise.__call__, {}
+    for way in (False, True):
+        here = run(net, item, symmetric=way)
+        with monkeypatch.context() as patch:
+            patch.setattr(generation.Noise, "__call__", lambda *a: net.exchange(noise(*a)))
+            apart[way] = float((here - net.exchange(run(net, there, symmetric=way))).abs().max())
+    assert apart[True] < 1e-3 < 1e-2 < apart[False]
+    made = run(net, item, symmetric=True)
+    assert made.shape == (4, 80, 100)
+    assert not torch.allclose(made, run(net, item))
+
+
 @pytest.mark.parametrize("ears", ["left", "right"])
 def test_one_ear_has_no_phase_to_another(ears):
     with pytest.raises(ValueError, match="--interaural_phase lies between two ears"):

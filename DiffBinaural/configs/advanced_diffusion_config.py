@@ -196,6 +196,8 @@ class SamplingConfig:
     sampler: Literal["ddim", "ddpm", "dpm++"] = option("ddim", "dpm++: DPM-Solver++(2M), of second order")
     eta: float = option(0.0, "fresh noise in each DDIM step: 0 = none, 1 = as much as DDPM")
     guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
+    symmetric: bool = option(False, "mean of what is made of the scene and of its mirror image, ears "
+                             "exchanged: twice the work, a smaller error")
     batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)

@@ -88,6 +88,13 @@ class BinauralModel(nn.Module):
             return denoise
         return guided(seeing(context), seeing(self.blind(context)), guidance_scale)
 
+    def exchange(self, x: Tensor) -> Tensor:
+        """Left and right (…, rows, M, T) exchanged, the phasor between them conjugate."""
+        if self.cfg.ears != "both":
+            raise ValueError(f"--symmetric exchanges two ears; this run makes only the {self.cfg.ears} one")
+        ears, real, imaginary = x[..., :2, :, :], x[..., 2:3, :, :], x[..., 3:, :, :]
+        return torch.cat((ears.flip(-3), real, -imaginary), dim=-3)
+
     def to_mel(self, unit: Tensor) -> Tensor:
         """Out of the diffusion's units: mels (rows, M, T) into nepers; a phasor into the unit circle."""
         if not self.phase:
