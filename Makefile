@@ -92,7 +92,7 @@ HEARD   = $(PHASE)/scenes/processed/binaural_audios_22050Hz
 
 phase-table: $(KINDS:%=$(PHASE)/%/metrics.json)
 	$(PY) DiffBinaural/evaluate_kinds.py --results $(PHASE) \
-	    --systems mono_copy vocoder mono mono_exact wiener oracle
+	    --systems mono_copy vocoder mono mono_exact wiener ceiling
 
 $(PHASE)/scenes/dataset.json: .venv/installed
 	$(PY) DiffBinaural/simulate_dataset.py --out $(PHASE)/scenes --clips 420 --seconds 4 --sources 1..2 --seed 71
@@ -121,7 +121,7 @@ $(PHASE)/%/metrics.json: $(PHASE)/runs/phase/unet_best.pth $(PHASE)/runs/vocoder
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/wiener --renderer wiener \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
 	$(PY) BigVGAN/inference_binaural.py --renderer mono --input_wavs_dir $(@D)/data/processed/binaural_audios_22050Hz \
-	    --list $(@D)/data/splits/train.csv --output_dir $(@D)/oracle
+	    --list $(@D)/data/splits/train.csv --output_dir $(@D)/ceiling
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ \
-	    --pred_dir $(foreach s,wiener mono mono_exact vocoder oracle,$(s)=$(@D)/$(s))
+	    --pred_dir $(foreach s,wiener mono mono_exact vocoder ceiling,$(s)=$(@D)/$(s))

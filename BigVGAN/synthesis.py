@@ -100,7 +100,7 @@ def vocode_folder(vocoder: BigVGAN | None, items: MelFolder | WavFolder, cfg: Vo
                   writer: FlatWriter, mono_of: Callable | None = None) -> None:
     """Make the sound of every item that is not there yet, in order of name.
 
-    vocoder  None with another renderer: then the items hold a phasor, and mono_of gives what they are made from
+    vocoder  None with another renderer: then the items hold a phasor, and mono_of gives their mono
     mono_of  as of :func:`mono_reader`
     """
     device, rate = pick_device(cfg.device), items.cfg.sample_rate

@@ -341,7 +341,7 @@ def test_mirrored_ears_have_the_conjugate_phasor():
 
 
 def test_what_is_made_symmetrically_of_the_mirrored_scene_is_mirrored(phase_model, monkeypatch):
-    """With the ears of the noise exchanged too: a trained model is only nearly so, a symmetric one exactly."""
+    """The noise exchanged likewise: a trained model is only nearly so, a symmetric one exactly."""
     net, item = phase_model, clip(100)
     there = {**item, "objects": item["objects"].flip(-1),
              "box": item["box"] * item["box"].new_tensor([-1, 1, 1, 1])}
