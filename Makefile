@@ -86,8 +86,8 @@ $(TABLE)/%/metrics.json: .venv/installed
 # on new scenes of each kind.  Budgets are in seconds; what is there is not made again.
 PHASE  ?= generated/phase
 KINDS  ?= 1_no-room 1_room 2_no-room 2_room 3_no-room 3_room
-P1     ?= 2700
-P2     ?= 600
+P1     ?= 2500
+P2     ?= 480
 HEARD   = $(PHASE)/scenes/processed/binaural_audios_22050Hz
 
 phase-table: $(KINDS:%=$(PHASE)/%/metrics.json)
@@ -108,7 +108,7 @@ $(PHASE)/runs/vocoder/g_best.pth: $(PHASE)/scenes/dataset.json
 
 # Of these datasets nothing is trained on: their largest list, called train, is the test, and val chose the renderer.
 $(PHASE)/%/metrics.json: $(PHASE)/runs/phase/unet_best.pth $(PHASE)/runs/vocoder/g_best.pth
-	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 42 --seconds 4 --seed 9$(word 1,$(subst _, ,$*)) \
+	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 28 --seconds 4 --seed 9$(word 1,$(subst _, ,$*)) \
 	    --sources $(word 1,$(subst _, ,$*)) --$(word 2,$(subst _, ,$*))
 	$(PY) DiffBinaural/test_realBinaural.py --run $(PHASE)/runs/phase --data_root $(@D)/data --list_test train \
 	    --output_dir $(@D)/mels --sampling_timesteps 1 --symmetric
