@@ -24,7 +24,7 @@ def main(cfg: GenerateConfig) -> None:
     for clip, mel in generate_all(GenAudioRealBinaural, few):
         path, one = Path(cfg.output_dir) / f"{clip['stem']}.png", load_config(cfg.run[0]).mel
         known = {"truth": clip["binaural_mel"]} if "binaural_mel" in clip else {}
-        lines = {name: mel_cues(pair.numpy(), one) for name, pair in {**known, "model": mel}.items()}
+        lines = {name: mel_cues(pair.numpy(), one) for name, pair in {**known, "model": mel[:2]}.items()}
         draw_mels(path, comparison(clip, mel), one, lines)
 
 

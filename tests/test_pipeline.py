@@ -459,6 +459,15 @@ def test_a_phase_run_is_judged_by_what_is_heard(phase_run):
     assert (phase_run / "unet_best.pth").exists()
 
 
+def test_scripts_that_draw_and_place_take_a_phase_run_too(scenes, scripts, phase_run, tmp_path):
+    words = ("--run", phase_run, "--data_root", scenes, "--sampling_timesteps", 1)
+    scripts("DiffBinaural.test_realBinaural_few", *words, "--output_dir", tmp_path / "few")
+    scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "placed", "--override_pos", "0.5,0")
+    for folder in ("few", "placed"):
+        kinds = sorted(path.stem.rpartition("_")[2] for path in (tmp_path / folder).glob("*.npy"))
+        assert kinds == ["left", "phasor", "right"]
+
+
 def test_phasors_are_dumped_and_go_with_their_mels(scenes, scripts, stage1, phase_mels, tmp_path):
     (clip,) = read_clips(scenes / "splits/test.csv")
     phasor = np.load(phase_mels / f"{clip.stem}_phasor.npy", allow_pickle=False)
