@@ -9,7 +9,7 @@ from torch.nn.utils import remove_weight_norm, weight_norm
 
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
-from BigVGAN.env import CONFIG, VocodeConfig, VocoderConfig, config_beside, load_config
+from BigVGAN.env import CONFIG, E2EConfig, VocodeConfig, VocoderConfig, config_beside, load_config
 from BigVGAN.utils import latest
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import load_tensors
@@ -194,7 +194,7 @@ def load_generator(checkpoint_file: str | Path) -> BigVGAN:
     return read_generator(checkpoint_file).remove_weight_norm().eval()
 
 
-def wanted_generator(cfg: VocodeConfig) -> tuple[BigVGAN | None, MelConfig]:
+def wanted_generator(cfg: VocodeConfig | E2EConfig) -> tuple[BigVGAN | None, MelConfig]:
     """The vocoder that a command line asks for, None with another renderer, and the mel to read."""
     if cfg.renderer != "vocoder":
         return None, MelConfig()

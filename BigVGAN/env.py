@@ -257,7 +257,10 @@ class E2EConfig(SamplingConfig):
                                 "CSV with a column input_video and, where wanted, input_wav, output, "
                                 "detections, start, end")
     run: tuple[str, ...] = required("stage-1 run folder, or two: a left-ear and a right-ear run")
-    checkpoint_file: str = required("vocoder weights, config.json beside them")
+    checkpoint_file: str | None = option(None, WEIGHTS_HELP)
+    renderer: Literal["auto", "vocoder", "mono", "wiener"] = option(
+        "auto", "as of inference_diffbinaural_mels.py; auto: wiener where the run makes a phasor")
+    exact_downmix: bool = option(False, EXACT_HELP)
     output: str = required("binaural wav to write; in a batch, the folder for <video>.wav")
     input_wav: str | None = option(None, "the sound; default: the video's own. Channels are mixed to mono. "
                                    "In a batch, a folder with <video>.wav, .flac or the like")
@@ -275,3 +278,12 @@ class E2EConfig(SamplingConfig):
         positive(self, "fps")
         _require(0 <= self.start < (math.inf if self.end is None else self.end),
                  f"--start is {self.start}, --end {self.end}; expected 0 <= start < end, in seconds")
+
+
+def chosen_renderer(cfg: E2EConfig, phase: bool) -> str:
+    """Which renderer a run's mels take; phase: whether the run makes the phase between the ears."""
+    renderer = ("wiener" if phase else "vocoder") if cfg.renderer == "auto" else cfg.renderer
+    _require(renderer == "vocoder" or phase, f"--renderer {renderer}: {cfg.run[0]} makes no phase between "
+             "the ears; train with --interaural_phase, or take --renderer vocoder")
+    check_renderer(cfg, renderer)
+    return renderer

@@ -6,53 +6,46 @@ python BigVGAN/inference_e2e.py --input_wav mono.wav --input_video clip.mp4 --ru
 
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from BigVGAN.batch import checked_outputs, each, try_track, with_track
-from BigVGAN.bigvgan import BigVGAN, load_generator
-from BigVGAN.env import E2EConfig
+from BigVGAN.bigvgan import BigVGAN, wanted_generator
+from BigVGAN.env import E2EConfig, chosen_renderer
+from BigVGAN.synthesis import to_sound
 from DiffBinaural.generation import load_models
-from DiffBinaural.streaming import Block, Hearing, Looking, Phases, binaural, expected_steps, length_notice
+from DiffBinaural.streaming import Hearing, Looking, Phases, binaural, expected_steps, length_notice
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import pick_device, same_mel, write_wav_blocks
 from DiffBinaural.utils.plots import Columns, draw_generated
 
 
-def to_sound(vocoder: BigVGAN, blocks: Iterable[Block]) -> Iterator[np.ndarray]:
-    """The one place where mels become sound: blocks of a clip -> (2, n) samples, in order."""
-    device = next(vocoder.parameters()).device
-    for wav in vocoder.stream(block.mel.to(device) for block in blocks):
-        yield wav[:, 0].cpu().numpy()
-
-
-def convert(models: list, vocoder: BigVGAN, cfg: E2EConfig) -> None:
+def convert(models: list, vocoder: BigVGAN | None, cfg: E2EConfig) -> None:
     """One video: write --output with as many samples as its sound has, and what --mux and --plot ask for."""
     checked_outputs(cfg)
     mel, end = models[0].cfg.mel, math.inf if cfg.end is None else cfg.end
-    phases, columns = Phases(), Columns()
+    phases, columns, phase = Phases(), Columns(), "vocoding" if vocoder else "rendering"
     sound = Hearing(cfg.input_wav or cfg.input_video, cfg.start, end, mel.sample_rate)
     view = Looking(cfg.input_video, cfg.start, end, cfg.fps)
     if cfg.mux:
         try_track(cfg, mel.sample_rate)
     steps = expected_steps(sound.expected, cfg, models[0].cfg, len(models))
     with (tqdm(total=steps, desc="generating", unit="step", leave=False) as made,
-          tqdm(total=sound.expected or None, desc="vocoding", unit="sample", leave=False, position=1) as out,
+          tqdm(total=sound.expected or None, desc=phase, unit="sample", leave=False, position=1) as out,
           replacing(cfg.output) as part):
 
         def blocks():
             for block in binaural(models, sound, view, cfg, cfg.detections, phases, made.update):
                 if cfg.plot:
                     columns.add(torch.cat([block.mono_mel, block.mel]))
-                yield block
+                yield block.mono[0], torch.cat([block.mel, block.phasor])
 
         def trimmed():
-            for wav in phases.timed("vocoding", to_sound(vocoder, blocks())):
+            for wav in phases.timed(phase, to_sound(vocoder, blocks(), cfg, mel)):
                 yield wav[:, : sound.samples - out.n]
                 out.update(min(wav.shape[1], sound.samples - out.n))
         write_wav_blocks(part, trimmed(), mel.sample_rate)
@@ -68,9 +61,11 @@ def convert(models: list, vocoder: BigVGAN, cfg: E2EConfig) -> None:
 
 def main(cfg: E2EConfig) -> None:
     """Convert a video, or all of a batch with the models loaded once."""
-    device = pick_device(cfg.device)
-    models, vocoder = load_models(cfg.run, device), load_generator(cfg.checkpoint_file).to(device)
-    same_mel(vocoder.cfg.mel, models[0].cfg.mel, str(cfg.checkpoint_file))
+    models = load_models(cfg.run, pick_device(cfg.device))
+    cfg = replace(cfg, renderer=chosen_renderer(cfg, models[0].phase))
+    vocoder, mel = wanted_generator(cfg)
+    if vocoder:
+        same_mel(mel, models[0].cfg.mel, str(cfg.checkpoint_file))
     each(cfg, partial(convert, models, vocoder))
 
 

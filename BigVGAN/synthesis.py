@@ -1,7 +1,7 @@
 """Folders of mels or sounds through a vocoder, into folders of wavs."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from BigVGAN.bigvgan import BigVGAN
-from BigVGAN.env import VocodeConfig, VocodeMelsConfig
+from BigVGAN.env import E2EConfig, VocodeConfig, VocodeMelsConfig
 from BigVGAN.meldataset import MelFolder, WavFolder
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.metrics import PUBLISHED
-from DiffBinaural.rendering import CHUNK, render
+from DiffBinaural.rendering import CHUNK, render, render_blocks
 from DiffBinaural.utils.helpers import pick_device, read_part, resample, write_wav
 from DiffBinaural.utils.lists import Clip, match
 
@@ -68,7 +68,7 @@ class FairplayWriter(FlatWriter):
 
 def sound(mel: Tensor, mono: Tensor | None, cfg: MelConfig, renderer: str, *, vocoder: BigVGAN | None = None,
           exact_downmix: bool = False, chunk: int = CHUNK) -> Tensor:
-    """What stage 1 made as sound, (2, T · hop): the one door to all renderers.
+    """What stage 1 made as sound, (2, T · hop): a whole clip's door to all renderers.
 
     mel   (2, M, T), or (4, M, T) with the phasor, which all but the vocoder need
     mono  (N,), N <= T · hop, which the vocoder does not need
@@ -76,6 +76,23 @@ def sound(mel: Tensor, mono: Tensor | None, cfg: MelConfig, renderer: str, *, vo
     if renderer == "vocoder":
         return vocoder.vocode(mel[:2], chunk)[:, 0]
     return render(mono, mel, cfg, renderer, exact_downmix=exact_downmix, chunk=chunk)
+
+
+def to_sound(vocoder: BigVGAN | None, blocks: Iterable[tuple[Tensor, Tensor]], cfg: E2EConfig,
+             mel: MelConfig) -> Iterator[np.ndarray]:
+    """:func:`sound` of a clip that comes in blocks: (2, n) samples at a time, in order.
+
+    vocoder  None with another renderer
+    blocks   mono (T · hop,) and mels with or without the phasor, as there
+    """
+    device = pick_device(cfg.device)
+    known = ((mono.to(device), made.to(device)) for mono, made in blocks)
+    if vocoder:
+        wavs = (wav[:, 0] for wav in vocoder.stream(made[:2] for _, made in known))
+    else:
+        wavs = render_blocks(known, mel, cfg.renderer, exact_downmix=cfg.exact_downmix)
+    for wav in wavs:
+        yield wav.cpu().numpy()
 
 
 def mono_reader(folder: str | Path, rate: int) -> Callable[[str, int], Tensor]:

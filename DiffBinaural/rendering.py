@@ -1,11 +1,13 @@
 """Two ears from a mono sound, their mels and the phasor between them, on the phase that the mono has."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.helpers import FLOOR, NOISE, frame_spectra, hann, mel_basis, reflected
+from DiffBinaural.utils.helpers import FLOOR, NOISE, frame_spectra, hann, mel_basis, pieces, reflected
 
 CHUNK = 512                                            # frames that are rendered at once
 CANCELLED = 0.1                                        # of the ears' power is the least the mono may hold
@@ -73,7 +75,6 @@ RENDERERS = {"mono": closed_form, "wiener": wiener}
 
 # --- the renderer -------------------------------------------------------------------------------------------
 
-@torch.no_grad()
 def render(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str = "wiener", *,
            exact_downmix: bool = False, chunk: int = CHUNK) -> Tensor:
     """The two ears of a mono sound, whose STFT lies on the mel's frames and is inverted without loss.
@@ -85,27 +86,40 @@ def render(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str = "wiener", 
     chunk          frames at once; changes memory, not the result
     ->     (2, T · hop)
     """
-    frames, size = mel.shape[-1], mel.shape[-1] * cfg.hop
-    sound = reflected(F.pad(mono, (0, size - len(mono)))[None], cfg)
-    window = hann(cfg.n_fft, mono.device)
-    total, weight = mono.new_zeros(2, sound.shape[1]), mono.new_zeros(sound.shape[1])
-    for first in range(0, frames, chunk):
-        last = min(first + chunk, frames)
-        here = slice(first * cfg.hop, (last - 1) * cfg.hop + cfg.n_fft)
-        spectra = frame_spectra(sound[:, here], cfg)[0]
-        part = mel[..., first:last]
-        phasor = torch.complex(*to_bins(part[2:], cfg))
-        ears = RENDERERS[renderer](spectra, gains(spectra, part[:2], cfg), phasor)
-        ears = downmixed(ears, spectra) if exact_downmix else ears
-        pieces = torch.fft.irfft(ears, dim=1) * window[:, None]
-        total[:, here] += overlap_add(pieces, cfg)
-        weight[here] += overlap_add((window**2)[None, :, None].expand(1, -1, last - first), cfg)[0]
-    pad = (cfg.n_fft - cfg.hop) // 2
-    return total[:, pad : pad + size] / weight[pad : pad + size]
+    whole = F.pad(mono, (0, mel.shape[-1] * cfg.hop - len(mono)))
+    blocks = render_blocks([(whole, mel)], cfg, renderer, exact_downmix=exact_downmix, chunk=chunk)
+    return torch.cat([mono.new_empty(2, 0), *blocks], dim=-1)
 
 
-def overlap_add(pieces: Tensor, cfg: MelConfig) -> Tensor:
-    """Sum pieces (C, n_fft, T) that start a hop apart: (C, (T - 1) hop + n_fft)."""
-    size = (pieces.shape[-1] - 1) * cfg.hop + cfg.n_fft
-    return F.fold(pieces, (1, size), (1, cfg.n_fft), stride=(1, cfg.hop))[:, 0, 0]
+@torch.no_grad()
+def render_blocks(blocks: Iterable[tuple[Tensor, Tensor]], cfg: MelConfig, renderer: str = "wiener", *,
+                  exact_downmix: bool = False, chunk: int = CHUNK) -> Iterator[Tensor]:
+    """:func:`render` of a clip in blocks of whole frames, (T · hop,) and (4, M, T): the same sound.
+
+    ->     (2, n) at a time, in order; what is held does not grow with the clip
+    """
+    reach = -(-cfg.n_fft // cfg.hop)                   # frames beside a piece that its samples depend on
+    joined = (torch.cat([mono.view(-1, cfg.hop).T, mel.flatten(0, 1)]) for mono, mel in blocks)
+    for piece, before, behind in pieces(joined, chunk, reach):
+        mono, mel = piece[: cfg.hop].T.flatten(), piece[cfg.hop :].unflatten(0, (4, -1))
+        wav = render_piece(mono, mel, cfg, renderer, exact_downmix=exact_downmix)
+        yield wav[:, before * cfg.hop : len(mono) - behind * cfg.hop]
+
+
+def render_piece(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str, *, exact_downmix: bool) -> Tensor:
+    """:func:`render` of T frames at once, mono (T · hop,)."""
+    spectra = frame_spectra(reflected(mono[None], cfg), cfg)[0]
+    phasor = torch.complex(*to_bins(mel[2:], cfg))
+    ears = RENDERERS[renderer](spectra, gains(spectra, mel[:2], cfg), phasor)
+    ears = downmixed(ears, spectra) if exact_downmix else ears
+    window, pad = hann(cfg.n_fft, mono.device)[:, None], (cfg.n_fft - cfg.hop) // 2
+    total = overlap_add(torch.fft.irfft(ears, dim=1) * window, cfg)
+    weight = overlap_add((window**2).expand(1, -1, mel.shape[-1]), cfg)
+    return (total / weight)[:, pad : pad + len(mono)]
+
+
+def overlap_add(frames: Tensor, cfg: MelConfig) -> Tensor:
+    """Sum frames (C, n_fft, T) that start a hop apart: (C, (T - 1) hop + n_fft)."""
+    size = (frames.shape[-1] - 1) * cfg.hop + cfg.n_fft
+    return F.fold(frames, (1, size), (1, cfg.n_fft), stride=(1, cfg.hop))[:, 0, 0]
 

@@ -12,7 +12,7 @@ from DiffBinaural import rendering
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.metrics import WAV_METRICS
 from DiffBinaural.position_utils import sphere_response
-from DiffBinaural.rendering import RENDERERS, closed_form, render
+from DiffBinaural.rendering import RENDERERS, closed_form, render, render_blocks
 from DiffBinaural.scenes import simulate
 from DiffBinaural.utils.helpers import (
     band_centres,
@@ -143,6 +143,20 @@ def test_the_mean_of_the_ears_is_the_mono_to_60_db(renderer, exact):
     assert level(loose.mean(0) - mono) > level(mono) - 40
 
 
+@given(st.sampled_from(list(RENDERERS)), st.booleans(), st.integers(1, 40),
+       st.lists(st.integers(1, 30), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_blocks_of_any_size_give_the_clip_at_once(renderer, exact, chunk, sizes):
+    """What overlaps from block to block is kept, and no more than a chunk waits."""
+    sizes = [sizes[0] + 1, *sizes[1:]]
+    pair = sounds(sum(sizes) * CFG.hop)
+    mono, mel = pair.mean(0), truth(pair)
+    blocks = zip(mono.split([n * CFG.hop for n in sizes]), mel.split(sizes, dim=-1), strict=True)
+    how = dict(renderer=renderer, exact_downmix=exact)
+    made = torch.cat(list(render_blocks(blocks, CFG, chunk=chunk, **how)), dim=-1)
+    assert torch.allclose(made, render(mono, mel, CFG, chunk=10_000, **how), atol=1e-5)
+
+
 def test_memory_does_not_grow_beyond_the_sound_itself(monkeypatch):
     """However long the sound, no more than a chunk's frames and what they overlap is transformed at once."""
     sizes = []
@@ -150,7 +164,7 @@ def test_memory_does_not_grow_beyond_the_sound_itself(monkeypatch):
                         frame_spectra(wav, cfg))
     for frames in (300, 1000):
         render(torch.zeros(frames * CFG.hop), plain(frames), CFG, chunk=128)
-    assert max(sizes) == (1, 127 * CFG.hop + CFG.n_fft)
+    assert max(sizes) == (1, (128 + 2 * 4 - 1) * CFG.hop + CFG.n_fft)
 
 
 # --- the ceiling --------------------------------------------------------------------------------------------

@@ -313,6 +313,17 @@ def test_the_phasor_is_two_channels_more_within_the_unit_circle(phase_model, obj
     assert made[2:].std() > 0.01
 
 
+@pytest.mark.parametrize("way", [False, True])
+def test_the_phasor_too_is_the_same_in_blocks_of_any_size(phase_model, way, monkeypatch):
+    monkeypatch.setattr(generation, "BLOCK", 100)
+    phase_model.diffusion = Diffusion(PHASE.diffusion)
+    cfg, item = SamplingConfig(sampling_timesteps=3, symmetric=way), clip(300)
+    whole = generate(phase_model, item, cfg, count=1000)
+    assert whole.shape == (4, 80, 300)
+    for count in (1, 2):
+        assert torch.allclose(generate(phase_model, item, cfg, count=count), whole, atol=1e-3), count
+
+
 def test_a_quiet_bands_phasor_counts_less_and_a_mel_as_before(phase_model):
     mono = torch.full((2, 1, 80, 16), -1.0)
     mono[:, :, :40] = 0.5
