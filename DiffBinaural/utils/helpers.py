@@ -243,7 +243,7 @@ def write_wav_blocks(path: str | Path, blocks: Iterable[np.ndarray], rate: int) 
     """:func:`write_wav`, two ears, of a sound that comes in blocks (2, n), straight to the path."""
     with soundfile.SoundFile(path, "w", rate, 2, "PCM_16", format="WAV") as file:
         for block in blocks:
-            file.write(np.clip(block, -1, 1).T)
+            file.write(stored(block, "PCM_16").T)
 
 
 def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:

@@ -14,6 +14,8 @@ import soundfile
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from DiffBinaural.utils.helpers import stored
+
 LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
 ROUNDING = 1e-3                # seconds; some containers (Matroska) know times only to the millisecond
 
@@ -261,7 +263,7 @@ def _sound_pieces(sound: np.ndarray | str | Path, kind: str) -> Iterator[np.ndar
                                                        always_2d=True))
     for part in parts:
         if whole and part.dtype != np.int16:
-            part = np.round(np.clip(part, -1, 1) * 32767).astype(np.int16)
+            part = (stored(part, "PCM_16") >> 16).astype(np.int16)
         yield np.ascontiguousarray(part.T.reshape(1, -1) if whole else part.astype(np.float32))
 
 
