@@ -28,7 +28,7 @@ from DiffBinaural.generation import generate, load_models
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.streaming import Hearing, Looking, Phases, binaural
 from DiffBinaural.utils.files import save_tensors, write_json
-from DiffBinaural.utils.helpers import mel_spectrogram, pad_to_hop, resample
+from DiffBinaural.utils.helpers import mel_spectrogram, pad_to_hop, resample, write_wav, write_wav_blocks
 from DiffBinaural.utils.media import pictures, read_sound
 
 ROOT = Path(__file__).parents[1]
@@ -428,3 +428,14 @@ def test_another_mel_is_refused(scripts, nets, tmp_path):
     (folder / "config.json").write_text(json.dumps(cfg))
     with pytest.raises(ValueError, match=r"g_best\.pth: another mel: fmax 11025.0 \(here 8000.0\)"):
         scripts("BigVGAN.inference_e2e", *words((folder, nets[1]), tmp_path / "in.mp4", tmp_path / "out.wav"))
+
+
+@pytest.mark.parametrize("cut", [1, 700, 4000])
+def test_sound_in_blocks_is_written_as_at_once(tmp_path, cut):
+    wav = 1.2 * np.random.default_rng(0).uniform(-1, 1, (2, 4000)).astype(np.float32)
+    write_wav(tmp_path / "whole.wav", wav, RATE)
+    write_wav_blocks(tmp_path / "blocks.wav", np.split(wav, range(cut, 4000, cut), axis=1), RATE)
+    assert (tmp_path / "blocks.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+    off = soundfile.read(tmp_path / "blocks.wav")[0].T - wav.clip(-1, 1 - 2**-15)
+    assert np.abs(off).max() <= 0.5 / 32768
+    assert abs(off.mean()) < 0.05 / 32768, "rounded down it would be off by half a step on average"
