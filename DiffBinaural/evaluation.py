@@ -126,9 +126,9 @@ def unmatched(words: tuple[str, ...], find: Callable, truths: dict, found: list[
             "truths": [name for name, file in truths.items() if file not in seen]}
 
 
-def remarks(found: list[Prediction], truths: dict[str, File], lost: dict | None = None) -> list[str]:
+def remarks(found: list[Prediction], truths: dict[str, File], lost: dict) -> list[str]:
     """Lines for the user: what :func:`unmatched` has left out, and why there may be no mono copy."""
-    lines, lost = [], lost or {"predictions": {}, "truths": []}
+    lines = []
     for system, stems in lost["predictions"].items():
         if stems:
             lines.append(f"{system}: no truth for {len(stems)} predictions, left out: {some(stems)}\n")

@@ -177,7 +177,8 @@ def test_without_any_mono_there_is_no_mono_copy(data):
     truths = mels(data / "worse_mels")
     clips = predictions((str(data / "model_mels"),), mels, truths)
     assert list(compared_mels(clips[0], MEL)) == ["model", "swapped"]
-    assert remarks(clips, truths) == ["no mono copy: the truth is mels; give --mono_dir to have one\n"]
+    lost = unmatched((str(data / "model_mels"),), mels, truths, clips)
+    assert remarks(clips, truths, lost) == ["no mono copy: the truth is mels; give --mono_dir to have one\n"]
 
 
 @pytest.mark.parametrize("samples", [0, -HOP, HOP, -HOP - 1, HOP + 1])
