@@ -4,6 +4,7 @@ import importlib
 from typing import get_type_hints
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from DiffBinaural.utils.arguments import parse
 
@@ -18,6 +19,16 @@ def call(script, *words):
 @pytest.fixture(scope="session")
 def scripts():
     return call
+
+
+@pytest.fixture(scope="session")
+def scalars():
+    """(run folder, name) -> the values that the run left for TensorBoard."""
+    def read(run, name, folder="runs"):
+        board = EventAccumulator(str(run / folder))
+        board.Reload()
+        return [event.value for event in board.Scalars(name)]
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from BigVGAN import training as vocoder
 from BigVGAN.env import TrueMelConfig, load_config
@@ -61,12 +60,6 @@ def words(scenes, folder, *more):
                              "--windows_per_clip", 4, "--device", "cpu", *more)]
 
 
-def scalars(run, name, folder="runs"):
-    board = EventAccumulator(str(run / folder))
-    board.Reload()
-    return [event.value for event in board.Scalars(name)]
-
-
 def same_weights(a, b, names=("unet_latest.pth", "frame_latest.pth", "unet_best.pth")):
     for name in names:
         one, other = (torch.load(folder / name, weights_only=True) for folder in (a, b))
@@ -88,7 +81,7 @@ def test_the_first_gradient_is_that_of_one_process_on_the_whole_batch(scenes, tm
     assert off / size < 1e-5
 
 
-def test_two_processes_train_validate_and_generate_as_one(scenes, scripts, tmp_path):
+def test_two_processes_train_validate_and_generate_as_one(scenes, scripts, scalars, tmp_path):
     same = ("--num_epoch", 2, "--eval_epoch", 1, "--workers", 1)
     torchrun(2, TRAIN, *words(scenes, tmp_path / "two", "--batch_size_per_gpu", 2, *same))
     alone = words(scenes, tmp_path / "one", "--batch_size_per_gpu", 4, *same)
@@ -199,7 +192,7 @@ def test_the_vocoders_first_gradient_is_that_of_one_process(scenes, narrow, tmp_
     assert max(off[net] / size[net] for net in size) < 1e-4, (off, size)
 
 
-def test_two_vocoder_processes_train_and_validate_as_one(scenes, scripts, narrow, tmp_path):
+def test_two_vocoder_processes_train_and_validate_as_one(scenes, scripts, scalars, narrow, tmp_path):
     steps = ("--training_steps", 5, "--validation_interval", 5, "--freeze_step", 1)
     torchrun(2, TRAIN_VOCODER, *vocoder_words(scenes, tmp_path / "two", narrow, *steps))
     scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, tmp_path / "one", narrow, *steps))
