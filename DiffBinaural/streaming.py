@@ -244,9 +244,9 @@ def parts_of_stream(mels: Iterable[Tensor], eyes: Sight, begin: float, cfg: Trai
         coming, end = next(rest, None), at + held.shape[-1]
         if coming is None:
             held = padded(held, size)
-            end = at + held.shape[-1]
-            starts, until, frames = covering(end - following, size, WINDOW_HOP), end, end
-            starts = [start + following for start in starts]
+            until = frames = end = at + held.shape[-1]
+            # A block of less than a hop may leave only the last window, which begins before `following`.
+            starts = [*range(following, end - size, WINDOW_HOP), end - size]
         else:
             # Not even a last window, pulled back to end with the clip, begins before `until`.
             frames = end + coming.shape[-1]

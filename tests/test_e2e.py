@@ -22,11 +22,11 @@ from BigVGAN.env import load_config
 from BigVGAN.utils import save_generator
 from DiffBinaural import generation, streaming
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, preset_config
-from DiffBinaural.dataset.base import whole_clip
-from DiffBinaural.dataset.video_transforms import Eyes
+from DiffBinaural.dataset.base import WINDOW_HOP, covering, whole_clip
+from DiffBinaural.dataset.video_transforms import Eyes, Sight
 from DiffBinaural.generation import generate, load_models
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.streaming import Hearing, Looking, Phases, binaural
+from DiffBinaural.streaming import Hearing, Looking, Phases, binaural, parts_of_stream
 from DiffBinaural.utils.files import save_tensors, write_json
 from DiffBinaural.utils.helpers import mel_spectrogram, pad_to_hop, resample, write_wav, write_wav_blocks
 from DiffBinaural.utils.media import pictures, read_sound
@@ -336,6 +336,33 @@ def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     whole = generate(models[0], clip, cfg, count=1000)
     assert (whole - clip["mono_mel"]).abs().mean() > 0.05, "it does something"
     assert torch.allclose(mel, whole, atol=2e-3)
+
+
+class Closed(Sight):
+    """Pictures that show nothing."""
+
+    def picture(self, k):
+        """One empty slot, where the model looks at nothing."""
+        return {"mask": torch.tensor([True])}
+
+
+@pytest.mark.parametrize("block", [1, 39, 40, 43, 80, 81, 200])
+@pytest.mark.parametrize("frames", [1, 79, 80, 81, 119, 120, 121, 203, 239, 240, 241, 410])
+def test_a_stream_has_the_windows_of_the_whole_clip(frames, block):
+    """However short the last block is, even one frame."""
+    cfg = preset_config("tiny", id="", data_root="")
+    mel = torch.arange(frames).float().expand(1, 80, -1)
+    parts = list(parts_of_stream(mel.split(block, dim=-1), Closed(30, 10, cfg.view), 0.0, cfg))
+    whole = max(frames, cfg.view.window)
+    starts = [start for part in parts for start in part["starts"]]
+    assert starts == covering(whole, cfg.view.window, WINDOW_HOP)
+    assert parts[-1]["frames"] == parts[-1]["until"] == whole
+    for part, following in itertools.pairwise(parts):
+        assert max(part["starts"]) < part["until"] <= min(following["starts"])
+    for start, window in zip(starts, torch.cat([part["mono"] for part in parts]), strict=True):
+        shown = mel[..., start : start + cfg.view.window]
+        assert window.shape[-1] == cfg.view.window
+        assert torch.equal(window[..., : shown.shape[-1]], shown)
 
 
 def peak(nets, folder, seconds, block=None):

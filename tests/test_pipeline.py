@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from BigVGAN.training import pred_mel_probability
-from DiffBinaural import training
+from DiffBinaural import generation, streaming, training
 from DiffBinaural.configs.advanced_diffusion_config import preset_config
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
@@ -525,6 +525,20 @@ def test_from_end_to_end_the_run_chooses_the_renderer(scenes, scripts, stage1, p
         with pytest.raises(ValueError, match=message):
             scripts("BigVGAN.inference_e2e", *words, *more, "--output", tmp_path / "none.wav")
     assert not (tmp_path / "none.wav").exists()
+
+
+@pytest.mark.parametrize("more", [("wiener",), ("mono",), ("mono", "--exact_downmix")])
+def test_a_phase_run_in_blocks_is_the_clip_at_once(scenes, scripts, phase_run, tmp_path, monkeypatch, more):
+    name = read_clips(scenes / "splits/test.csv")[0].video_id
+    words = ("--input_video", scenes / f"videos/{name}.mp4", "--run", phase_run, "--renderer", *more,
+             "--sampling_timesteps", 2, "--input_wav", scenes / f"processed/mono_audios_22050Hz/{name}.wav")
+    monkeypatch.setattr(generation, "BLOCK", 100)         # the same tiles of noise in both
+    scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "whole.wav")
+    monkeypatch.setattr(streaming, "BLOCK", 43)           # half a second
+    scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "blocks.wav")
+    whole, blocks = (soundfile.read(tmp_path / f"{made}.wav")[0] for made in ("whole", "blocks"))
+    assert np.abs(whole[:, 0] - whole[:, 1]).max() > 0.01
+    assert np.abs(whole - blocks).max() <= 2 / 32768
 
 
 def test_what_the_renderer_lacks_is_named(scenes, scripts, mels, phase_mels, tmp_path):
