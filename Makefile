@@ -17,11 +17,13 @@ test: .venv/installed
 lint: .venv/installed
 	.venv/bin/ruff check .
 
-# The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer one.
+# The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer
+# one.  FREEZE: steps of the vocoder without its discriminators.
 SOURCES ?= 1
 S1  ?= 190
 S2A ?= 140
 S2B ?= 60
+FREEZE ?= 700
 WAVS      = $(D)/data/processed/binaural_audios_22050Hz
 MONO      = $(D)/data/processed/mono_audios_22050Hz
 CLIP      = $$(sed -n 2p $(D)/data/splits/test.csv | cut -d, -f1)
@@ -40,9 +42,10 @@ demo: .venv/installed
 	$(GENERATE) --output_dir $(D)/mels/whole_frames --sampling_timesteps 8 --no-detections
 	$(GENERATE) --output_dir $(D)/mels/other_video --sampling_timesteps 8 --shuffle_vision
 	$(PY) BigVGAN/train_binaural_mel.py $(VOCODER) --checkpoint_path $(D)/runs/vocoder --time_budget $(S2A) \
-	    --freeze_step 400
+	    --freeze_step $(FREEZE) --validation_interval 100
 	$(PY) BigVGAN/train_binaural_both.py $(VOCODER) --checkpoint_path $(D)/runs/vocoder_both --time_budget $(S2B) \
-	    --stage1_checkpoint_path $(D)/runs/vocoder --mel_pred_dir $(D)/mels/train --pred_mel_end_step 50
+	    --stage1_checkpoint_path $(D)/runs/vocoder --mel_pred_dir $(D)/mels/train --pred_mel_end_step 50 \
+	    --freeze_step $(FREEZE)
 	$(PY) DiffBinaural/test_realBinaural_few.py --run $(D)/runs/stage1 --data_root $(D)/data --output_dir $(D)/few --limit 1
 	cp $(D)/few/$(CLIP)_000000.png $(D)/mels.png
 	$(PY) BigVGAN/inference_e2e.py --input_wav $(MONO)/$(CLIP).wav --input_video $(D)/data/videos/$(CLIP).mp4 \

@@ -9,6 +9,7 @@ from torch.nn.utils import remove_weight_norm, weight_norm
 
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
+from BigVGAN.convolutions import Conv1d, ConvTranspose1d, side_by_side
 from BigVGAN.env import CONFIG, E2EConfig, VocodeConfig, VocoderConfig, config_beside, load_config
 from BigVGAN.utils import latest
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
@@ -28,7 +29,7 @@ def started(conv: nn.Module) -> nn.Module:
 def same_conv(channels: int, kernel: int, dilation: int) -> nn.Module:
     """A convolution that keeps width and length; its padding is also its reach to each side."""
     padding = dilation * (kernel - 1) // 2
-    return started(nn.Conv1d(channels, channels, kernel, padding=padding, dilation=dilation))
+    return started(Conv1d(channels, channels, kernel, padding=padding, dilation=dilation))
 
 
 def activation(channels: int, cfg: VocoderConfig) -> Activation1d:
@@ -78,7 +79,7 @@ class AMPBlock2(nn.Module):
 def upsampler(inputs: int, rate: int, kernel: int) -> nn.ModuleList:
     """To half the channels and `rate` times the length; in a list of its own, as NVIDIA's names have it."""
     padding = (kernel - rate) // 2
-    return nn.ModuleList([started(nn.ConvTranspose1d(inputs, inputs // 2, kernel, rate, padding))])
+    return nn.ModuleList([started(ConvTranspose1d(inputs, inputs // 2, kernel, rate, padding))])
 
 
 class BigVGAN(nn.Module):
@@ -89,12 +90,12 @@ class BigVGAN(nn.Module):
         self.cfg = cfg
         widths = [cfg.upsample_initial_channel >> i for i in range(len(cfg.upsample_rates) + 1)]
         blocks = list(zip(cfg.resblock_kernel_sizes, cfg.resblock_dilation_sizes, strict=True))
-        self.conv_pre = started(nn.Conv1d(cfg.num_mels, widths[0], 7, padding=3))
+        self.conv_pre = started(Conv1d(cfg.num_mels, widths[0], 7, padding=3))
         self.ups = nn.ModuleList(map(upsampler, widths, cfg.upsample_rates, cfg.upsample_kernel_sizes))
         amp = {"1": AMPBlock1, "2": AMPBlock2}[cfg.resblock]
         self.resblocks = nn.ModuleList(amp(width, *block, cfg) for width in widths[1:] for block in blocks)
         self.activation_post = activation(widths[-1], cfg)
-        self.conv_post = started(nn.Conv1d(widths[-1], 1, 7, padding=3, bias=cfg.use_bias_at_final))
+        self.conv_post = started(Conv1d(widths[-1], 1, 7, padding=3, bias=cfg.use_bias_at_final))
         self.overlap = self._overlap()
 
     def stages(self) -> list[tuple[nn.Module, list[nn.Module]]]:
@@ -114,7 +115,7 @@ class BigVGAN(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]"""
         assert mel.shape[1:-1] == (self.cfg.num_mels,), mel.shape
-        x = self.conv_pre(mel)
+        x = self.conv_pre(side_by_side(mel) if mel.device.type == "cpu" else mel)
         for up, blocks in self.stages():
             x = up(x)                                                           # (B, C / 2, T · rate)
             x = sum(block(x) for block in blocks) / len(blocks)

@@ -52,7 +52,13 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
         except RuntimeError as error:
             why = str(error).splitlines()[1].strip()
             raise ValueError(f"{path}: does not fit {run}/config.json ({why})") from None
-    return model.to(device).eval()
+    return ready(model, device)
+
+
+def ready(model: BinauralModel, device: torch.device) -> BinauralModel:
+    """The model as inference is fastest: convolutions run in channels-last memory."""
+    model.unet.fold()
+    return model.to(device, memory_format=torch.channels_last).eval()
 
 
 @torch.inference_mode()

@@ -1,39 +1,35 @@
 """The alias-free activation on the CPU as one pass over memory, forward and backward, compiled by numba.
 
 The plain form writes the up-sampled signal to memory four times, which takes most of a vocoder's time.  Here
-a tile of a channel stays in the cache.  At the doubled rate, sample 2n is e[n] and sample 2n + 1 is o[n]:
+a tile of it stays in the cache.  At the doubled rate, sample 2n is e[n] and sample 2n + 1 is o[n]:
 
     e[n] = Σ w[5 - 2d] x[n + d], d = -3 … 2        o[n] = Σ w[6 - 2d] x[n + d], d = -2 … 3
     y[n] = Σ f[5 + 2d] e[n + d], d = -2 … 3  +  Σ f[6 + 2d] o[n + d], d = -3 … 2
 
 with the filters w, up, and f, down; the gradients' way back is the same two sums with f and w exchanged.
 Beyond its ends x continues with its outer samples, and so does the activated signal at the doubled rate.
+
+All arrays have the channels of a moment side by side, as convolutions are fastest, and are walked through
+flat: the same channel a moment later lies `step`, the number of channels, further on.
 """
 
 import math
 
 import numpy as np
 import torch
-from numba import config, njit, prange, set_num_threads
+from numba import get_num_threads, prange
 from torch import Tensor
 
-TILE = 1024                                   # samples of a channel at once
-HALO = 6                                      # of x on each side on which a tile depends
+from BigVGAN.convolutions import side_by_side
+from DiffBinaural.utils.compiled import as_many_threads, compiled, flat, parallel
+
+HALO = 6                                      # moments of x on each side on which a tile depends
 SIDE = 3                                      # of e and o on each side
-MOST = 2 * TILE                               # the last tile of a channel takes the rest
-# not "fast": a value that is no number must stay one
-LOOSE = {"reassoc", "contract", "arcp", "nsz"}
+LANES = 256                                   # numbers that a loop over channels should have at least
 PI = np.float32(math.pi)
 # sin r / r and cos r on [-π/2, π/2] as polynomials in r²: Taylor's, good to 4e-8 and 5e-7 there
 S = tuple(np.float32((-1) ** k / math.factorial(2 * k + 1)) for k in range(7))
 C = tuple(np.float32((-1) ** k / math.factorial(2 * k)) for k in range(7))
-
-# numba's first call starts its threads, and resets the number of torch's where both run on OpenMP
-_torchs = torch.get_num_threads()
-set_num_threads(1)
-torch.set_num_threads(_torchs)
-
-compiled = njit(fastmath=LOOSE, cache=True, error_model="numpy", inline="never")
 
 
 @compiled
@@ -57,138 +53,178 @@ def cosine(r):
 
 
 @compiled
+def tiles_of(size, step):
+    """Moments of a tile, which fit the cache, and how many tiles; the last takes the rest, up to two."""
+    tile = max(8192 // step, 64)
+    return tile, max(size // tile, 1)
+
+
+@compiled
 def take(x, first, stop, edge, out):
-    """out = x[first - HALO : stop + HALO]; beyond the ends of x its outer samples, or 0 without `edge`."""
-    size = x.shape[0]
+    """out = x[first - HALO : stop + HALO], flat; beyond the ends its outer moments, or 0 without `edge`."""
+    size, step = x.shape
     for k in range(stop - first + 2 * HALO):
-        i = first - HALO + k
-        if 0 <= i < size:
-            out[k] = x[i]
-        elif edge:
-            out[k] = x[0] if i < 0 else x[size - 1]
-        else:
-            out[k] = 0
+        wanted = first - HALO + k
+        i = min(max(wanted, 0), size - 1)
+        for c in range(step):
+            out[k * step + c] = x[i, c] if edge or i == wanted else np.float32(0)
 
 
 @compiled
-def doubled(x, taps, n, even, odd):
-    """even, odd (n + 2 SIDE): both phases of x (n + 2 HALO) at twice the rate, as many as can be known."""
-    for k in range(n + 2 * SIDE):
-        c = k + HALO - SIDE
-        even[k] = (taps[11] * x[c - 3] + taps[9] * x[c - 2] + taps[7] * x[c - 1] + taps[5] * x[c]
-                   + taps[3] * x[c + 1] + taps[1] * x[c + 2])
-        odd[k] = (taps[10] * x[c - 2] + taps[8] * x[c - 1] + taps[6] * x[c] + taps[4] * x[c + 1]
-                  + taps[2] * x[c + 2] + taps[0] * x[c + 3])
+def filtered(x, first, w0, w1, w2, w3, w4, w5, count, step, out):
+    """out[k] = w0 x[first + k] + w1 x[first + k + step] + … + w5 x[first + k + 5 step], k = 0 … count - 1."""
+    # six arrays, because a loop with offsets that only the call knows would not run in vectors
+    x0, x1, x2, x3, x4, x5 = x[first:], x[first + step :], x[first + 2 * step :], x[first + 3 * step :], x[
+        first + 4 * step :], x[first + 5 * step :]
+    for k in range(count):
+        out[k] = w0 * x0[k] + w1 * x1[k] + w2 * x2[k] + w3 * x3[k] + w4 * x4[k] + w5 * x5[k]
 
 
 @compiled
-def halved(even, odd, taps, n, out):
-    """out (n): every second sample of what even and odd (n + 2 SIDE) are together, filtered."""
-    for k in range(n):
-        c = k + SIDE
-        out[k] = (taps[1] * even[c - 2] + taps[3] * even[c - 1] + taps[5] * even[c] + taps[7] * even[c + 1]
-                  + taps[9] * even[c + 2] + taps[11] * even[c + 3]
-                  + taps[0] * odd[c - 3] + taps[2] * odd[c - 2] + taps[4] * odd[c - 1] + taps[6] * odd[c]
-                  + taps[8] * odd[c + 1] + taps[10] * odd[c + 2])
+def doubled(x, taps, n, step, even, odd):
+    """even, odd (n + 2 SIDE moments): both phases of x (n + 2 HALO) at twice the rate, as far as known."""
+    count = (n + 2 * SIDE) * step
+    filtered(x, 0, taps[11], taps[9], taps[7], taps[5], taps[3], taps[1], count, step, even)
+    filtered(x, step, taps[10], taps[8], taps[6], taps[4], taps[2], taps[0], count, step, odd)
 
 
 @compiled
-def activate(u, alpha, height, n):
-    """u + height sin²(alpha u), in place."""
-    for k in range(n):
-        s = sine(reduced(alpha * u[k]))
-        u[k] += height * s * s
+def halved(even, odd, taps, n, step, out, rest):
+    """out (n moments): every second sample of what even and odd (n + 2 SIDE) are together, filtered."""
+    count = n * step
+    filtered(even, step, taps[1], taps[3], taps[5], taps[7], taps[9], taps[11], count, step, out)
+    filtered(odd, 0, taps[0], taps[2], taps[4], taps[6], taps[8], taps[10], count, step, rest)
+    for i in range(count):
+        out[i] += rest[i]
 
 
-@njit(fastmath=LOOSE, cache=True, parallel=True, error_model="numpy")
+@compiled
+def activate(u, alpha, height, count):
+    """u + height sin²(alpha u), in place; alpha and height are the channels' over and over."""
+    for first in range(0, count, len(alpha)):
+        part = u[first : min(first + len(alpha), count)]
+        for c in range(len(part)):
+            s = sine(reduced(alpha[c] * part[c]))
+            part[c] += height[c] * s * s
+
+
+@compiled
+def fill(even, odd, outer, first, stop):
+    """The moments from `first` to `stop` of both phases become copies of one."""
+    step = len(outer)
+    for k in range(first, stop):
+        for c in range(step):
+            even[k * step + c] = odd[k * step + c] = outer[c]
+
+
+@parallel
 def forward(x, alpha, height, up, down, y):
-    """x, y (R, T) channels, alpha and height (R,), up and down (12,) float32."""
-    rows, size = x.shape
-    tiles = max(size // TILE, 1)
-    for row in prange(rows):
-        part = np.empty(MOST + 2 * HALO, np.float32)
-        even, odd = np.empty(MOST + 2 * SIDE, np.float32), np.empty(MOST + 2 * SIDE, np.float32)
-        for tile in range(tiles):
-            first = tile * TILE
-            stop = size if tile == tiles - 1 else first + TILE
+    """x, y (B, T, C); alpha and height (some times C,); up and down (12,): all float32."""
+    batch, size, step = x.shape
+    tile, tiles = tiles_of(size, step)
+    workers = min(4 * get_num_threads(), batch * tiles)
+    for worker in prange(workers):
+        part = np.empty((2 * tile + 2 * HALO) * step, np.float32)
+        even, odd = np.empty(len(part), np.float32), np.empty(len(part), np.float32)
+        for job in range(worker * batch * tiles // workers, (worker + 1) * batch * tiles // workers):
+            b, first = job // tiles, job % tiles * tile
+            stop = size if job % tiles == tiles - 1 else first + tile
             n = stop - first
-            take(x[row], first, stop, True, part)
-            doubled(part, up, n, even, odd)
-            activate(even, alpha[row], height[row], n + 2 * SIDE)
-            activate(odd, alpha[row], height[row], n + 2 * SIDE)
+            take(x[b], first, stop, True, part)
+            doubled(part, up, n, step, even, odd)
+            activate(even, alpha, height, (n + 2 * SIDE) * step)
+            activate(odd, alpha, height, (n + 2 * SIDE) * step)
             if first == 0:
-                for k in range(SIDE):
-                    even[k] = odd[k] = even[SIDE]
+                outer = even[SIDE * step : (SIDE + 1) * step].copy()
+                fill(even, odd, outer, 0, SIDE)
             if stop == size:
-                for k in range(n + SIDE, n + 2 * SIDE):
-                    even[k] = odd[k] = odd[n + SIDE - 1]
-            halved(even, odd, down, n, y[row, first:stop])
+                outer = odd[(n + SIDE - 1) * step : (n + SIDE) * step].copy()
+                fill(even, odd, outer, n + SIDE, n + 2 * SIDE)
+            halved(even, odd, down, n, step, y[b, first:stop].reshape(-1), part)
 
 
 @compiled
-def slopes(g, u, alpha, height, n):
-    """Turn gradients g after the activation into those before it, and sum up those of alpha and height.
-
-    g, u  (n + 2 SIDE); the sums run over the inner n
-    """
-    by_alpha, by_height = 0.0, 0.0
-    for k in range(SIDE, n + SIDE):
-        r = reduced(alpha * u[k])
+def ripples(u, alpha, squares, twice):
+    """sin²(alpha u) and sin(2 alpha u)."""
+    for c in range(len(u)):
+        r = reduced(alpha[c] * u[c])
         s = sine(r)
-        by_alpha += g[k] * u[k] * np.float32(2) * s * cosine(r)
-        by_height += g[k] * s * s
-    for k in range(n + 2 * SIDE):
-        r = reduced(alpha * u[k])
-        g[k] *= np.float32(1) + height * alpha * np.float32(2) * sine(r) * cosine(r)
-    return height * by_alpha, by_height
-
-
-@njit(fastmath=LOOSE, cache=True, parallel=True, error_model="numpy")
-def backward(x, grad, alpha, height, up, down, by_x, by_alpha, by_height):
-    """Gradients by x (R, T), and by alpha and height (R,), from those by y."""
-    rows, size = x.shape
-    tiles = max(size // TILE, 1)
-    for row in prange(rows):
-        part = np.empty(MOST + 2 * HALO, np.float32)
-        even, odd = np.empty(MOST + 2 * SIDE, np.float32), np.empty(MOST + 2 * SIDE, np.float32)
-        g_even, g_odd = np.empty(MOST + 2 * SIDE, np.float32), np.empty(MOST + 2 * SIDE, np.float32)
-        for tile in range(tiles):
-            first = tile * TILE
-            stop = size if tile == tiles - 1 else first + TILE
-            n = stop - first
-            take(grad[row], first, stop, False, part)
-            doubled(part, down, n, g_even, g_odd)
-            if first == 0:                             # what lies beyond an end is that end's copy
-                for k in range(SIDE):
-                    g_even[SIDE] += g_even[k] + g_odd[k]
-                    g_even[k] = g_odd[k] = 0
-            if stop == size:
-                for k in range(n + SIDE, n + 2 * SIDE):
-                    g_odd[n + SIDE - 1] += g_even[k] + g_odd[k]
-                    g_even[k] = g_odd[k] = 0
-            take(x[row], first, stop, True, part)
-            doubled(part, up, n, even, odd)
-            for g, u in ((g_even, even), (g_odd, odd)):
-                a, h = slopes(g, u, alpha[row], height[row], n)
-                by_alpha[row] += a
-                by_height[row] += h
-            halved(g_even, g_odd, up, n, by_x[row, first:stop])
-            if first == 0:
-                by_x[row, 0] += outside(g_even, g_odd, up, n, -SIDE, 0)
-            if stop == size:
-                by_x[row, size - 1] += outside(g_even, g_odd, up, n, n, n + SIDE)
+        squares[c] = s * s
+        twice[c] = np.float32(2) * s * cosine(r)
 
 
 @compiled
-def outside(even, odd, taps, n, first, stop):
-    """What :func:`halved` would give beyond an end, from `first` to `stop` in the tile's count, summed."""
-    total = np.float32(0)
+def slopes(g, u, alpha, steepness, first, stop, by_alpha, by_height):
+    """Turn gradients g after the activation into those before it, and add up those of alpha and height.
+
+    first, stop  numbers of g and u to work on
+    steepness    alpha · height; each loop writes to few arrays, so that it runs in vectors
+    """
+    squares, twice = np.empty(len(alpha), np.float32), np.empty(len(alpha), np.float32)
+    for start in range(first, stop, len(alpha)):
+        part, x = g[start : min(start + len(alpha), stop)], u[start : min(start + len(alpha), stop)]
+        ripples(x, alpha, squares, twice)
+        for c in range(len(part)):
+            by_height[c] += part[c] * squares[c]
+        for c in range(len(part)):
+            by_alpha[c] += part[c] * x[c] * twice[c]
+        for c in range(len(part)):
+            part[c] *= np.float32(1) + steepness[c] * twice[c]
+
+
+@compiled
+def gather(even, odd, first, stop, into, step):
+    """Add what lies in the moments from `first` to `stop` of both phases to one; nothing stays there."""
+    for k in range(first, stop):
+        for c in range(step):
+            into[c] += even[k * step + c] + odd[k * step + c]
+            even[k * step + c] = odd[k * step + c] = np.float32(0)
+
+
+@compiled
+def outside(even, odd, taps, n, step, first, stop, total):
+    """Add what :func:`halved` would give beyond an end, from `first` to `stop` in the tile's count."""
     for k in range(first, stop):
         for t in range(12):
             at = k + (t - 5) // 2 + SIDE if t % 2 else k + (t - 6) // 2 + SIDE
             if SIDE <= at < n + SIDE:
-                total += taps[t] * (even[at] if t % 2 else odd[at])
-    return total
+                for c in range(step):
+                    total[c] += taps[t] * (even[at * step + c] if t % 2 else odd[at * step + c])
+
+
+@parallel
+def backward(x, grad, alpha, steepness, up, down, by_x, by_alpha, by_height):
+    """Gradients by x (B, T, C) from those by y; and by alpha and height, one row (like alpha) a job."""
+    batch, size, step = x.shape
+    tile, tiles = tiles_of(size, step)
+    workers = min(4 * get_num_threads(), batch * tiles)
+    for worker in prange(workers):
+        part = np.empty((2 * tile + 2 * HALO) * step, np.float32)
+        even, odd = np.empty(len(part), np.float32), np.empty(len(part), np.float32)
+        g_even, g_odd = np.empty(len(part), np.float32), np.empty(len(part), np.float32)
+        nobody = np.zeros(len(alpha), np.float32)
+        for job in range(worker * batch * tiles // workers, (worker + 1) * batch * tiles // workers):
+            b, first = job // tiles, job % tiles * tile
+            stop = size if job % tiles == tiles - 1 else first + tile
+            n = stop - first
+            take(grad[b], first, stop, False, part)
+            doubled(part, down, n, step, g_even, g_odd)
+            if first == 0:                             # what lies beyond an end is that end's copy
+                gather(g_even, g_odd, 0, SIDE, g_even[SIDE * step :], step)
+            if stop == size:
+                gather(g_even, g_odd, n + SIDE, n + 2 * SIDE, g_odd[(n + SIDE - 1) * step :], step)
+            take(x[b], first, stop, True, part)
+            doubled(part, up, n, step, even, odd)
+            inner, behind, end = SIDE * step, (n + SIDE) * step, (n + 2 * SIDE) * step
+            for g, u in ((g_even, even), (g_odd, odd)):
+                slopes(g, u, alpha, steepness, 0, inner, nobody, nobody)      # the neighbours count these
+                slopes(g, u, alpha, steepness, inner, behind, by_alpha[job], by_height[job])
+                slopes(g, u, alpha, steepness, behind, end, nobody, nobody)
+            halved(g_even, g_odd, up, n, step, by_x[b, first:stop].reshape(-1), part)
+            if first == 0:
+                outside(g_even, g_odd, up, n, step, -SIDE, 0, by_x[b, 0])
+            if stop == size:
+                outside(g_even, g_odd, up, n, step, n, n + SIDE, by_x[b, size - 1])
 
 
 class FusedActivation(torch.autograd.Function):
@@ -197,26 +233,33 @@ class FusedActivation(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, alpha: Tensor, height: Tensor, up: Tensor, down: Tensor) -> Tensor:
         """x + height sin²(alpha x), between up- and down-sampling."""
-        x = x.contiguous()
+        x = side_by_side(x)
         ctx.save_for_backward(x, alpha, height, up, down)
-        y, of_row = torch.empty_like(x), [v.detach().repeat(len(x)).numpy() for v in (alpha, height)]
-        set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
-        forward(flat(x), *of_row, up.numpy(), down.numpy(), flat(y))
+        y = torch.empty_like(x)
+        as_many_threads()
+        forward(moments(x), over_and_over(alpha), over_and_over(height), up.numpy(), down.numpy(), moments(y))
         return y
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple:
         """Gradients by x, alpha and height."""
         x, alpha, height, up, down = ctx.saved_tensors
-        by_x = torch.empty_like(x)
-        of_row = [v.repeat(len(x)).numpy() for v in (alpha, height)]
-        sums = [np.zeros(len(of_row[0])) for _ in of_row]
-        set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
-        backward(flat(x), flat(grad.contiguous()), *of_row, up.numpy(), down.numpy(), flat(by_x), *sums)
-        by_alpha, by_height = (torch.from_numpy(s).view(len(x), -1).sum(0).float() for s in sums)
-        return by_x, by_alpha, by_height, None, None
+        by_x, repeated = torch.empty_like(x), [over_and_over(v) for v in (alpha, alpha * height)]
+        jobs = len(x) * tiles_of(x.shape[2], x.shape[1])[1]
+        sums = [np.zeros((jobs, len(repeated[0])), np.float32) for _ in repeated]
+        as_many_threads()
+        backward(moments(x), moments(side_by_side(grad)), *repeated, up.numpy(), down.numpy(), moments(by_x),
+                 *sums)
+        by_alpha, by_height = (torch.from_numpy(s).view(jobs, -1, len(alpha)).double().sum((0, 1)).float()
+                               for s in sums)
+        return by_x, height * by_alpha, by_height, None, None
 
 
-def flat(x: Tensor) -> np.ndarray:
-    """(B, C, T) as (B C, T)."""
-    return x.detach().view(-1, x.shape[-1]).numpy()
+def moments(x: Tensor) -> np.ndarray:
+    """Such an x as (B, T, C)."""
+    return flat(x.transpose(1, 2), len(x), x.shape[2], x.shape[1])
+
+
+def over_and_over(values: Tensor) -> np.ndarray:
+    """(C,) repeated up to LANES numbers or some more."""
+    return values.detach().repeat(-(-LANES // len(values))).numpy()

@@ -1,5 +1,6 @@
 """Attention: masked, from anything to anything, and the blocks made of it."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,6 +35,21 @@ class Attention(nn.Module):
         return self.to_out(F.scaled_dot_product_attention(q, k, v, attn_mask=keep).transpose(1, 2).flatten(2))
 
 
+    def folded(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """A few tokens (B, K, context) and the layers around them in two matrices, for very many queries.
+
+        -> (B, dim, heads · K), which turns queries into scores, and (B, heads · K, dim), which turns weights
+           into outputs, all but their bias; a softmax over each head's K lies between
+        """
+        def split(y):
+            return y.unflatten(-1, (self.heads, -1))
+        keys, values = split(self.to_k(context)), split(self.to_v(context))                    # (B, K, h, d)
+        asking, telling = split(self.to_q.weight.T), split(self.to_out.weight)                # (dim, h, d)
+        scale = keys.shape[-1] ** -0.5
+        return (torch.einsum("chd,bkhd->bchk", asking, keys * scale).flatten(2),
+                torch.einsum("bkhd,chd->bhkc", values, telling).flatten(1, 2))
+
+
 class TransformerBlock(nn.Module):
     """Attention and a two-layer perceptron, each behind a norm and beside a skip."""
 
@@ -60,12 +76,15 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
         """x (B, dim, H, W), context (B, K, context), places: band (H,), time (W,) -> (B, dim, H, W)."""
+        asked, told = self.attention.folded(context)                            # (B, dim, hK), (B, hK, dim)
         bands, times = (sinusoids(p, x.shape[1]) for p in places)                        # (H, dim), (W, dim)
         rows, columns = self.place.weight.chunk(2, dim=1)
-        place = F.linear(bands, rows)[:, None] + F.linear(times, columns, self.place.bias)   # (H, W, dim)
-        queries = self.norm(x).flatten(2).transpose(1, 2) + place.flatten(0, 1)
-        seen = self.attention(queries, context)
-        return x + seen.transpose(1, 2).unflatten(2, x.shape[2:])
+        here = self.norm(x).permute(0, 2, 3, 1).flatten(1, 2) @ asked                            # (B, HW, hK)
+        place = (F.linear(bands, rows) @ asked)[:, :, None] + (
+            F.linear(times, columns, self.place.bias) @ asked)[:, None]                        # (B, H, W, hK)
+        scores = (here + place.flatten(1, 2)).unflatten(-1, (self.attention.heads, -1))
+        seen = torch.baddbmm(self.attention.to_out.bias, scores.softmax(-1).flatten(2), told)    # (B, HW, dim)
+        return seen.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2).add_(x)
 
 
 class SelfAttention(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from DiffBinaural.modules.norms import group_norm
+from DiffBinaural.modules.norms import group_norm, group_norm_silu
 
 
 def sinusoids(values: Tensor, dim: int, longest: float = 10_000.0) -> Tensor:
@@ -37,24 +37,48 @@ class ResBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, condition: int):
         super().__init__()
-        self.norm1, self.conv1 = group_norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm1, self.conv1 = group_norm_silu(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
         self.film = nn.Linear(condition, 2 * outputs)
-        self.norm2, self.conv2 = group_norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.norm2, self.conv2 = group_norm_silu(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, inputs, H, W), (B, condition) -> (B, outputs, H, W)."""
-        scale, shift = self.film(F.silu(condition))[:, :, None, None].chunk(2, dim=1)
-        hidden = self.conv1(F.silu(self.norm1(x)))
-        hidden = self.norm2(hidden) * (1 + scale) + shift
-        return self.skip(x) + self.conv2(F.silu(hidden))
+        scale, shift = self.film(F.silu(condition)).chunk(2, dim=1)
+        hidden = self.conv1(self.norm1(x))
+        return self.conv2(self.norm2(hidden, scale, shift)).add_(self.skip(x))
 
 
 class Upsample(nn.Sequential):
-    """Twice the size: nearest neighbour, then a convolution that smooths it."""
+    """Twice the size: nearest neighbour, then a convolution that smooths it.
+
+    Both in one: a transposed convolution, whose kernel is the sum of the four that the 3x3 one makes where
+    the neighbours are alike.  It does 4/9 of the work.
+    """
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, 2 H, 2 W)."""
+        return F.conv_transpose2d(x, self.kernel(), self[1].bias, stride=2, padding=1)
+
+    def kernel(self) -> Tensor:
+        """Of the transposed convolution, (inputs, outputs, 4, 4)."""
+        turned = self[1].weight.flip(-2, -1).transpose(0, 1)
+        tall = F.pad(turned, (0, 0, 0, 1)) + F.pad(turned, (0, 0, 1, 0))
+        return F.pad(tall, (0, 1)) + F.pad(tall, (1, 0))
+
+    def folded(self) -> nn.ConvTranspose2d:
+        """The same as one layer, for inference."""
+        conv = self[1]
+        one = nn.ConvTranspose2d(conv.in_channels, conv.out_channels, 4, stride=2, padding=1)
+        one.load_state_dict({"weight": self.kernel(), "bias": conv.bias})
+        return one
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The same, a layer after the other."""
+        return super().forward(x)
 
 
 class SmallTrunk(nn.Sequential):

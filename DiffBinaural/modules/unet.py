@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from DiffBinaural.configs.advanced_diffusion_config import ModelConfig
 from DiffBinaural.modules.attention import CrossAttention, SelfAttention
 from DiffBinaural.modules.networks import ResBlock, Upsample, keep_variance, sinusoids
-from DiffBinaural.modules.norms import group_norm
+from DiffBinaural.modules.norms import group_norm_silu
 
 
 class Level(nn.Module):
@@ -57,7 +57,12 @@ class UNet(nn.Module):
         self.middle = nn.ModuleList((ResBlock(deep, deep, condition), SelfAttention(deep, cfg.heads)))
         self.last = ResBlock(dims[0], dims[0], condition)
         self.head = nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
-        self.head_norm = group_norm(dims[0])
+        self.head_norm = group_norm_silu(dims[0])
+
+    def fold(self) -> "UNet":
+        """Join layers that inference need not keep apart."""
+        self.grow = nn.ModuleList(layer.folded() for layer in self.grow)
+        return self
 
     def forward(self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor) -> Tensor:
         """Predict what the objective asks for.
@@ -84,7 +89,7 @@ class UNet(nn.Module):
             h = self.grow[level](h) if level < len(self.grow) else h
             both = torch.cat((h, skips[level]), dim=1)
             h = self.up[level](both, condition, context, self._places(h, level))
-        h = F.silu(self.head_norm(self.last(h, condition)))
+        h = self.head_norm(self.last(h, condition))
         return F.pixel_shuffle(self.head(h), self.patch)[..., :bands, :frames]
 
     def _places(self, h: Tensor, level: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,63 @@
+"""The fast forms of stage 1's layers give what their plain forms give."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from DiffBinaural.modules.networks import Upsample
+from DiffBinaural.modules.norms import group_norm_silu, two_passes
+
+
+@settings(max_examples=40, deadline=None)
+@given(batch=st.integers(1, 3), channels=st.sampled_from((1, 3, 8, 24, 64)), height=st.integers(2, 40),
+       width=st.integers(1, 40), film=st.booleans(), level=st.sampled_from((1e-3, 1.0, 50.0)),
+       offset=st.sampled_from((0.0, 3.0)), seed=st.integers(0, 99))
+def test_norm_and_silu_in_two_passes(batch, channels, height, width, film, level, offset, seed):
+    random = torch.Generator().manual_seed(seed)
+    norm = group_norm_silu(channels)
+    for parameter in norm.parameters():
+        parameter.data = torch.randn(channels, generator=random)
+    x = level * (torch.randn(batch, channels, height, width, generator=random) + offset)
+    x = x.contiguous(memory_format=torch.channels_last)
+    more = (torch.randn(2, batch, channels, generator=random) if film else (None, None))
+    with torch.inference_mode():
+        got, plain = norm(x, *more), norm.plain(x, *more)
+    assert two_passes() is not None
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(got, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_silu_at_both_ends():
+    norm = group_norm_silu(1)
+    x = torch.tensor([-3e4, -100.0, -88.0, -20.0, 0.0, 20.0, 100.0, 3e4]).view(1, 1, 1, -1)
+    norm.bias.data, norm.weight.data = torch.zeros(1), torch.full((1,), x.var(correction=0).sqrt().item())
+    with torch.inference_mode():
+        assert torch.allclose(norm(x), norm.plain(x), rtol=1e-4, atol=1e-3)
+
+
+def test_what_is_no_number_stays_one():
+    norm, x = group_norm_silu(8), torch.randn(2, 8, 5, 5).contiguous(memory_format=torch.channels_last)
+    x[0, 3, 2, 2] = math.nan
+    with torch.inference_mode():
+        assert torch.equal(norm(x).isnan(), norm.plain(x).isnan())
+
+
+def test_gradients_take_the_plain_form():
+    norm, x = group_norm_silu(8), torch.randn(2, 8, 5, 5, requires_grad=True)
+    assert torch.equal(norm(x), norm.plain(x))
+    norm(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 2), (7, 8)])
+def test_upsampling_and_its_convolution_are_one(size):
+    layer, x = Upsample(6, 4).double(), torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
+    got, plain = layer(x), layer.plain(x)
+    assert torch.allclose(got, plain, atol=1e-12)
+    assert torch.allclose(layer.folded().double()(x), got, atol=1e-6), "its weights are float32"
+    ways = [torch.autograd.grad(y.square().sum(), [x, *layer.parameters()]) for y in (got, plain)]
+    for one, other in zip(*ways, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)
