@@ -1,9 +1,9 @@
-# make demo · make test · make lint · make fairplay-table · make phase-table.  Each makes .venv and installs into it first, where that has not been done.
+# make demo · make test · make lint · make bench · make fairplay-table · make phase-table.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo
 
-.PHONY: demo test lint fairplay-table phase-table
+.PHONY: demo test lint bench fairplay-table phase-table
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -16,6 +16,9 @@ test: .venv/installed
 
 lint: .venv/installed
 	.venv/bin/ruff check .
+
+bench: .venv/installed
+	$(PY) tests/benchmark.py
 
 # The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer
 # one.  FREEZE: steps of the vocoder without its discriminators.

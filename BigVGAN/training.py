@@ -95,7 +95,7 @@ class VocoderRun:
 
     def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         betas = (self.cfg.adam_b1, self.cfg.adam_b2)
-        return torch.optim.AdamW(net.parameters(), self.cfg.learning_rate, betas=betas)
+        return torch.optim.AdamW(net.parameters(), self.cfg.learning_rate, betas=betas, fused=True)
 
     def _load_networks(self) -> dict | None:
         """Weights of this run's newest checkpoint, else of --init_from.  -> state to resume from, if any."""

@@ -70,14 +70,15 @@ class Run:
     """
 
     def __init__(self, model: BinauralModel, cfg: TrainConfig, job: World, windows: int):
-        self.folder, self.cfg, self.model, self.job = Path(cfg.ckpt) / cfg.id, cfg, model.to(job.device), job
+        self.folder, self.cfg, self.model, self.job = Path(cfg.ckpt) / cfg.id, cfg, model, job
+        model.to(job.device, memory_format=torch.channels_last)
         self.step_samples = cfg.batch_size_per_gpu * cfg.accumulate * job.size
         self.epoch_steps = max(windows // self.step_samples, 1)
         self.total = cfg.num_epoch * self.epoch_steps
         self.ema, self.safe_step = EMA(model, cfg.ema_decay), SafeStep(cfg.clip_norm)
         groups = [{"params": [p for p in part.parameters() if p.requires_grad], "lr": lr, "base": lr}
                   for part, lr in ((model.unet, cfg.lr_unet), (model.frame, cfg.lr_frame))]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=cfg.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=cfg.weight_decay, fused=True)
         self.progress = {"step": 0, "samples": 0, "step_samples": self.step_samples, "seconds": 0.0,
                          "best": math.inf, "loss_sum": 0.0, "loss_count": 0}
         self.resumed = (self.folder / "state_latest.pth").exists()

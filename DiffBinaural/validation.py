@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from statistics import mean
+from time import perf_counter
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, StepsConfig, TrainConfig
 from DiffBinaural.dataset.base import WholeClips
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.evaluation import summary
@@ -105,6 +106,34 @@ def draw(model: BinauralModel, val: WholeClips, cfg: TrainConfig, log: RunLog, s
         clip = val[i]
         mel = generate(model, clip, SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed))
         log.picture(step, f"val/{clip['stem']}", mel_picture(comparison(clip, mel, model.ears), cfg.mel))
+
+
+def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> list[dict]:
+    """Means over the first clips of a list for every number of steps.
+
+    -> rows {"step": steps, "<sampler>/mel_rmse", "<sampler>/mel_ild_error", "<sampler>/seconds a second":
+       time to generate a second of sound}, and "mono copy/…" in each
+    """
+    clips = [test[i] for i in range(min(len(test), cfg.limit))]
+    copies = [measure(FIGURES, clip["mono_mel"].expand(2, -1, -1), clip["binaural_mel"], test.mel)
+              for clip in clips]
+    seconds = sum(clip["mono_mel"].shape[-1] for clip in clips) * test.mel.hop / test.mel.sample_rate
+    rows = []
+    for count in tqdm(cfg.steps, desc="sampling"):
+        rows.append({"step": count, **_means("mono copy", copies)})
+        for sampler in cfg.samplers:
+            how = SamplingConfig(sampling_timesteps=count, sampler=sampler, seed=cfg.seed)
+            start = perf_counter()
+            made = [generate(model, clip, how)[:2] for clip in clips]
+            rows[-1][f"{sampler}/seconds a second"] = (perf_counter() - start) / seconds
+            figures = [measure(FIGURES, mel, clip["binaural_mel"], test.mel)
+                       for mel, clip in zip(made, clips, strict=True)]
+            rows[-1] |= _means(sampler, figures)
+    return rows
+
+
+def _means(system: str, figures: list[dict]) -> dict[str, float]:
+    return {f"{system}/{name}": summary([each[name] for each in figures])["mean"] for name in figures[0]}
 
 
 def sample_figures(model: BinauralModel, test: WholeClips, steps: tuple[int, ...],

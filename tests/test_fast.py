@@ -13,18 +13,20 @@ from DiffBinaural.modules.norms import group_norm_silu, two_passes
 
 @settings(max_examples=40, deadline=None)
 @given(batch=st.integers(1, 3), channels=st.sampled_from((1, 3, 8, 24, 64)), height=st.integers(2, 40),
-       width=st.integers(1, 40), film=st.booleans(), level=st.sampled_from((1e-3, 1.0, 50.0)),
-       offset=st.sampled_from((0.0, 3.0)), seed=st.integers(0, 99))
-def test_norm_and_silu_in_two_passes(batch, channels, height, width, film, level, offset, seed):
+       width=st.integers(1, 40), film=st.booleans(), inplace=st.booleans(),
+       level=st.sampled_from((1e-3, 1.0, 50.0)), offset=st.sampled_from((0.0, 3.0)), seed=st.integers(0, 99))
+def test_norm_and_silu_in_two_passes(batch, channels, height, width, film, inplace, level, offset, seed):
     random = torch.Generator().manual_seed(seed)
-    norm = group_norm_silu(channels)
+    norm = group_norm_silu(channels, inplace=inplace)
     for parameter in norm.parameters():
         parameter.data = torch.randn(channels, generator=random)
     x = level * (torch.randn(batch, channels, height, width, generator=random) + offset)
     x = x.contiguous(memory_format=torch.channels_last)
     more = (torch.randn(2, batch, channels, generator=random) if film else (None, None))
     with torch.inference_mode():
-        got, plain = norm(x, *more), norm.plain(x, *more)
+        plain, before = norm.plain(x, *more), x.clone()
+        got = norm(x, *more)
+    assert torch.equal(x, got if inplace else before)
     assert two_passes() is not None
     assert got.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(got, plain, rtol=1e-4, atol=1e-4)

@@ -33,7 +33,7 @@ STAGE_1 = {"configs": 0, "utils.arguments": 0, "utils": 1, "position_utils": 1, 
            "paired": 3, "report": 3, "generation": 4, "validation": 4, "streaming": 4, "placement": 4,
            "training": 4}
 STAGE_2 = {"env": 1, "batch": 2, "activations": 2,
-           "alias_free_activation": 2, "loss": 2, "discriminators": 2, "utils": 2,
+           "alias_free_activation": 2, "convolutions": 1, "loss": 2, "discriminators": 2, "utils": 2,
            "bigvgan": 3, "meldataset": 3, "synthesis": 4, "validation": 4, "training": 4}
 
 

@@ -276,6 +276,24 @@ class ObjectivesConfig:
         positive(self, "num_epoch", "limit")
 
 
+@dataclass(frozen=True, kw_only=True)
+class StepsConfig:
+    """Quality and time against the number of denoising steps."""
+
+    run: str = required("stage-1 run folder")
+    data_root: str = required("dataset folder")
+    output_dir: str = required("folder for steps.json and steps.png")
+    list_test: str = option("test", "list to generate: a name in <data_root>/splits, or a CSV file")
+    steps: tuple[int, ...] = option((1, 2, 4, 6, 8, 12, 16, 25, 50), "numbers of steps")
+    samplers: tuple[str, ...] = option(("ddim", "dpm++"), "ddim, ddpm, dpm++")
+    limit: int = option(20, "clips of the list")
+    device: str = option("auto", DEVICE_HELP)
+    seed: int = option(0, SEED_HELP)
+
+    def __post_init__(self):
+        positive(self, "limit")
+
+
 def span(text: str) -> tuple[int, int]:
     """'1..3' or '2' as (lowest, highest)."""
     low, _, high = text.partition("..")

@@ -83,7 +83,7 @@ class CrossAttention(nn.Module):
         place = (F.linear(bands, rows) @ asked)[:, :, None] + (
             F.linear(times, columns, self.place.bias) @ asked)[:, None]                        # (B, H, W, hK)
         scores = (here + place.flatten(1, 2)).unflatten(-1, (self.attention.heads, -1))
-        seen = torch.baddbmm(self.attention.to_out.bias, scores.softmax(-1).flatten(2), told)    # (B, HW, dim)
+        seen = torch.baddbmm(self.attention.to_out.bias, scores.softmax(-1).flatten(2), told)  # (B, HW, dim)
         return seen.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2).add_(x)
 
 

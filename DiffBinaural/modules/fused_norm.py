@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numba import prange
-from torch import Tensor, empty_like
+from torch import Tensor
 
 from DiffBinaural.utils.compiled import as_many_threads, compiled, flat, parallel
 
@@ -62,9 +62,12 @@ def norm_silu(x, groups, weight, bias, eps, scale, shift, y):
 
 
 def fused_norm_silu(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, scale: Tensor,
-                    shift: Tensor) -> Tensor:
-    """:func:`norm_silu` of x (B, C, H, W) in channels-last memory, float32 on the CPU, without gradients."""
-    y, shape = empty_like(x), (len(x), x.shape[2] * x.shape[3], x.shape[1])
+                    shift: Tensor, y: Tensor) -> Tensor:
+    """:func:`norm_silu` of x (B, C, H, W) in channels-last memory, float32 on the CPU, without gradients.
+
+    y  gets the result; may be x itself
+    """
+    shape = (len(x), x.shape[2] * x.shape[3], x.shape[1])
     as_many_threads()
     norm_silu(flat(x.permute(0, 2, 3, 1), *shape), groups, flat(weight, -1), flat(bias, -1), eps,
               flat(scale, *shape[::2]), flat(shift, *shape[::2]), flat(y.permute(0, 2, 3, 1), *shape))

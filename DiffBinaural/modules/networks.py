@@ -39,7 +39,8 @@ class ResBlock(nn.Module):
         super().__init__()
         self.norm1, self.conv1 = group_norm_silu(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
         self.film = nn.Linear(condition, 2 * outputs)
-        self.norm2, self.conv2 = group_norm_silu(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.norm2 = group_norm_silu(outputs, inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:

@@ -15,7 +15,14 @@ def group_norm(channels: int, groups: int = 8) -> nn.GroupNorm:
 
 
 class NormSiLU(nn.GroupNorm):
-    """Group normalisation, a scale and shift where they are given (FiLM), and SiLU."""
+    """Group normalisation, a scale and shift where they are given (FiLM), and SiLU.
+
+    inplace  what goes in is not needed any more: without gradients the result may take its memory
+    """
+
+    def __init__(self, groups: int, channels: int, *, inplace: bool = False):
+        super().__init__(groups, channels)
+        self.inplace = inplace
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """silu(norm(x) (1 + scale) + shift): x (B, C, H, W), scale and shift (B, C) -> (B, C, H, W)."""
@@ -24,7 +31,8 @@ class NormSiLU(nn.GroupNorm):
         if quick and (fused := two_passes()):
             nothing = x.new_zeros(x.shape[:2]) if scale is None else None
             film = (nothing, nothing) if scale is None else (scale, shift)
-            return fused(x, self.num_groups, self.weight, self.bias, self.eps, *film)
+            return fused(x, self.num_groups, self.weight, self.bias, self.eps, *film,
+                         x if self.inplace else torch.empty_like(x))
         return self.plain(x, scale, shift)
 
     def plain(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
@@ -33,9 +41,9 @@ class NormSiLU(nn.GroupNorm):
         return F.silu(x if scale is None else x * (1 + scale[..., None, None]) + shift[..., None, None])
 
 
-def group_norm_silu(channels: int, groups: int = 8) -> NormSiLU:
+def group_norm_silu(channels: int, groups: int = 8, *, inplace: bool = False) -> NormSiLU:
     """:func:`group_norm` with SiLU behind it."""
-    return NormSiLU(math.gcd(channels, groups), channels)
+    return NormSiLU(math.gcd(channels, groups), channels, inplace=inplace)
 
 
 @cache

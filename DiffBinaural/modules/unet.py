@@ -57,7 +57,7 @@ class UNet(nn.Module):
         self.middle = nn.ModuleList((ResBlock(deep, deep, condition), SelfAttention(deep, cfg.heads)))
         self.last = ResBlock(dims[0], dims[0], condition)
         self.head = nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
-        self.head_norm = group_norm_silu(dims[0])
+        self.head_norm = group_norm_silu(dims[0], inplace=True)
 
     def fold(self) -> "UNet":
         """Join layers that inference need not keep apart."""

@@ -1,0 +1,371 @@
+"""How near the machine's limit each part runs, in numbers, each beside a plain form of the same computation:
+
+python tests/benchmark.py --output_json bench.json
+"""
+
+import gc
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from BigVGAN import bigvgan, convolutions
+from BigVGAN import training as stage2
+from BigVGAN.alias_free_activation.act import Activation1d
+from BigVGAN.bigvgan import BigVGAN
+from BigVGAN.env import TrueMelConfig, VocoderConfig, load_config
+from BigVGAN.meldataset import MelDataset
+from DiffBinaural import simulate_dataset
+from DiffBinaural import training as stage1
+from DiffBinaural.configs.advanced_diffusion_config import (
+    DEVICE_HELP,
+    ModelConfig,
+    SamplingConfig,
+    SimulateConfig,
+    TrainConfig,
+    option,
+    preset_config,
+)
+from DiffBinaural.dataset.base import whole_clip
+from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
+from DiffBinaural.dataset.video_transforms import Eyes
+from DiffBinaural.generation import generate, ready
+from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.modules.networks import Upsample
+from DiffBinaural.modules.norms import NormSiLU
+from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.distributed import world
+from DiffBinaural.utils.files import write_json
+from DiffBinaural.utils.helpers import pick_device
+
+CONFIGS = Path(__file__).parents[1] / "BigVGAN/configs"
+LARGE, TINY = CONFIGS / "bigvgan_22khz_80band.json", CONFIGS / "bigvgan_binaural_tiny.json"
+STATUS = Path("/proc/self/status")                     # where Linux tells the resident memory
+MB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """What is measured."""
+
+    output_json: str = option("bench.json", "the table")
+    only: tuple[str, ...] = option((), "of unet, vocoder, length, whole, training; default: all")
+    repeats: int = option(5, "runs of each short row, in turns with its plain form; medians count")
+    device: str = option("auto", DEVICE_HELP)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured line.
+
+    flops    operations of its convolutions and matrix products
+    plain_s  of the same computation in plain form
+    peak_mb  memory beyond what was held before, weights and inputs
+    """
+
+    name: str
+    flops: float
+    seconds: float
+    plain_s: float | None
+    peak_mb: float | None
+    note: str
+
+    def finished(self, rate: float) -> dict:
+        """As a row of the JSON; rate: the best that the machine reaches, operations a second."""
+        floor = self.flops / rate
+        return {"name": self.name, "seconds": self.seconds, "floor_s": floor, "gap": self.seconds / floor,
+                "plain_s": self.plain_s, "speedup": self.plain_s and self.plain_s / self.seconds,
+                "peak_mb": self.peak_mb, "note": self.note}
+
+
+HEAD = "| | seconds | floor | gap | plain | faster | memory | |\n|---|---|---|---|---|---|---|---|"
+
+
+def line(row: dict) -> str:
+    """A finished row of the table."""
+    units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
+    cells = ["-" if row[name] is None else f"{row[name]:.3g}{unit}" for name, unit in units.items()]
+    return "| " + " | ".join([row["name"], *cells, row["note"]]) + " |"
+
+
+# --- measuring ----------------------------------------------------------------------------------------------
+
+def clock(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds that a call takes."""
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def medians(repeats: int, device: torch.device, *works: Callable[[], object]) -> list[float]:
+    """Median seconds of each, run in turns after a first time that does not count."""
+    for work in works:
+        work()
+    times = [[clock(work, device) for work in works] for _ in range(repeats)]
+    return [statistics.median(column) for column in zip(*times, strict=True)]
+
+
+def memory(field: str) -> float:
+    """VmRSS or VmHWM of this process in MB."""
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def peak(work: Callable[[], object], device: torch.device) -> float | None:
+    """MB that a call takes beyond what was held before it; None where the system does not tell."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return (torch.cuda.max_memory_allocated(device) - before) / MB
+    if not STATUS.exists():
+        return None
+    Path("/proc/self/clear_refs").write_text("5")      # the high-water mark starts anew
+    before = memory("VmRSS")
+    work()
+    return max(memory("VmHWM") - before, 0.0)
+
+
+def operations(work: Callable[[], object]) -> int:
+    """Floating-point operations of the convolutions and matrix products in a call."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device) -> float:
+    """The best rate in operations a second at which any convolution of a call runs by itself."""
+    seen: dict[tuple, tuple[nn.Module, Tensor]] = {}
+
+    def note(conv, inputs, output):
+        seen[(conv.weight.shape, inputs[0].shape)] = (conv, inputs[0].detach().clone())
+    convs = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d)]
+    hooks = [conv.register_forward_hook(note) for conv in convs]
+    work()
+    for hook in hooks:
+        hook.remove()
+    rates = []
+    with torch.inference_mode():
+        for conv, x in seen.values():
+            (seconds,) = medians(5, device, lambda conv=conv, x=x: conv(x))
+            rates.append(operations(lambda conv=conv, x=x: conv(x)) / seconds)
+    return max(rates)
+
+
+@contextmanager
+def plain_layers() -> Iterator[None]:
+    """Every layer that has a fast form runs in its plain one, in torch's own order of memory."""
+    fast = {(layer, "forward"): layer.forward for layer in (Activation1d, NormSiLU, Upsample)}
+    fast |= {(bigvgan, "side_by_side"): convolutions.side_by_side}
+    for layer in (Activation1d, NormSiLU, Upsample):
+        layer.forward = layer.plain
+    bigvgan.side_by_side = Tensor.contiguous
+    try:
+        yield
+    finally:
+        for (owner, name), value in fast.items():
+            setattr(owner, name, value)
+
+
+def plainly(work: Callable[[], object]) -> Callable[[], object]:
+    """The work in plain layers."""
+    def plain():
+        with plain_layers():
+            return work()
+    return plain
+
+
+def quietly(work: Callable[[], object]) -> Callable[[], object]:
+    """The work without gradients."""
+    return torch.inference_mode()(work)
+
+
+class Bench:
+    """The rows so far, and what they are made with."""
+
+    def __init__(self, cfg: BenchConfig):
+        self.cfg, self.device, self.rows = cfg, pick_device(cfg.device), []
+        self.rate = 0.0                                # the best seen, operations a second
+
+    def see(self, net: nn.Module, work: Callable[[], object]) -> None:
+        """Look at the convolutions of a network: what is the best that this machine does?"""
+        self.rate = max(self.rate, best_rate(net, work, self.device))
+
+    def add(self, name: str, ours: Callable, plain: Callable | None = None, *, repeats: int | None = None,
+            flops: float | None = None, note: str = "") -> Row:
+        """Measure a row.  flops: its operations, where `ours` is not to be run for them."""
+        works = [ours] if plain is None else [ours, plain]
+        seconds, plain_s = (*medians(repeats or self.cfg.repeats, self.device, *works), None)[:2]
+        flops = operations(ours) if flops is None else flops
+        self.rows.append(Row(name, flops, seconds, plain_s, peak(ours, self.device), note))
+        tqdm.write(f"{name}: {seconds:.3g} s", file=sys.stderr)
+        return self.rows[-1]
+
+    def say(self, note: str) -> None:
+        """Note something at the row that came last."""
+        self.rows[-1] = replace(self.rows[-1], note=note)
+
+    def train(self, name: str, ours: Callable, plain: Callable, batches: Iterator, samples: int) -> None:
+        """A training step and how much of it goes into waiting for the loader."""
+        row = self.add(f"training step, {name}", ours, plain)
+        waiting = statistics.median(clock(lambda: next(batches), self.device) for _ in range(20))
+        self.say(f"{samples / row.seconds:.1f} samples a second; {100 * waiting / row.seconds:.1f} % waiting")
+
+
+# --- what is measured ---------------------------------------------------------------------------------------
+
+def unet_rows(bench: Bench) -> None:
+    """One evaluation of the base UNet; then 10 s of sound, from pictures to mels."""
+    cfg = preset_config("base", id="bench", data_root="", visual_weights="random")
+    torch.manual_seed(0)
+    model = ModelBuilder(cfg).build()
+    plain, fast = deepcopy(model.unet).to(bench.device).eval(), ready(model, bench.device)
+    inputs = unet_inputs(bench.device)
+    once = quietly(lambda: fast.unet(*inputs))
+    bench.see(fast.unet, once)
+    one = bench.add("UNet once, 80x80", once, plainly(lambda: plain(*inputs)), repeats=4 * bench.cfg.repeats)
+    clip = noise_clip(10, cfg)
+    for steps in sorted({25, SamplingConfig.sampling_timesteps}, reverse=True):
+        bench.add(f"stage 1, 10 s, {steps} steps", partial(generate, fast, clip,
+                                                           SamplingConfig(sampling_timesteps=steps)),
+                  repeats=1, flops=14 * steps * one.flops,
+                  note=f"with pictures; {14 * steps} times the UNet are {14 * steps * one.seconds:.3g} s")
+
+
+def vocoder_rows(bench: Bench) -> None:
+    """NVIDIA's base and large vocoder, 10 s of mono sound."""
+    large = load_config(LARGE)
+    for name, cfg in (("base", base_of(large)), ("large", large)):
+        net, mel = vocoder(bench, cfg), torch.randn(1, 80, 862, device=bench.device)
+        bench.see(net, quietly(lambda net=net, mel=mel: net(mel[..., :160])))
+        row = bench.add(f"vocoder {name}, 10 s", partial(net.vocode, mel),
+                        plainly(quietly(partial(net, mel))), repeats=3 if name == "base" else 1,
+                        flops=operations(quietly(partial(net, mel))))
+        bench.say(f"{10 / row.seconds:.2f} s of sound a second")
+
+
+def length_rows(bench: Bench) -> None:
+    """How the base vocoder's time and memory grow with the sound."""
+    net = vocoder(bench, base_of(load_config(LARGE)))
+    flops = operations(quietly(lambda: net(torch.randn(1, 80, 862, device=bench.device)))) / 862
+    bench.see(net, quietly(lambda: net(torch.randn(1, 80, 160, device=bench.device))))
+    for seconds in (10, 60, 600):
+        mel = torch.randn(1, 80, round(seconds * 22_050 / 256), device=bench.device)
+        row = bench.add(f"vocoder base, {seconds} s", lambda mel=mel: [None for _ in net.stream([mel])],
+                        repeats=3 if seconds == 10 else 1, flops=flops * mel.shape[-1])
+        bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
+
+
+def training_rows(bench: Bench) -> None:
+    """A step of both trainings of the demo, with the loader's share of it."""
+    with tempfile.TemporaryDirectory() as folder, world(bench.cfg.device) as job:
+        root = Path(folder, "data")
+        simulate_dataset.main(SimulateConfig(out=str(root), clips=12, seconds=4, sources=(1, 1)))
+        cfg = preset_config("tiny", id="bench", data_root=str(root), ckpt=folder)
+        data = RealBinaural(str(root), "train", cfg.mel, cfg.view, windows_per_clip=cfg.windows_per_clip,
+                            mirror=True)
+        torch.manual_seed(0)
+        first, plain = (stage1.Run(ModelBuilder(cfg).build(), cfg, job, len(data)) for _ in range(2))
+        plain.model.to(memory_format=torch.contiguous_format)
+        source = iter(stage1.loader(data, cfg, job))
+
+        def step(run):
+            stage1.backward(run.model, next(source), run, last=True)
+            run.safe_step(run.optimizer)
+            run.ema.update()
+        bench.train("stage 1", partial(step, first), plainly(partial(step, plain)), source,
+                    cfg.batch_size_per_gpu)
+        words = TrueMelConfig(audio_dir=str(root / "processed/binaural_audios_22050Hz"), config=str(TINY),
+                              list_train=str(root / "splits/train.csv"), list_val="", checkpoint_path=folder)
+        for name, freeze in (("without discriminators", 1_000_000), ("with them", 0)):
+            voc = load_config(TINY)
+            second = stage2.VocoderRun(voc, replace(words, freeze_step=freeze), job)
+            batches = iter(stage2.loader(MelDataset(words.audio_dir, words.list_train, voc), second))
+
+            def step(run=second, batches=batches):
+                run.step(next(batches), 0.0)
+            bench.train(f"stage 2, {name}", step, plainly(step), batches, second.pairs)
+
+
+def whole_rows(bench: Bench) -> None:
+    """From pictures and a mono mel to the sound of two ears, both networks of base size."""
+    cfg = preset_config("base", id="bench", data_root="", visual_weights="random")
+    torch.manual_seed(0)
+    model, net = ready(ModelBuilder(cfg).build(), bench.device), vocoder(bench, base_of(load_config(LARGE)))
+    mel = torch.randn(2, 80, 862, device=bench.device)
+    bench.see(net, quietly(lambda: net(mel[..., :160])))
+    unet = operations(quietly(partial(model.unet, *unet_inputs(bench.device))))
+    voice = operations(quietly(partial(net, mel))) / 10
+    for seconds in (10, 60):
+        clip = noise_clip(seconds, cfg)
+
+        def work(clip=clip):
+            made = generate(model, clip, SamplingConfig()).to(bench.device)
+            for _ in net.stream([made[:2]]):
+                pass
+        flops = seconds * (voice + 1.4 * SamplingConfig.sampling_timesteps * unet)
+        row = bench.add(f"end to end, {seconds} s", work, repeats=1, flops=flops)
+        bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
+
+
+def unet_inputs(device: torch.device) -> tuple[Tensor, ...]:
+    """One window for the base UNet."""
+    ears, mono, context = (torch.randn(1, *shape, device=device)
+                           for shape in ((2, 80, 80), (1, 80, 80), (20, ModelConfig.context_dim)))
+    return ears, torch.full((1,), 500, device=device), mono, context
+
+
+def noise_clip(seconds: float, cfg: TrainConfig) -> dict:
+    """A clip of noise and 10 grey pictures a second."""
+    mel = torch.randn(1, cfg.mel.n_mels, -(-seconds * cfg.mel.sample_rate // cfg.mel.hop)) - 4
+    eyes = Eyes([Image.new("RGB", (480, 240), "gray")] * (10 * seconds), 10, [], cfg.view)
+    return whole_clip("bench", {"mono_mel": mel}, eyes, 0.0, cfg.mel)
+
+
+def base_of(large: VocoderConfig) -> VocoderConfig:
+    """The sizes of NVIDIA's base vocoder, 14 million parameters."""
+    return replace(large, upsample_rates=(8, 8, 2, 2), upsample_kernel_sizes=(16, 16, 4, 4),
+                   upsample_initial_channel=512)
+
+
+def vocoder(bench: Bench, cfg: VocoderConfig) -> BigVGAN:
+    """A vocoder of random weights, as inference has it."""
+    torch.manual_seed(0)
+    return BigVGAN(cfg).remove_weight_norm().eval().to(bench.device)
+
+
+PARTS = {"unet": unet_rows, "vocoder": vocoder_rows, "length": length_rows, "whole": whole_rows,
+         "training": training_rows}
+
+
+def main(cfg: BenchConfig) -> None:
+    """Measure, print the table, write the JSON."""
+    if unknown := set(cfg.only) - set(PARTS):
+        raise ValueError(f"--only {' '.join(sorted(unknown))}: no such part; there are {', '.join(PARTS)}")
+    bench = Bench(cfg)
+    for name in cfg.only or PARTS:
+        PARTS[name](bench)
+    rows = [row.finished(bench.rate) for row in bench.rows]
+    write_json(Path(cfg.output_json), {"peak_gflops": bench.rate / 1e9, "device": str(bench.device),
+                                       "threads": torch.get_num_threads(), "rows": rows})
+    print(f"best rate of a convolution of these networks: {bench.rate / 1e9:.0f} GFLOP/s, {bench.device}, "
+          f"{torch.get_num_threads()} threads", HEAD, *map(line, rows), sep="\n")
+
+
+if __name__ == "__main__":
+    run(main)
