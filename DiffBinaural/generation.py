@@ -15,6 +15,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     SamplingConfig,
     TrainConfig,
     from_dict,
+    steps_of,
 )
 from DiffBinaural.dataset.base import QUIET, WINDOW_HOP, WholeClips, add_windows, cut, padded, scene
 from DiffBinaural.dataset.video_transforms import Eyes, WholeOnly, on_device
@@ -56,8 +57,8 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
 
 
 def ready(model: BinauralModel, device: torch.device) -> BinauralModel:
-    """The model as inference is fastest: convolutions run in channels-last memory."""
-    model.unet.fold()
+    """The model as inference is fastest: convolutions in channels-last memory, on a CPU packed."""
+    model.unet.fold(packed=device.type == "cpu")
     return model.to(device, memory_format=torch.channels_last).eval()
 
 
@@ -202,7 +203,8 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
     ->     frames of :func:`generate`'s (rows, M, n), on the CPU, in order
     """
     device, size, rows = next(model.parameters()).device, model.cfg.view.window, list(model.rows)
-    order, live, known, noise = model.diffusion.sample_steps(cfg.sampling_timesteps), Windows(), 0, None
+    order = model.diffusion.sample_steps(steps_of(cfg, model.cfg.diffusion.objective))
+    live, known, noise = Windows(), 0, None
     steps, fresh = [Step(size) for _ in order], needs_fresh(cfg.sampler, cfg.eta)
 
     def denoise(x: Tensor, numbers: range, t: int) -> Tensor:

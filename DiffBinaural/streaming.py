@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig, steps_of
 from DiffBinaural.dataset.base import WINDOW_HOP, covering, cut, padded, scene
 from DiffBinaural.dataset.video_transforms import PassingEyes, Sight
 from DiffBinaural.generation import BLOCK, stream
@@ -307,4 +307,4 @@ def expected_steps(samples: int, cfg: SamplingConfig, trained: TrainConfig, mode
     """How often a window will be denoised, for a progress bar; None where the length is unknown."""
     frames = max(samples // trained.mel.hop, trained.view.window)
     windows = len(covering(frames, trained.view.window, WINDOW_HOP))
-    return windows * cfg.sampling_timesteps * models if samples else None
+    return windows * steps_of(cfg, trained.diffusion.objective) * models if samples else None

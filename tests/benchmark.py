@@ -37,6 +37,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     TrainConfig,
     option,
     preset_config,
+    steps_of,
 )
 from DiffBinaural.dataset.base import whole_clip
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
@@ -234,13 +235,16 @@ def unet_rows(bench: Bench) -> None:
     cfg = preset_config("base", id="bench", data_root="", visual_weights="random")
     torch.manual_seed(0)
     model = ModelBuilder(cfg).build()
-    plain, fast = deepcopy(model.unet).to(bench.device).eval(), ready(model, bench.device)
+    plain = deepcopy(model.unet).to(bench.device).eval()
+    seen, fast = deepcopy(plain).to(memory_format=torch.channels_last), ready(model, bench.device)
     inputs = unet_inputs(bench.device)
     once = quietly(lambda: fast.unet(*inputs))
-    bench.see(fast.unet, once)
-    one = bench.add("UNet once, 80x80", once, plainly(lambda: plain(*inputs)), repeats=4 * bench.cfg.repeats)
+    bench.see(seen, quietly(lambda: seen(*inputs)))
+    flops = operations(quietly(lambda: seen(*inputs)))       # of the packed convolutions none are counted
+    one = bench.add("UNet once, 80x80", once, plainly(lambda: plain(*inputs)), flops=flops,
+                    repeats=4 * bench.cfg.repeats)
     clip = noise_clip(10, cfg)
-    for steps in sorted({25, SamplingConfig.sampling_timesteps}, reverse=True):
+    for steps in (25, steps_of(SamplingConfig(), cfg.diffusion.objective)):
         bench.add(f"stage 1, 10 s, {steps} steps", partial(generate, fast, clip,
                                                            SamplingConfig(sampling_timesteps=steps)),
                   repeats=1, flops=14 * steps * one.flops,
@@ -306,10 +310,11 @@ def whole_rows(bench: Bench) -> None:
     """From pictures and a mono mel to the sound of two ears, both networks of base size."""
     cfg = preset_config("base", id="bench", data_root="", visual_weights="random")
     torch.manual_seed(0)
-    model, net = ready(ModelBuilder(cfg).build(), bench.device), vocoder(bench, base_of(load_config(LARGE)))
+    model, net = ModelBuilder(cfg).build(), vocoder(bench, base_of(load_config(LARGE)))
+    unet = operations(quietly(partial(model.unet, *unet_inputs(torch.device("cpu")))))
+    ready(model, bench.device)
     mel = torch.randn(2, 80, 862, device=bench.device)
     bench.see(net, quietly(lambda: net(mel[..., :160])))
-    unet = operations(quietly(partial(model.unet, *unet_inputs(bench.device))))
     voice = operations(quietly(partial(net, mel))) / 10
     for seconds in (10, 60):
         clip = noise_clip(seconds, cfg)
@@ -318,7 +323,7 @@ def whole_rows(bench: Bench) -> None:
             made = generate(model, clip, SamplingConfig()).to(bench.device)
             for _ in net.stream([made[:2]]):
                 pass
-        flops = seconds * (voice + 1.4 * SamplingConfig.sampling_timesteps * unet)
+        flops = seconds * (voice + 1.4 * steps_of(SamplingConfig(), cfg.diffusion.objective) * unet)
         row = bench.add(f"end to end, {seconds} s", work, repeats=1, flops=flops)
         bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
 

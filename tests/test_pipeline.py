@@ -303,6 +303,21 @@ def test_objectives_are_compared_and_not_trained_twice(scenes, scripts, tmp_path
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pth")}
 
 
+def test_quality_and_time_against_steps(scenes, scripts, stage1, tmp_path, capsys):
+    scripts("DiffBinaural.evaluate_steps", "--run", stage1, "--data_root", scenes, "--output_dir", tmp_path,
+            "--steps", 1, 5, "--samplers", "ddim", "dpm++", "--list_test", "train")
+    rows = json.loads((tmp_path / "steps.json").read_text())
+    assert [row["step"] for row in rows] == [1, 5]
+    # one step of either sampler is the network's first word; the mono copy knows no steps
+    assert rows[0]["ddim/mel_rmse"] == pytest.approx(rows[0]["dpm++/mel_rmse"], rel=1e-5)
+    assert rows[1]["ddim/mel_rmse"] != rows[1]["dpm++/mel_rmse"]
+    assert rows[0]["mono copy/mel_ild_error"] == rows[1]["mono copy/mel_ild_error"] > 0
+    assert rows[1]["ddim/seconds a second"] > rows[0]["ddim/seconds a second"] > 0
+    assert capsys.readouterr().out.count("\n") == 4
+    with Image.open(tmp_path / "steps.png") as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 100
+
+
 def test_a_time_budget_ends_a_run(scenes, scripts, tmp_path):
     scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--time_budget", 0.01))
     assert json.loads((tmp_path / "run" / "training_history.json").read_text())[-1]["step"] <= 1

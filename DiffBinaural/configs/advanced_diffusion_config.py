@@ -192,7 +192,8 @@ def preset_config(name: str, **given) -> TrainConfig:
 class SamplingConfig:
     """How a trained model is sampled."""
 
-    sampling_timesteps: int = option(25, "denoising steps")
+    sampling_timesteps: int | None = option(
+        None, "denoising steps; default: 4, or 25 for a model that predicts noise or velocity")
     sampler: Literal["ddim", "ddpm", "dpm++"] = option("ddim", "dpm++: DPM-Solver++(2M), of second order")
     eta: float = option(0.0, "fresh noise in each DDIM step: 0 = none, 1 = as much as DDPM")
     guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
@@ -231,6 +232,11 @@ class GenerateConfig(ClipsConfig):
     """Generation of mel pairs for the clips of a split."""
 
     shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
+
+
+def steps_of(cfg: SamplingConfig, objective: str) -> int:
+    """Denoising steps of a model with this objective: where they stop to pay (DiffBinaural/README, Steps)."""
+    return cfg.sampling_timesteps or (4 if objective in ("pred_residual", "pred_x0") else 25)
 
 
 def point(text: str) -> tuple[float, float]:
