@@ -3,6 +3,7 @@
 python tests/benchmark.py --output_json bench.json
 """
 
+import ctypes
 import gc
 import statistics
 import sys
@@ -126,9 +127,16 @@ def memory(field: str) -> float:
     return int(line.split()[1]) / 1024
 
 
+def give_back() -> None:
+    """Let glibc return what it keeps of freed memory, which a later call would take without being seen."""
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+
+
 def peak(work: Callable[[], object], device: torch.device) -> float | None:
     """MB that a call takes beyond what was held before it; None where the system does not tell."""
     gc.collect()
+    give_back()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -151,10 +159,10 @@ def operations(work: Callable[[], object]) -> int:
 
 def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device) -> float:
     """The best rate in operations a second at which any convolution of a call runs by itself."""
-    seen: dict[tuple, tuple[nn.Module, Tensor]] = {}
+    seen: dict[tuple, tuple[nn.Module, list[Tensor]]] = {}
 
     def note(conv, inputs, output):
-        seen[(conv.weight.shape, inputs[0].shape)] = (conv, inputs[0].detach().clone())
+        seen[(conv.weight.shape, inputs[0].shape)] = (conv, [x.detach().clone() for x in inputs])
     convs = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d)]
     hooks = [conv.register_forward_hook(note) for conv in convs]
     work()
@@ -162,9 +170,9 @@ def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device
         hook.remove()
     rates = []
     with torch.inference_mode():
-        for conv, x in seen.values():
-            (seconds,) = medians(5, device, lambda conv=conv, x=x: conv(x))
-            rates.append(operations(lambda conv=conv, x=x: conv(x)) / seconds)
+        for conv, inputs in seen.values():
+            work = partial(conv, *inputs)
+            rates.append(operations(work) / medians(5, device, work)[0])
     return max(rates)
 
 

@@ -1,14 +1,17 @@
 """The fast forms of stage 1's layers give what their plain forms give."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from DiffBinaural.configs.advanced_diffusion_config import preset_config
 from DiffBinaural.modules.networks import Upsample
 from DiffBinaural.modules.norms import group_norm_silu, two_passes
+from DiffBinaural.modules.unet import UNet
 
 
 @settings(max_examples=40, deadline=None)
@@ -52,6 +55,22 @@ def test_gradients_take_the_plain_form():
     assert torch.equal(norm(x), norm.plain(x))
     norm(x).sum().backward()
     assert x.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("preset", ["tiny", "base"])
+@pytest.mark.parametrize(("windows", "frames"), [(1, 80), (3, 80), (2, 33)])
+def test_the_unet_for_inference_is_the_one_that_was_trained(preset, windows, frames):
+    torch.manual_seed(0)
+    cfg = replace(preset_config(preset, id="", data_root="").model, dim=16)
+    net = UNet(cfg, 80, 4).eval()
+    x, mono = torch.randn(windows, 4, 80, frames), torch.randn(windows, 1, 80, frames)
+    inputs = (x, torch.arange(windows) * 300, mono, torch.randn(windows, 20, cfg.context_dim))
+    wanted = net(*inputs)
+    net.fold(packed=True).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        got = net(*inputs)
+    assert wanted.std() > 0.01
+    assert torch.allclose(got, wanted, atol=1e-4 * float(wanted.std()))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 2), (7, 8)])

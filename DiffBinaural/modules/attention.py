@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from DiffBinaural.modules.networks import sinusoids
 from DiffBinaural.modules.norms import group_norm
 
 
@@ -75,9 +74,9 @@ class CrossAttention(nn.Module):
         self.attention = Attention(dim, context, heads)
 
     def forward(self, x: Tensor, context: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
-        """x (B, dim, H, W), context (B, K, context), places: band (H,), time (W,) -> (B, dim, H, W)."""
+        """x (B, dim, H, W), context (B, K, context), places: of bands (H, dim), times (W, dim) -> like x."""
         asked, told = self.attention.folded(context)                            # (B, dim, hK), (B, hK, dim)
-        bands, times = (sinusoids(p, x.shape[1]) for p in places)                        # (H, dim), (W, dim)
+        bands, times = places
         rows, columns = self.place.weight.chunk(2, dim=1)
         here = self.norm(x).permute(0, 2, 3, 1).flatten(1, 2) @ asked                            # (B, HW, hK)
         place = (F.linear(bands, rows) @ asked)[:, :, None] + (

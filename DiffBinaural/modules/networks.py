@@ -32,6 +32,14 @@ def keep_variance(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+class Conv2dPlus(nn.Conv2d):
+    """A convolution whose result something of the same shape is added to."""
+
+    def forward(self, x: Tensor, plus: Tensor) -> Tensor:
+        """(B, inputs, H, W), (B, outputs, …) -> (B, outputs, …)."""
+        return super().forward(x).add_(plus)
+
+
 class ResBlock(nn.Module):
     """Two convolutions with a skip; a condition vector scales and shifts between them (FiLM)."""
 
@@ -40,14 +48,14 @@ class ResBlock(nn.Module):
         self.norm1, self.conv1 = group_norm_silu(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
         self.film = nn.Linear(condition, 2 * outputs)
         self.norm2 = group_norm_silu(outputs, inplace=True)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = Conv2dPlus(outputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, inputs, H, W), (B, condition) -> (B, outputs, H, W)."""
         scale, shift = self.film(F.silu(condition)).chunk(2, dim=1)
         hidden = self.conv1(self.norm1(x))
-        return self.conv2(self.norm2(hidden, scale, shift)).add_(self.skip(x))
+        return self.conv2(self.norm2(hidden, scale, shift), self.skip(x))
 
 
 class PackedConv2d(nn.Module):
@@ -62,9 +70,12 @@ class PackedConv2d(nn.Module):
         self.bias = conv.bias.detach()
         self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(conv.weight.detach().to_mkldnn(), *self.how)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, …)."""
-        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.how, "none", [], "")
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, …); plus: as of :class:`Conv2dPlus`."""
+        one, convolve = (self.weight, self.bias, *self.how), torch.ops.mkldnn._convolution_pointwise
+        if plus is None:
+            return convolve(x, *one, "none", [], "")
+        return convolve.binary(x, plus, *one, "add", 1.0, None, [], None)
 
 
 class Upsample(nn.Sequential):

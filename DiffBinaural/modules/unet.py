@@ -1,5 +1,7 @@
 """The UNet of stage 1: noisy ears, mono mel and what the eyes saw in, a prediction for both ears out."""
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -64,7 +66,7 @@ class UNet(nn.Module):
         self.grow = nn.ModuleList(layer.folded() for layer in self.grow)
         for part in list(self.modules()):
             for name, layer in list(part.named_children()):
-                if packed and type(layer) is nn.Conv2d:
+                if packed and isinstance(layer, nn.Conv2d):
                     setattr(part, name, PackedConv2d(layer))
         return self
 
@@ -97,5 +99,12 @@ class UNet(nn.Module):
         return F.pixel_shuffle(self.head(h), self.patch)[..., :bands, :frames]
 
     def _places(self, h: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """Band and frame number at the centre of each cell of a level's map."""
-        return tuple((torch.arange(n, device=h.device) + 0.5) * self.patch * 2**level for n in h.shape[-2:])
+        """Features (H, dim), (W, dim) of the band and the frame at the centre of each cell of a map."""
+        return tuple(centres(n, self.patch * 2**level, h.shape[1], h.device) for n in h.shape[-2:])
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def centres(count: int, step: int, dim: int, device: torch.device) -> Tensor:
+    """Features (count, dim) of the middle of each of `count` steps; kept, since every call asks for them."""
+    return sinusoids((torch.arange(count, device=device) + 0.5) * step, dim)
