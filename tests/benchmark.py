@@ -218,10 +218,15 @@ class Bench:
     def add(self, name: str, ours: Callable, plain: Callable | None = None, *, repeats: int | None = None,
             flops: float | None = None, note: str = "") -> Row:
         """Measure a row.  flops: its operations, where `ours` is not to be run for them."""
-        works = [ours] if plain is None else [ours, plain]
-        seconds, plain_s = (*medians(repeats or self.cfg.repeats, self.device, *works), None)[:2]
+        times, plain_s = [], None
+        memory = peak(lambda: times.append(clock(ours, self.device)), self.device)
+        if plain or repeats != 1:                      # a long one by itself is not run again
+            works = [ours] if plain is None else [ours, plain]
+            seconds, plain_s = (*medians(repeats or self.cfg.repeats, self.device, *works), None)[:2]
+        else:
+            seconds = times[0]
         flops = operations(ours) if flops is None else flops
-        self.rows.append(Row(name, flops, seconds, plain_s, peak(ours, self.device), note))
+        self.rows.append(Row(name, flops, seconds, plain_s, memory, note))
         tqdm.write(f"{name}: {seconds:.3g} s", file=sys.stderr)
         return self.rows[-1]
 
