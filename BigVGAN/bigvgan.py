@@ -123,7 +123,7 @@ class BigVGAN(nn.Module):
         return torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
 
     @torch.no_grad()
-    def vocode(self, mel: Tensor, chunk: int = 256) -> Tensor:
+    def vocode(self, mel: Tensor, chunk: int = 192) -> Tensor:
         """Synthesise piece by piece: the same sound as :meth:`forward` in memory that does not grow with T.
 
         mel    (B, M, T)  nepers
@@ -133,7 +133,7 @@ class BigVGAN(nn.Module):
         return torch.cat([mel.new_empty(len(mel), 1, 0), *self.stream([mel], chunk)], dim=-1)
 
     @torch.no_grad()
-    def stream(self, mels: Iterable[Tensor], chunk: int = 256) -> Iterator[Tensor]:
+    def stream(self, mels: Iterable[Tensor], chunk: int = 192) -> Iterator[Tensor]:
         """:meth:`vocode` of a mel that comes in blocks (B, M, t): the same sound, (B, 1, n) at a time."""
         if chunk < 1:
             raise ValueError(f"chunk is {chunk} frames; at least 1 is needed")

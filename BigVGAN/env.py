@@ -201,7 +201,7 @@ class VocodeConfig:
         "wiener: likewise, least squares")
     exact_downmix: bool = option(False, EXACT_HELP)
     output_dir: str = required("folder for <name>.wav, 22,050 Hz, stereo")
-    chunk: int = option(256, "mel frames a network call; changes speed and memory, not the result")
+    chunk: int = option(192, "mel frames a network call; changes speed and memory, not the result")
     wav_format: Literal["pcm16", "float"] = option("pcm16", "pcm16: rounded and clipped to 16 bits")
     overwrite: bool = option(False, "make again what is there already; else it is skipped")
     device: str = option("auto", DEVICE_HELP)

@@ -219,6 +219,8 @@ class Bench:
             flops: float | None = None, note: str = "") -> Row:
         """Measure a row.  flops: its operations, where `ours` is not to be run for them."""
         times, plain_s = [], None
+        if repeats != 1:
+            ours()                                     # the first call loads and compiles code
         memory = peak(lambda: times.append(clock(ours, self.device)), self.device)
         if plain or repeats != 1:                      # a long one by itself is not run again
             works = [ours] if plain is None else [ours, plain]
