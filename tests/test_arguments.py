@@ -13,6 +13,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     GenerateConfig,
     MelConfig,
     SimulateConfig,
+    StepsConfig,
     TrainConfig,
     from_dict,
     option,
@@ -91,6 +92,8 @@ def test_a_missing_key_is_named_with_its_file():
 def test_a_value_that_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="sampling_timesteps is 0"):
         GenerateConfig(run="r", data_root="d", output_dir="o", sampling_timesteps=0)
+    with pytest.raises(ValueError, match="--samplers euler"):
+        StepsConfig(run="r", data_root="d", output_dir="o", samplers=("ddim", "euler"))
 
 
 def test_a_users_mistake_ends_as_one_line_and_status_2(tmp_path):

@@ -60,6 +60,14 @@ def tiles_of(size, step):
 
 
 @compiled
+def span_of(job, size, step):
+    """Which of the batch a job is about, and its tile's first moment and the one behind its last."""
+    tile, tiles = tiles_of(size, step)
+    first = job % tiles * tile
+    return job // tiles, first, size if job % tiles == tiles - 1 else first + tile
+
+
+@compiled
 def take(x, first, stop, edge, out):
     """out = x[first - HALO : stop + HALO], flat; beyond the ends its outer moments, or 0 without `edge`."""
     size, step = x.shape
@@ -127,8 +135,7 @@ def forward(x, alpha, height, up, down, y):
         part = np.empty((2 * tile + 2 * HALO) * step, np.float32)
         even, odd = np.empty(len(part), np.float32), np.empty(len(part), np.float32)
         for job in range(worker * batch * tiles // workers, (worker + 1) * batch * tiles // workers):
-            b, first = job // tiles, job % tiles * tile
-            stop = size if job % tiles == tiles - 1 else first + tile
+            b, first, stop = span_of(job, size, step)
             n = stop - first
             take(x[b], first, stop, True, part)
             doubled(part, up, n, step, even, odd)
@@ -204,8 +211,7 @@ def backward(x, grad, alpha, steepness, up, down, by_x, by_alpha, by_height):
         g_even, g_odd = np.empty(len(part), np.float32), np.empty(len(part), np.float32)
         nobody = np.zeros(len(alpha), np.float32)
         for job in range(worker * batch * tiles // workers, (worker + 1) * batch * tiles // workers):
-            b, first = job // tiles, job % tiles * tile
-            stop = size if job % tiles == tiles - 1 else first + tile
+            b, first, stop = span_of(job, size, step)
             n = stop - first
             take(grad[b], first, stop, False, part)
             doubled(part, down, n, step, g_even, g_odd)

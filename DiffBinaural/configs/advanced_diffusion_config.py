@@ -298,6 +298,8 @@ class StepsConfig:
 
     def __post_init__(self):
         positive(self, "limit")
+        if unknown := sorted(set(self.samplers) - {"ddim", "ddpm", "dpm++"}):
+            raise ValueError(f"--samplers {' '.join(unknown)}: expected of ddim, ddpm, dpm++")
 
 
 def span(text: str) -> tuple[int, int]:
