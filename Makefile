@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo
 
-.PHONY: demo test lint bench fairplay-table phase-table
+.PHONY: demo test lint bench fairplay-table phase-table weights
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -87,6 +87,27 @@ $(TABLE)/%/metrics.json: .venv/installed
 	    --output_dir $(@D)/wavs
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --pred_dir $(@D)/wavs --gt_dir $(SOUNDS) \
 	    --mono_dir $(FAIRPLAY)/processed/mono_audios_22050Hz --output_json $@
+
+# The models that come with the project, from nothing: six hours of scenes, then both stages; weights/MODEL_CARD.md.
+# A training that was stopped goes on; more seconds in W1 or W2 make it longer.
+W  ?= generated/weights
+W1 ?= 5400
+W2 ?= 900
+SCENES = $(W)/scenes/processed/binaural_audios_22050Hz
+
+$(W)/scenes/splits/test.csv: .venv/installed
+	$(PY) DiffBinaural/simulate_speech.py --out $(W)/speech --clips 400 --seed 1
+	$(PY) DiffBinaural/simulate_dataset.py --out $(W)/scenes --clips 3000 --seconds 6 --sources 1..3 --dry_share 0.2 \
+	    --audio_dir $(W)/speech --audio_share 0.6 --head_radius 8..9.5 --fov 60..120 --held_out 24 --seed 1000
+
+weights: $(W)/scenes/splits/test.csv
+	$(PY) DiffBinaural/train_realBinaural.py --preset small --id stage1 --ckpt $(W)/runs --data_root $(W)/scenes \
+	    --interaural_phase --time_budget $(W1)
+	$(PY) BigVGAN/train_binaural_mel.py --config BigVGAN/configs/bigvgan_binaural_tiny.json --audio_dir $(SCENES) \
+	    --list_train $(W)/scenes/splits/train.csv --list_val $(W)/scenes/splits/val.csv \
+	    --checkpoint_path $(W)/runs/vocoder --time_budget $(W2) --freeze_step 4000
+	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
+	    --out weights
 
 # The phase between the ears: one model of scenes of one and two sources in rooms, and every renderer of what it makes
 # on new scenes of each kind.  Budgets are in seconds; what is there is not made again.

@@ -56,7 +56,7 @@ def _job(cfg: E2EConfig, video: Path, name: str | None = None, **given) -> E2ECo
 
 def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
     given = {name: str(source.parent / row[name]) for name in COLUMNS if row.get(name)}
-    given |= {name: number(row, name, str(source)) for name in ("start", "end") if row.get(name)}
+    given |= {name: number(row, name, str(source)) for name in ("start", "end", "fov") if row.get(name)}
     return _job(cfg, source.parent / row["input_video"], row.get("output") or None, **given)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from DiffBinaural.configs.advanced_diffusion_config import (
     DEVICE_HELP,
+    FOV,
     SEED_HELP,
     MelConfig,
     SamplingConfig,
@@ -255,7 +256,7 @@ class E2EConfig(SamplingConfig):
 
     input_video: str = required("the video, or a folder of its pictures; in a batch, a folder of videos or a "
                                 "CSV with a column input_video and, where wanted, input_wav, output, "
-                                "detections, start, end")
+                                "detections, start, end, fov")
     run: tuple[str, ...] = required("stage-1 run folder, or two: a left-ear and a right-ear run")
     checkpoint_file: str | None = option(None, WEIGHTS_HELP)
     renderer: Literal["auto", "vocoder", "mono", "wiener"] = option(
@@ -268,6 +269,7 @@ class E2EConfig(SamplingConfig):
     start: float = option(0.0, "second of sound and video to begin with")
     end: float | None = option(None, "second to end before; default: where the sound ends")
     fps: float = option(10.0, "pictures a second of a folder of pictures")
+    fov: float = option(FOV, "degrees that the camera sees from the left edge to the right one")
     mux: str | None = option(None, "also write this .mp4, .mov or .mkv: the same picture with the binaural "
                              "track; in a batch, a folder")
     mux_codec: Literal["aac", "flac"] = option("aac", "sound of --mux: AAC of 256 kbit/s, or FLAC, lossless")
@@ -275,7 +277,8 @@ class E2EConfig(SamplingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        positive(self, "fps")
+        positive(self, "fps", "fov")
+        _require(self.fov < 180, f"--fov is {self.fov:g}; a picture shows less than 180 degrees")
         _require(0 <= self.start < (math.inf if self.end is None else self.end),
                  f"--start is {self.start}, --end {self.end}; expected 0 <= start < end, in seconds")
 

@@ -30,7 +30,7 @@ def convert(models: list, vocoder: BigVGAN | None, cfg: E2EConfig) -> None:
     mel, end = models[0].cfg.mel, math.inf if cfg.end is None else cfg.end
     phases, columns, phase = Phases(), Columns(), "vocoding" if vocoder else "rendering"
     sound = Hearing(cfg.input_wav or cfg.input_video, cfg.start, end, mel.sample_rate)
-    view = Looking(cfg.input_video, cfg.start, end, cfg.fps)
+    view = Looking(cfg.input_video, cfg.start, end, cfg.fps, cfg.fov)
     if cfg.mux:
         try_track(cfg, mel.sample_rate)
     steps = expected_steps(sound.expected, cfg, models[0].cfg, len(models))

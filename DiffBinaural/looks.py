@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from DiffBinaural.position_utils import azimuth_to_x, units_to_boxes
+from DiffBinaural.position_utils import FOV, azimuth_to_x, units_to_boxes
 
 FRAME = (240, 120)             # width, height in pixels
-FOV = 120.0                    # degrees from the left edge to the right one
 SHARP = 4                      # looks are drawn so many times larger, then averaged: smooth motion
 MARGIN = 2                     # pixels around a look on its own little canvas
 DARK = 0.3                     # brightness of details
@@ -96,24 +95,26 @@ def stamp(picture: Image.Image, look: Look, centre: tuple[float, float]) -> None
     picture.paste(small, tuple(corner), small)
 
 
-def box_of(look: Look, azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+def box_of(look: Look, azimuth: np.ndarray, elevation: np.ndarray, fov: float = FOV) -> np.ndarray:
     """Boxes (K, 4) in pixels of a look in these directions (K,) in degrees."""
     width, height = FRAME
-    x, y = azimuth_to_x(azimuth, FOV), azimuth_to_x(elevation, FOV) * width / height
+    x, y = azimuth_to_x(azimuth, fov), azimuth_to_x(elevation, fov) * width / height
     half = (np.full_like(x, 2 * h / n) for h, n in zip(look.half, FRAME, strict=True))
     return units_to_boxes(np.stack([x, y, *half], -1), width, height)
 
 
-def film(rng: np.random.Generator, shapes: Sequence[str], angles: Sequence[tuple]) -> tuple[np.ndarray, list]:
+def film(rng: np.random.Generator, shapes: Sequence[str], angles: Sequence[tuple],
+         fov: float = FOV) -> tuple[np.ndarray, list]:
     """Draw sources where their directions project.
 
     shapes  one for each source
     angles  for each source azimuth (K,) and elevation (K,) in degrees
+    fov     degrees from edge to edge
     ->      (K, H, W, 3) uint8, and for each source its boxes (K, 4) in pixels
     """
     wall, hue = backdrop(rng), rng.uniform()
     looks = [draw_look(rng, shape, hue + k / len(shapes)) for k, shape in enumerate(shapes)]
-    boxes = [box_of(look, *pair) for look, pair in zip(looks, angles, strict=True)]
+    boxes = [box_of(look, *pair, fov) for look, pair in zip(looks, angles, strict=True)]
     frames = []
     for seen in zip(*boxes, strict=True):
         picture = wall.copy()

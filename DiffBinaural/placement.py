@@ -14,7 +14,7 @@ from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.video_transforms import whole_only
 from DiffBinaural.generation import clips_of, generate_pair, load_models
 from DiffBinaural.metrics import LEVEL_BAND, gate
-from DiffBinaural.position_utils import sphere_response, x_to_azimuth
+from DiffBinaural.position_utils import FOV, sphere_response, x_to_azimuth
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.helpers import band_centres, save_mel_pair, write_mel_config
 from DiffBinaural.utils.plots import Columns, draw_generated
@@ -23,7 +23,7 @@ UNDETECTED = 0.25                                      # half-size of a whole pi
 
 
 def place(clip: dict, x: float, y: float) -> dict:
-    """A clip whose source stands at (x, y) in every picture, x from -1 left to 1 right, y upwards.
+    """A clip whose source stands at (x, y) in every picture of FOV degrees, x from -1 to 1, right, y upwards.
 
     The best detected source of each picture (the whole picture, shrunk to a quarter, where none was detected)
     is pasted on a plain ground in the picture's mean colour; all other sources vanish.
@@ -31,6 +31,7 @@ def place(clip: dict, x: float, y: float) -> dict:
     clip  item of a WholeClips dataset, with objects
     """
     objects, box, slots = torch.zeros_like(clip["objects"]), clip["box"].clone(), clip["mask"].shape[1]
+    box[:, 0] = torch.tensor([0.0, 0.0, 1.0, 1.0])
     for p, picture in enumerate(clip["objects"]):
         detected = int(slots > 1 and not clip["mask"][p, 1])
         half = clip["box"][p, 1, 2:].tolist() if detected else [UNDETECTED, UNDETECTED]
@@ -97,7 +98,7 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
             clip = place(data[i], x, y)
             if not cfg.detections:
                 clip["mask"] = whole_only(clip["mask"])
-            pair, azimuth = generate_pair(models, clip, cfg).numpy(), float(x_to_azimuth(x, data.fov))
+            pair, azimuth = generate_pair(models, clip, cfg).numpy(), float(x_to_azimuth(x, FOV))
             folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
             save_mel_pair(folder, clip["stem"], pair)
             write_mel_config(folder, mel)

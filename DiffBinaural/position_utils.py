@@ -9,6 +9,8 @@ from numpy.polynomial.legendre import legvander
 from scipy.special import spherical_jn, spherical_yn
 from torch import Tensor
 
+from DiffBinaural.configs.advanced_diffusion_config import FOV
+
 HEAD_RADIUS = 0.0875          # metres
 SPEED_OF_SOUND = 343.0        # metres a second
 ORDERS = 44                   # terms of the sphere's series; at 11 kHz the last is below 1e-11
@@ -26,6 +28,14 @@ def azimuth_to_x(azimuth, fov: float):
 def x_to_azimuth(x, fov: float):
     """Inverse of :func:`azimuth_to_x`: degrees, positive right."""
     return np.degrees(np.arctan(np.asarray(x) * math.tan(math.radians(fov / 2))))
+
+
+def zoom(fov: float) -> float:
+    """A position in a picture of `fov` degrees times this is where one of FOV degrees would show it.
+
+    There a place means a direction, whatever the camera.
+    """
+    return math.tan(math.radians(fov / 2)) / math.tan(math.radians(FOV / 2))
 
 
 def _stack(parts):
@@ -95,12 +105,12 @@ def high_frequency_itd(azimuth):
 
 
 @lru_cache
-def sphere_modes(rate: int, n_fft: int) -> tuple[Tensor, Tensor]:
+def sphere_modes(rate: int, n_fft: int, radius: float) -> tuple[Tensor, Tensor]:
     """Even and odd coefficients of the series, (ORDERS/2, 2 (n_fft/2 + 1)) each: real, imaginary in turn.
 
     Time runs as e^{+i w t}, so h_m is j_m - i y_m, and 0 Hz passes unchanged.
     """
-    mu = 2 * np.pi * np.fft.rfftfreq(n_fft, 1 / rate)[1:] * HEAD_RADIUS / SPEED_OF_SOUND
+    mu = 2 * np.pi * np.fft.rfftfreq(n_fft, 1 / rate)[1:] * radius / SPEED_OF_SOUND
     m = np.arange(ORDERS)[:, None]
     slope = spherical_jn(m, mu, derivative=True) - 1j * spherical_yn(m, mu, derivative=True)
     modes = np.hstack([m == 0, 1j ** (m - 1) * (2 * m + 1) / (mu**2 * slope)])
@@ -108,14 +118,17 @@ def sphere_modes(rate: int, n_fft: int) -> tuple[Tensor, Tensor]:
     return real[0::2].contiguous(), real[1::2].contiguous()
 
 
-def sphere_response(sine: np.ndarray, rate: int, n_fft: int) -> tuple[Tensor, Tensor]:
+def sphere_response(sine: np.ndarray, rate: int, n_fft: int,
+                    radius: float = HEAD_RADIUS) -> tuple[Tensor, Tensor]:
     """What a rigid sphere with ears at ±90° makes of a plane wave (Duda & Martens 1998, infinite distance).
 
-    sine  (T,)  cosine of the angle between the source and the right ear's axis; at ear height sin(azimuth)
-    ->    two (T, n_fft/2 + 1) complex64: the part common to the ears and the part in which they differ, over
-          the wave at the head's centre without it; left = common - differing, right = common + differing
+    sine    (T,)  cosine of the angle between the source and the right ear's axis; at ear height sin(azimuth)
+    radius  of the sphere, metres
+    ->      two (T, n_fft/2 + 1) complex64: the part common to the ears and the part in which they differ,
+            over the wave at the head's centre without it; left = common - differing, right the sum
     """
     legendre = torch.from_numpy(legvander(sine, ORDERS - 1).astype(np.float32))
     # the left ear is opposite, and P_m(-x) = (-1)^m P_m(x): the even orders are common, the odd ones differ
-    common, differing = (legendre[:, k::2] @ modes for k, modes in enumerate(sphere_modes(rate, n_fft)))
+    both = sphere_modes(rate, n_fft, radius)
+    common, differing = (legendre[:, k::2] @ modes for k, modes in enumerate(both))
     return tuple(torch.view_as_complex(part.unflatten(1, (-1, 2))) for part in (common, differing))

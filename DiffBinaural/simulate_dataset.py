@@ -3,13 +3,11 @@
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from DiffBinaural import fairplay
 from DiffBinaural.configs.advanced_diffusion_config import SimulateConfig
 from DiffBinaural.dataset.dataset_real_binaural import DETECTIONS, FRAMES, write_sounds, write_split
-from DiffBinaural.looks import FOV, FRAME
-from DiffBinaural.scenes import RATE, Source, simulate
+from DiffBinaural.looks import FRAME
+from DiffBinaural.scenes import RATE, Source, draw_setting, simulate, truth_of
 from DiffBinaural.sounds import recordings
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import claim, replacing, write_json, write_rows
@@ -21,7 +19,8 @@ def make(clip: tuple[int, int], cfg: SimulateConfig, files: tuple[Path, ...]) ->
     """Simulate and write one clip, given its number and seed, in a process of its own."""
     (number, seed), root, real = clip, Path(cfg.out), cfg.layout == "real"
     seconds = cfg.seconds if real else fairplay.seconds(number)
-    scene = simulate(seed, seconds=seconds, sources=cfg.sources, room=cfg.room, fps=cfg.fps, files=files)
+    scene = simulate(seed, seconds=seconds, sources=cfg.sources, fps=cfg.fps, files=files,
+                     share=cfg.audio_share, **draw_setting(seed, cfg))
     if not real:
         fairplay.write_clip(root, number, scene.binaural, RATE, scene.frames, cfg.fps)
         return scene.sources
@@ -35,19 +34,14 @@ def make(clip: tuple[int, int], cfg: SimulateConfig, files: tuple[Path, ...]) ->
     return scene.sources
 
 
-def heard(cast: tuple[Source, ...]) -> list[dict]:
-    """The truth about a scene: what sounds in it, and where (degrees, in each picture)."""
-    return [{"family": s.family, "azimuth": np.round(s.azimuth, 3).tolist()} for s in cast]
-
-
 def write_real_lists(root: Path, cfg: SimulateConfig, casts: dict[tuple[int, int], tuple]) -> None:
     """Write truth, boxes and splits of clips to train on."""
-    held_out = max(1, round(cfg.clips / 7))
-    splits = ["train"] * (cfg.clips - 2 * held_out) + ["val"] * held_out + ["test"] * held_out
+    few = cfg.held_out or max(1, round(cfg.clips / 7))
+    splits = ["train"] * (cfg.clips - 2 * few) + ["val"] * few + ["test"] * few
     scenes, rows, boxes = {}, {split: [] for split in splits}, []
     for ((number, seed), cast), split in zip(casts.items(), splits, strict=True):
         name = f"scene_{number:05d}"
-        scenes[name] = {"seed": seed, "split": split, "sources": heard(cast)}
+        scenes[name] = {"seed": seed, "split": split, **draw_setting(seed, cfg), "sources": truth_of(cast)}
         rows[split].append((name, 0.0, round(cfg.seconds * RATE) / RATE, "+".join(s.family for s in cast)))
         boxes += [(name, k, *box.round(2), 1.0, s.family) for s in cast for k, box in enumerate(s.boxes, 1)]
     write_json(root / "scenes.json", scenes)
@@ -60,20 +54,23 @@ def main(cfg: SimulateConfig) -> None:
     """Claim the folder, make the clips, then write the lists: a folder that has them is complete."""
     root, real = Path(cfg.out), cfg.layout == "real"
     files = recordings(cfg.audio_dir) if cfg.audio_dir else ()
-    settings = {**({"seconds": cfg.seconds} if real else {"layout": cfg.layout}),
-                "sources": list(cfg.sources), "room": cfg.room, "fps": cfg.fps, "frame_size": list(FRAME),
-                "sample_rate": RATE if real else fairplay.DOWNLOADED_RATE, "fov": FOV, "clips": cfg.clips,
-                "audio_dir": cfg.audio_dir, "seed": cfg.seed}
-    truth = root / ("dataset.json" if real else "simulated.json")
-    claim(truth, settings, *(["processed"] if real else fairplay.FOLDERS))
     # a seed of its own for every clip: no scene appears twice, in two splits or in two datasets
     clips = [(number, cfg.seed * 100_000 + number) for number in range(cfg.clips)]
+    fovs = {f"scene_{number:05d}": draw_setting(seed, cfg)["fov"] for number, seed in clips}
+    named = ("sources", "room", "dry_share", "fps", "head_radius", "clips", "held_out", "audio_dir",
+             "audio_share", "seed", *(("seconds",) if real else ("layout",)))
+    settings = {**{name: getattr(cfg, name) for name in named}, "frame_size": FRAME,
+                "sample_rate": RATE if real else fairplay.DOWNLOADED_RATE,
+                "fov": cfg.fov[0] if cfg.fov[0] == cfg.fov[1] else fovs}
+    truth = root / ("dataset.json" if real else "simulated.json")
+    claim(truth, settings, *(["processed"] if real else fairplay.FOLDERS))
     casts = dict(zip(clips, spread(partial(make, cfg=cfg, files=files), clips, cfg.workers), strict=True))
     if real:
         write_real_lists(root, cfg, casts)
     else:
         fairplay.write_lists(root, cfg.clips, cfg.seed)
-        write_json(truth, {**settings, "scenes": {f"{k + 1:06d}": heard(c) for (k, _), c in casts.items()}})
+        scenes = {f"{number + 1:06d}": truth_of(cast) for (number, _), cast in casts.items()}
+        write_json(truth, {**settings, "scenes": scenes})
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from DiffBinaural.dataset.base import WINDOW_HOP, covering, cut, padded, scene
 from DiffBinaural.dataset.video_transforms import PassingEyes, Sight
 from DiffBinaural.generation import BLOCK, stream
 from DiffBinaural.modules.models import BinauralModel
+from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.helpers import (
     is_sound_file,
     mel_spectrogram,
@@ -169,10 +170,11 @@ class Looking:
 
     start, end  seconds of the video that are asked for
     fps         pictures a second of a folder of images
+    fov         degrees from a picture's left edge to its right one
     """
 
-    def __init__(self, video: str | Path, start: float, end: float, fps: float):
-        self.video, self.start, self.end = Path(video), start, end
+    def __init__(self, video: str | Path, start: float, end: float, fps: float, fov: float = FOV):
+        self.video, self.start, self.end, self.fov = Path(video), start, end, fov
         self.stills = stills(self.video) if self.video.is_dir() else []
         if self.video.is_dir() and not self.stills:
             raise ValueError(f"{video}: neither videos nor pictures in this folder")
@@ -190,7 +192,7 @@ class Looking:
             factor, images = shrinking(start), chain([start], images)
         found = [replace(d, box=tuple(edge / factor for edge in d.box)) for d in found]
         self.seen = PassingEyes((image.reduce(shrinking(image)) for image in images), self.rate, found,
-                                cfg.view, first)
+                                cfg.view, first, self.fov)
         return self.seen
 
     def _images(self, first: int) -> Iterator[Image.Image]:

@@ -338,6 +338,16 @@ def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     assert torch.allclose(mel, whole, atol=2e-3)
 
 
+@pytest.mark.parametrize("fov", [60, 120])
+def test_a_camera_that_sees_less_sees_it_straight_ahead(fov, tmp_path):
+    film(tmp_path / "in.mp4", 0.5, 10)
+    looking = Looking(tmp_path / "in.mp4", 0.0, math.inf, 10, fov)
+    eyes = looking.eyes(preset_config("tiny", id="", data_root=""), None)
+    edge = eyes.window(0.0, 0.3)["box"][0, 0].tolist()
+    wide = math.tan(math.radians(fov / 2)) / math.tan(math.radians(60))
+    assert edge == pytest.approx([0, 0, wide, wide])
+
+
 class Closed(Sight):
     """Pictures that show nothing."""
 

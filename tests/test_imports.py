@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FILES = {".".join(p.relative_to(ROOT).with_suffix("").parts): p
          for tree in ("DiffBinaural", "BigVGAN") for p in sorted((ROOT / tree).rglob("*.py"))
          if p.name != "__init__.py"}
-SCRIPT = ("train_", "test_", "evaluate_", "prepare_", "simulate_", "inference_")
+SCRIPT = ("train_", "test_", "evaluate_", "export_", "prepare_", "simulate_", "inference_")
 SCRIPTS = [name for name in FILES if name.split(".")[-1].startswith(SCRIPT)]
 
 
@@ -29,9 +29,9 @@ def imported(path):
 GRAPH = {name: {target for target in imported(path) if target in FILES} for name, path in FILES.items()}
 STAGE_1 = {"configs": 0, "utils.arguments": 0, "utils": 1, "position_utils": 1, "training_stabilizer": 1,
            "diffusion_utils": 1, "dataset": 2, "modules": 2, "metrics": 2, "rendering": 2, "evaluation": 2,
-           "scenes": 2, "sounds": 2, "looks": 2, "fairplay": 2, "preparation": 2, "modules.models": 3,
-           "paired": 3, "report": 3, "generation": 4, "validation": 4, "streaming": 4, "placement": 4,
-           "training": 4}
+           "scenes": 2, "sounds": 2, "speech": 2, "looks": 2, "fairplay": 2, "preparation": 2,
+           "modules.models": 3, "paired": 3, "report": 3, "generation": 4, "validation": 4, "streaming": 4,
+           "placement": 4, "training": 4}
 STAGE_2 = {"env": 1, "batch": 2, "activations": 2,
            "alias_free_activation": 2, "convolutions": 1, "loss": 2, "discriminators": 2, "utils": 2,
            "bigvgan": 3, "meldataset": 3, "synthesis": 4, "validation": 4, "training": 4}

@@ -14,8 +14,10 @@ from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
 from DiffBinaural import position_utils as geometry
 from DiffBinaural import simulate_dataset
-from DiffBinaural.configs.advanced_diffusion_config import SimulateConfig
-from DiffBinaural.looks import FOV, FRAME, SHAPES, Look, box_of, stamp
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SimulateConfig, ViewConfig
+from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
+from DiffBinaural.looks import FRAME, SHAPES, Look, box_of, stamp
+from DiffBinaural.position_utils import FOV, azimuth_to_x
 from DiffBinaural.scenes import RATE, draw_path, draw_room, listen, render, simulate, toward
 from DiffBinaural.sounds import FAMILIES, melody, recordings
 from DiffBinaural.utils.media import pictures, read_sound, write_video
@@ -159,6 +161,32 @@ def test_recordings_take_the_place_of_built_in_sounds(tmp_path):
     assert peak == pytest.approx(2500 / (2 * math.pi), abs=2)
 
 
+def test_a_recording_looks_like_the_sound_that_its_name_begins_with(tmp_path):
+    for name in ("vowel_anna", "violin"):
+        soundfile.write(tmp_path / f"{name}.wav", noise(), RATE)
+    alone = {simulate(k, seconds=1, sources=(1, 1), files=recordings(tmp_path)).sources[0].family
+             for k in range(12)}
+    assert alone == {"vowel_anna", "violin"}
+    mixed = [simulate(k, seconds=1, sources=(5, 5), files=recordings(tmp_path), share=0.5) for k in range(12)]
+    heard = [{source.family for source in scene.sources} for scene in mixed]
+    assert all(("vowel" in cast) != ("vowel_anna" in cast) for cast in heard)
+    assert 1 < sum("vowel_anna" in cast for cast in heard) < 11
+
+
+def test_speech_is_its_own_and_the_same_again(scripts, tmp_path):
+    for folder in ("a", "b"):
+        scripts("DiffBinaural.simulate_speech", "--out", tmp_path / folder, "--clips", 3, "--seed", 4)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    sounds = [read_sound(path)[0][0] for path in sorted((tmp_path / "a").iterdir())]
+    for sound in sounds:
+        assert 2 * RATE < len(sound) < 12 * RATE
+        assert np.abs(sound).max() == pytest.approx(0.9, abs=1e-3)
+        power = np.abs(np.fft.rfft(sound)) ** 2
+        hz = np.fft.rfftfreq(len(sound), 1 / RATE)
+        assert power[(hz > 80) & (hz < 4000)].sum() > 0.8 * power.sum()
+    assert len({len(sound) for sound in sounds}) == 3
+
+
 def test_recordings_without_sound_are_refused(tmp_path):
     with pytest.raises(ValueError, match=f"{tmp_path}.*audio_dir"):
         recordings(tmp_path)
@@ -241,6 +269,33 @@ def files(root):
 def rows(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_larger_head_hears_a_longer_time_between_its_ears():
+    delays = []
+    for radius in (0.08, 0.095):
+        left, right = np.fft.rfft(render(noise(), standing(40.0), radius=radius))[:, 150:250]
+        delays.append((np.angle(left.conj() * right) / (2 * np.pi * HZ[150:250])).mean())
+    assert delays[1] / delays[0] == pytest.approx(0.095 / 0.08, rel=0.02)
+
+
+def test_heads_cameras_and_rooms_differ_from_scene_to_scene_and_directions_are_read_back(tmp_path):
+    simulate_dataset.main(configure(tmp_path, clips=12, held_out=2, dry_share=0.5, head_radius=(8.0, 9.5),
+                                    fov=(60.0, 120.0)))
+    facts = json.loads((tmp_path / "scenes.json").read_text())
+    assert {facts[name]["room"] for name in facts} == {True, False}
+    heads = [facts[name]["radius"] for name in facts]
+    assert 0.08 <= min(heads) < 0.085 < 0.09 < max(heads) <= 0.095
+    assert [len(rows(tmp_path / f"splits/{name}.csv")) for name in ("train", "val", "test")] == [8, 2, 2]
+    data = RealBinaural(tmp_path, "train", MelConfig(), ViewConfig(image_size=16))
+    for i, clip in enumerate(data.clips):
+        azimuth, fov = facts[clip.video_id]["sources"][0]["azimuth"][7], facts[clip.video_id]["fov"]
+        assert abs(azimuth) <= 55 * fov / 120
+        assert data.fov(clip.video_id) == fov
+        box = data.eyes(clip.video_id).picture(7)["box"]
+        # at the picture's edge the part that shows decides
+        assert box[1, 0] == pytest.approx(azimuth_to_x(azimuth, FOV), abs=0.03)
+        assert box[0, 2] == pytest.approx(azimuth_to_x(fov / 2, FOV), abs=1e-5), i
 
 
 def test_same_seed_same_bytes_whatever_the_workers(dataset, tmp_path):

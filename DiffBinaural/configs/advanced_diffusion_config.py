@@ -6,6 +6,7 @@ from typing import Literal, get_type_hints
 
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
 SPLIT_HELP = "folder of the lists in <data_root>/splits, as split1 or five_split3; \"\": none"
+FOV = 120.0                   # degrees that a picture shows from edge to edge, where nothing else is known
 SEED_HELP = "seed of everything random; the same seed gives the same result"
 
 
@@ -119,7 +120,8 @@ class TrainConfig:
     fold: str = option("", "K/N: leave the K-th of N parts of the training list out, for its own mels later")
     split: str = option("", SPLIT_HELP)
     ckpt: str = option("checkpoints", "folder of all runs")
-    preset: Literal["base", "tiny", "paper"] = option("base", "sizes, rates, budget; paper: noise predicted")
+    preset: Literal["base", "small", "tiny", "paper"] = option(
+        "base", "sizes, rates, budget; small: that of the shipped weights; paper: noise predicted")
     num_epoch: int = option(1000, "passes over the training list")
     time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
     batch_size_per_gpu: int = option(32, "windows a process takes at once")
@@ -162,6 +164,22 @@ class TrainConfig:
 PRESETS = {
     "base": {},
     "paper": dict(diffusion=DiffusionConfig(objective="pred_noise", time_shift=1.0)),
+    "small": dict(
+        view=ViewConfig(frames=3, slots=4, image_size=64),
+        model=ModelConfig(dim=48, patch=2, mults=(1, 2, 4), blocks=1, cross_levels=(0, 1), context_dim=128,
+                          temporal_layers=1),
+        arch_frame="small",
+        visual_weights="random",
+        train_trunk=True,
+        batch_size_per_gpu=16,
+        lr_unet=1e-3,
+        lr_frame=1e-3,
+        warmup_steps=200,
+        ema_decay=0.999,
+        eval_epoch=1,
+        save_steps=300,
+        workers=0,
+    ),
     "tiny": dict(
         view=ViewConfig(frames=3, slots=4, image_size=64),
         model=ModelConfig(dim=32, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128,
@@ -308,6 +326,12 @@ def span(text: str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
+def stretch(text: str) -> tuple[float, float]:
+    """'8..9.5' or '9' as (least, most)."""
+    low, _, high = text.partition("..")
+    return float(low), float(high or low)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:
     """Simulated binaural scenes with video."""
@@ -321,7 +345,15 @@ class SimulateConfig:
                             "10.005 or 9.984 s")
     sources: tuple[int, int] = option((1, 3), "sounding objects a scene, from..to", type=span, metavar="1..3")
     room: bool = option(True, "reflections and a short reverberant tail; without, an anechoic field")
-    audio_dir: str | None = option(None, "folder of dry mono recordings to place; default: built-in sounds")
+    dry_share: float = option(0.0, "with --room: share of the scenes that have none")
+    audio_dir: str | None = option(None, "folder of dry mono recordings to place; default: built-in sounds. "
+                                   "A name that begins like one of these, as vowel, chooses the look")
+    audio_share: float = option(1.0, "with --audio_dir: share of the sources that are recordings")
+    head_radius: tuple[float, float] = option((8.75, 8.75), "radius of the listener's head in cm, from..to",
+                                              type=stretch, metavar="8..9.5")
+    fov: tuple[float, float] = option((FOV, FOV), "degrees that the picture shows across, from..to",
+                                      type=stretch, metavar="60..120")
+    held_out: int | None = option(None, "scenes for validation, and as many for the test; default: a seventh")
     fps: int = option(10, "video frames a second")
     workers: int = option(0, "processes; 0 takes one a core")
     seed: int = option(0, SEED_HELP)
@@ -330,11 +362,44 @@ class SimulateConfig:
         positive(self, "seconds", "fps")
         if self.clips < 3:
             raise ValueError(f"--clips is {self.clips}; train, val and test need one each, so at least 3")
+        if self.held_out is not None and not 1 <= self.held_out < self.clips / 2:
+            raise ValueError(f"--held_out is {self.held_out}; give at least 1, and leave some of "
+                             f"{self.clips} to train on")
+        if not (0 <= self.dry_share <= 1 and 0 <= self.audio_share <= 1):
+            raise ValueError("--dry_share and --audio_share are shares; give numbers from 0 to 1")
+        if not 5 <= self.head_radius[0] <= self.head_radius[1] <= 15:
+            raise ValueError(f"--head_radius is {self.head_radius[0]:g}..{self.head_radius[1]:g}; "
+                             "give from..to within 5..15 cm")
+        if not 20 <= self.fov[0] <= self.fov[1] <= FOV:
+            raise ValueError(f"--fov is {self.fov[0]:g}..{self.fov[1]:g}; give from..to within 20..{FOV:g}")
+        if self.layout == "fairplay" and self.fov != (FOV, FOV):
+            raise ValueError("--fov: FAIR-Play's form has no place for it; leave it out")
         if not 1 <= self.sources[0] <= self.sources[1]:
             raise ValueError(f"--sources is {self.sources[0]}..{self.sources[1]}; give from..to, at least 1")
         if self.layout == "fairplay" and self.seconds != SimulateConfig.seconds:
             raise ValueError(f"--seconds is {self.seconds}; with --layout fairplay clips last 10.005 or "
                              "9.984 s, so leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Trained weights to ship."""
+
+    run: str = required("stage-1 run folder, whose best weights are taken")
+    checkpoint_file: str = required("vocoder weights, config.json beside them")
+    out: str = required("folder for stage1/ and vocoder/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechConfig:
+    """Synthetic speech, for --audio_dir of simulated scenes."""
+
+    out: str = required("folder of the wavs")
+    clips: int = option(400, "number of files, two short sentences each")
+    seed: int = option(0, SEED_HELP)
+
+    def __post_init__(self):
+        positive(self, "clips")
 
 
 def extent(text: str) -> tuple[int, int]:

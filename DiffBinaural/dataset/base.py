@@ -11,6 +11,7 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, Sight, mirrored, whole_only
+from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.helpers import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.lists import EARS, Clip, Detection
 from DiffBinaural.utils.runs import MAPPED, Memory
@@ -113,6 +114,10 @@ class BinauralDataset(torch.utils.data.Dataset):
         """A recording's pictures, their rate in pictures a second, and its detections."""
         raise NotImplementedError
 
+    def fov(self, video_id: str) -> float:
+        """Degrees that a recording's pictures show from edge to edge."""
+        return FOV
+
     def __len__(self) -> int:
         return len(self.clips) * self.windows_per_clip
 
@@ -166,7 +171,7 @@ class BinauralDataset(torch.utils.data.Dataset):
     def _eyes(self, video_id: str) -> Sight:
         """What is seen of a recording; behind `eyes`, which knows the last few thousand."""
         pictures, fps, detections = self.recording(video_id)
-        eyes = Eyes(pictures, fps, detections, self.view, share=self.recordings)
+        eyes = Eyes(pictures, fps, detections, self.view, share=self.recordings, fov=self.fov(video_id))
         if self.encode is None:
             return eyes
         content = self.memory.recall(f"{video_id}.maps", lambda: self.encode(eyes))

@@ -9,13 +9,13 @@ from PIL import Image
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.dataset.base import BinauralDataset
+from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.files import read_json, write_rows
 from DiffBinaural.utils.helpers import read_part, write_wav
 from DiffBinaural.utils.lists import Clip, Detection, folded, read_clips, read_detections, split_path
 
 FRAMES = "processed/frames"
 MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
-FOV = 120.0                    # degrees from edge to edge, where dataset.json does not say
 PICTURE = re.compile(r"(?:frame_)?(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 DETECTIONS = "action_detection_results/detection_results.csv"
 RATE = MelConfig().sample_rate
@@ -68,7 +68,7 @@ class RealBinaural(BinauralDataset):
         clips = folded(read_clips(split_path(data_root, name, split)), fold, inside=self.held_out)
         super().__init__(clips, mel, view, **options)
         facts = read_json(self.root / "dataset.json")
-        self.fps, self.fov = float(facts.get("fps") or 0), float(facts.get("fov") or FOV)
+        self.fps, self.fovs = float(facts.get("fps") or 0), facts.get("fov") or FOV
         if self.fps <= 0:
             raise ValueError(f"{self.root / 'dataset.json'}: no fps; expected pictures a second, as in 10")
         table = self.root / DETECTIONS
@@ -79,6 +79,10 @@ class RealBinaural(BinauralDataset):
                 if not path.exists():
                     raise FileNotFoundError(f"{path}: missing, but {name} lists {clip.video_id}")
         self.folders = {clip.video_id: FrameFolder(self.frames(clip.video_id)) for clip in self.clips}
+
+    def fov(self, video_id: str) -> float:
+        """What dataset.json says: a number, or one for each id."""
+        return float(self.fovs.get(video_id, FOV) if isinstance(self.fovs, dict) else self.fovs)
 
     def frames(self, video_id: str) -> Path:
         """A recording's folder of pictures; some tools end its name as the video's does."""

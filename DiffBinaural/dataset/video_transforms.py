@@ -9,18 +9,20 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import ViewConfig
-from DiffBinaural.position_utils import boxes_to_units, mirror_positions
+from DiffBinaural.position_utils import FOV, boxes_to_units, mirror_positions, zoom
 from DiffBinaural.utils.lists import Detection
 
 PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that a dataset keeps
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def slots(picture: Image.Image, detections: list[Detection], view: ViewConfig) -> dict[str, Tensor]:
+def slots(picture: Image.Image, detections: list[Detection], view: ViewConfig,
+          fov: float = FOV) -> dict[str, Tensor]:
     """Cut a picture into slots: the whole, then the detected sources by falling score.
 
+    fov  degrees from the picture's left edge to its right one
     -> objects  (S, 3, H, W) uint8 RGB
-       box      (S, 4)       centre and half-sizes in [-1, 1], y up
+       box      (S, 4)       centre and half-sizes, y up; ±1 are the edges of a picture of FOV degrees
        mask     (S,) bool    True = padding
     """
     width, height = picture.size
@@ -33,7 +35,7 @@ def slots(picture: Image.Image, detections: list[Detection], view: ViewConfig) -
         crop = picture.resize(size, Image.Resampling.BILINEAR, box=corner, reducing_gap=2.0)
         objects[slot] = torch.from_numpy(np.array(crop)).permute(2, 0, 1)
     units = boxes_to_units(np.array(corners, dtype=np.float64), width, height)
-    box[: len(corners)] = torch.as_tensor(units).float()
+    box[: len(corners)] = torch.as_tensor(units * zoom(fov)).float()
     mask[: len(corners)] = False
     return {"objects": objects, "box": box, "mask": mask}
 
@@ -108,14 +110,15 @@ class Eyes(Sight):
     pictures    any sequence of RGB images
     detections  at any rate: a picture takes those of the nearest moment, up to half a picture away
     share       of how many recordings this is one: they share the memory for cut-up pictures
+    fov         degrees from a picture's left edge to its right one
 
-    A picture is objects (S, 3, H, W) uint8 RGB, box (S, 4) in [-1, 1], y up, and mask (S,), True = padding.
+    A picture is what :func:`slots` makes of it.
     """
 
     def __init__(self, pictures: Sequence[Image.Image], fps: float, detections: list[Detection],
-                 view: ViewConfig, share: int = 1):
+                 view: ViewConfig, share: int = 1, fov: float = FOV):
         super().__init__(len(pictures), fps, view)
-        self.pictures = pictures
+        self.pictures, self.fov = pictures, fov
         self.at_time: dict[float, list[Detection]] = {}
         for d in detections:
             self.at_time.setdefault(d.time, []).append(d)
@@ -124,7 +127,7 @@ class Eyes(Sight):
         self.picture = lru_cache(maxsize=keep)(self._picture)
 
     def _picture(self, k: int) -> dict[str, Tensor]:
-        return slots(self.pictures[k], self.detected(k / self.fps), self.view)
+        return slots(self.pictures[k], self.detected(k / self.fps), self.view, self.fov)
 
     def detected(self, time: float) -> list[Detection]:
         """The detections of the moment nearest to a time (s); none where that is over half a picture off."""
@@ -142,8 +145,8 @@ class PassingEyes(Eyes):
     """
 
     def __init__(self, pictures: Iterator[Image.Image], fps: float, detections: list[Detection],
-                 view: ViewConfig, first: int = 0):
-        super().__init__([], fps, detections, view)
+                 view: ViewConfig, first: int = 0, fov: float = FOV):
+        super().__init__([], fps, detections, view, fov=fov)
         self.pictures, self.picture = {}, self._picture          # by number; and none is cut up twice
         self.coming, self.ended, self.count, self.oldest = pictures, False, first, first
 

@@ -70,7 +70,7 @@ def claim(path: Path, wanted: dict, *parts: str) -> None:
     parts   what else in the folder shows that there is a dataset, should the JSON be missing
     Raises ValueError when the folder is made otherwise.
     """
-    theirs = read_json(path) if path.exists() else {}
+    theirs, wanted = read_json(path) if path.exists() else {}, json.loads(json.dumps(wanted))
     differ = differences(theirs, wanted)
     if differ and (theirs or any((path.parent / part).exists() for part in parts)):
         raise ValueError(f"{path.parent}: already holds another dataset: {differ}; "

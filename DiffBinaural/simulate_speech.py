@@ -1,0 +1,35 @@
+"""Synthetic speech for scenes, by espeak-ng:  python DiffBinaural/simulate_speech.py --out data/speech"""
+
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from DiffBinaural.configs.advanced_diffusion_config import SpeechConfig
+from DiffBinaural.sounds import at_unit_level
+from DiffBinaural.speech import ESPEAK_RATE, draw_saying, say
+from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.files import replacing
+from DiffBinaural.utils.helpers import write_wav
+
+
+def make(number: int, cfg: SpeechConfig) -> None:
+    """Say two sentences, by a voice of their own; what is there is not said again."""
+    path = Path(cfg.out) / f"vowel_speech_{number:05d}.wav"          # which looks like a singing face
+    if not path.exists():
+        sound = at_unit_level(say(draw_saying(np.random.default_rng([cfg.seed, number]))))
+        with replacing(path) as part:
+            write_wav(part, 0.9 * (sound / np.abs(sound).max())[None], ESPEAK_RATE)
+
+
+def main(cfg: SpeechConfig) -> None:
+    """A process for each file, for the library remembers what it has said before."""
+    with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        made = pool.imap(partial(make, cfg=cfg), range(cfg.clips), chunksize=1)
+        list(tqdm(made, total=cfg.clips, desc="speaking", unit="file"))
+
+
+if __name__ == "__main__":
+    run(main)
