@@ -109,46 +109,35 @@ weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
 	    --out weights
 
-# The phase between the ears: one model of scenes of one and two sources in rooms, and every renderer of what it makes
-# on new scenes of each kind.  Budgets are in seconds; what is there is not made again.
-PHASE  ?= generated/phase
-KINDS  ?= 1_no-room 1_room 2_no-room 2_room 3_no-room 3_room
-P1     ?= 2500
-P2     ?= 480
-HEARD   = $(PHASE)/scenes/processed/binaural_audios_22050Hz
+# The phase between the ears: every renderer of what the shipped models make of new scenes of each kind, of which
+# training has seen none.  What is there is not made again.
+PHASE ?= generated/phase
+KINDS ?= 1_no-room 1_room 2_no-room 2_room 3_no-room 3_room
 
 phase-table: $(KINDS:%=$(PHASE)/%/metrics.json)
 	$(PY) DiffBinaural/evaluate_kinds.py --results $(PHASE) \
-	    --systems mono_copy vocoder mono mono_exact wiener ceiling
+	    --systems mono_copy vocoder mono mono_exact wiener whole_frames ceiling
 
-$(PHASE)/scenes/dataset.json: .venv/installed
-	$(PY) DiffBinaural/simulate_dataset.py --out $(PHASE)/scenes --clips 420 --seconds 4 --sources 1..2 --seed 71
-
-$(PHASE)/runs/phase/unet_best.pth: $(PHASE)/scenes/dataset.json
-	$(PY) DiffBinaural/train_realBinaural.py --preset tiny --id phase --ckpt $(PHASE)/runs --data_root $(PHASE)/scenes \
-	    --interaural_phase --hide_detections 0.1 --eval_epoch 4 --time_budget $(P1)
-
-$(PHASE)/runs/vocoder/g_best.pth: $(PHASE)/scenes/dataset.json
-	$(PY) BigVGAN/train_binaural_mel.py --config BigVGAN/configs/bigvgan_binaural_tiny.json --audio_dir $(HEARD) \
-	    --list_train $(PHASE)/scenes/splits/train.csv --list_val $(PHASE)/scenes/splits/val.csv \
-	    --checkpoint_path $(PHASE)/runs/vocoder --time_budget $(P2) --freeze_step 1000
-
-# Of these datasets nothing is trained on: their largest list, called train, is the test, and val chose the renderer.
-$(PHASE)/%/metrics.json: $(PHASE)/runs/phase/unet_best.pth $(PHASE)/runs/vocoder/g_best.pth
+# Of these datasets nothing is trained on: their largest list, called train, is the test.
+$(PHASE)/%/metrics.json: .venv/installed
 	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 28 --seconds 4 --seed 9$(word 1,$(subst _, ,$*)) \
 	    --sources $(word 1,$(subst _, ,$*)) --$(word 2,$(subst _, ,$*))
-	$(PY) DiffBinaural/test_realBinaural.py --run $(PHASE)/runs/phase --data_root $(@D)/data --list_test train \
-	    --output_dir $(@D)/mels --sampling_timesteps 1 --symmetric
+	$(PY) DiffBinaural/test_realBinaural.py --run weights/stage1 --data_root $(@D)/data --list_test train \
+	    --output_dir $(@D)/mels --symmetric
+	$(PY) DiffBinaural/test_realBinaural.py --run weights/stage1 --data_root $(@D)/data --list_test train \
+	    --output_dir $(@D)/whole_mels --symmetric --no-detections
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/vocoder \
-	    --checkpoint_file $(PHASE)/runs/vocoder/g_best.pth
+	    --checkpoint_file weights/vocoder/g_best.pth
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/mono --renderer mono \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/mono_exact --renderer mono \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --exact_downmix
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/wiener --renderer wiener \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
+	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/whole_mels --output_dir $(@D)/whole_frames \
+	    --renderer wiener --mono_dir $(@D)/data/processed/mono_audios_22050Hz
 	$(PY) BigVGAN/inference_binaural.py --renderer mono --input_wavs_dir $(@D)/data/processed/binaural_audios_22050Hz \
 	    --list $(@D)/data/splits/train.csv --output_dir $(@D)/ceiling
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ \
-	    --pred_dir $(foreach s,wiener mono mono_exact vocoder ceiling,$(s)=$(@D)/$(s))
+	    --pred_dir $(foreach s,wiener mono mono_exact vocoder whole_frames ceiling,$(s)=$(@D)/$(s))
