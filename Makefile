@@ -1,9 +1,9 @@
-# make demo · make test · make lint · make bench · make fairplay-table · make phase-table.  Each makes .venv and installs into it first, where that has not been done.
+# make demo · demo-train · test · lint · bench · weights · phase-table · place-table · general-table · fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
-override D := demo
+override D := demo-train
 
-.PHONY: demo test lint bench fairplay-table phase-table weights
+.PHONY: demo demo-train test lint bench fairplay-table phase-table place-table general-table weights
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -20,6 +20,30 @@ lint: .venv/installed
 bench: .venv/installed
 	$(PY) tests/benchmark.py
 
+# Hear it: the shipped models on a few new scenes, and on your own files: make demo VIDEO=clip.mp4 WAV=mono.wav
+# (without WAV the video's own sound is taken).
+DEMO   = demo/data/processed
+RENDER = $(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir
+WAV   ?=
+VIDEO ?=
+
+demo: .venv/installed
+	rm -rf demo
+	$(PY) DiffBinaural/simulate_dataset.py --out demo/data --clips 8 --seconds 4 --sources 1..2 --seed 20
+	$(PY) BigVGAN/inference_e2e.py --input_wav $(DEMO)/mono_audios_22050Hz/scene_00007.wav \
+	    --input_video demo/data/videos/scene_00007.mp4 --output demo/out.wav --mux demo/out.mp4 --plot demo/mels.png \
+	    --detections demo/data/action_detection_results/detection_results.csv
+	$(if $(VIDEO),$(PY) BigVGAN/inference_e2e.py --input_video $(VIDEO) $(if $(WAV),--input_wav $(WAV)) \
+	    --output demo/yours.wav --mux demo/yours.mp4 --plot demo/yours.png)
+	$(PY) DiffBinaural/test_realBinaural.py --data_root demo/data --list_test train --output_dir demo/mels
+	$(PY) DiffBinaural/test_realBinaural.py --data_root demo/data --list_test train --output_dir demo/whole_mels --no-detections
+	$(RENDER) demo/mels --output_dir demo/wavs/model --renderer wiener --mono_dir $(DEMO)/mono_audios_22050Hz
+	$(RENDER) demo/whole_mels --output_dir demo/wavs/whole --renderer wiener --mono_dir $(DEMO)/mono_audios_22050Hz
+	$(RENDER) demo/mels --output_dir demo/wavs/vocoder
+	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(DEMO)/binaural_audios_22050Hz \
+	    --mono_dir $(DEMO)/mono_audios_22050Hz --output_json demo/metrics.json --report demo/report.html \
+	    --pred_dir demo/wavs/model whole_frames=demo/wavs/whole vocoder=demo/wavs/vocoder
+
 # The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer
 # one.  FREEZE: steps of the vocoder without its discriminators.
 SOURCES ?= 1
@@ -35,7 +59,7 @@ VOCODER   = --config BigVGAN/configs/bigvgan_binaural_tiny.json --audio_dir $(WA
             --list_train $(D)/data/splits/train.csv --list_val $(D)/data/splits/val.csv
 VOCODE    = $(PY) BigVGAN/inference_diffbinaural_mels.py --checkpoint_file $(D)/runs/vocoder_both/g_best.pth
 
-demo: .venv/installed
+demo-train: .venv/installed
 	rm -rf $(D)
 	$(PY) DiffBinaural/simulate_dataset.py --out $(D)/data --clips 140 --seconds 4 --sources $(SOURCES) --seed 1
 	$(PY) DiffBinaural/train_realBinaural.py --preset tiny --id stage1 --ckpt $(D)/runs --data_root $(D)/data --time_budget $(S1)
@@ -141,3 +165,42 @@ $(PHASE)/%/metrics.json: .venv/installed
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ \
 	    --pred_dir $(foreach s,wiener mono mono_exact vocoder whole_frames ceiling,$(s)=$(@D)/$(s))
+
+# Speech that no training has heard, placed by hand at nine positions, and where it is then heard.
+PLACES ?= generated/places
+
+place-table: .venv/installed
+	$(PY) DiffBinaural/simulate_speech.py --out $(PLACES)/speech --clips 8 --seed 2
+	$(PY) DiffBinaural/simulate_dataset.py --out $(PLACES)/data --clips 10 --seconds 4 --sources 1 --no-room \
+	    --audio_dir $(PLACES)/speech --held_out 1 --seed 96
+	$(PY) DiffBinaural/test_pos.py --data_root $(PLACES)/data --list_test train --output_dir $(PLACES)/mels \
+	    --sweep --positions 9
+	for mels in $(PLACES)/mels/x_*; do $(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $$mels --renderer wiener \
+	    --mono_dir $(PLACES)/data/processed/mono_audios_22050Hz --output_dir $(PLACES)/wavs/$$(basename $$mels) || exit; done
+	$(PY) DiffBinaural/evaluate_places.py --placed $(PLACES)/wavs \
+	    --mono_dir $(PLACES)/data/processed/mono_audios_22050Hz --output_json $(PLACES)/places.json
+
+# How far the shipped models carry: one source in a room each, with one thing other than in phase-table.
+GENERAL   ?= generated/general
+CHANGES   ?= head_8 head_9.5 head_11 fov_60 fov_90 fps_5 fps_25 speech sources_5
+of_head_8     = --head_radius 8
+of_head_9.5   = --head_radius 9.5
+of_head_11    = --head_radius 11
+of_fov_60     = --fov 60
+of_fov_90     = --fov 90
+of_fps_5      = --fps 5
+of_fps_25     = --fps 25
+of_speech     = --audio_dir $(PLACES)/speech
+of_sources_5  = --sources 5
+
+general-table: $(CHANGES:%=$(GENERAL)/%/metrics.json)
+	$(PY) DiffBinaural/evaluate_kinds.py --results $(GENERAL) --systems mono_copy wiener
+
+$(GENERAL)/%/metrics.json: .venv/installed
+	$(PY) DiffBinaural/simulate_speech.py --out $(PLACES)/speech --clips 8 --seed 2
+	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 14 --held_out 1 --seconds 4 --seed 97 --sources 1 $(of_$*)
+	$(PY) DiffBinaural/test_realBinaural.py --data_root $(@D)/data --list_test train --output_dir $(@D)/mels
+	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/wiener --renderer wiener \
+	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
+	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \
+	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ --pred_dir wiener=$(@D)/wiener

@@ -8,7 +8,9 @@ from typing import Literal
 from DiffBinaural.configs.advanced_diffusion_config import (
     DEVICE_HELP,
     FOV,
+    RUN_HELP,
     SEED_HELP,
+    SHIPPED,
     MelConfig,
     SamplingConfig,
     from_dict,
@@ -180,14 +182,13 @@ class BothMelConfig(TrueMelConfig):
                  "--pred_mel_start_step lies behind the end step")
 
 
+WEIGHTS = str(SHIPPED / "vocoder/g_best.pth")
 WEIGHTS_HELP = "vocoder weights, config.json beside them; only --renderer vocoder needs them"
 EXACT_HELP = "with --renderer mono: (L+R)/2 of what is written is the mono again, as with wiener"
 
 
 def check_renderer(cfg, renderer: str) -> None:
     """Refuse a renderer that lacks what it needs, or an option of the other."""
-    _require(renderer != "vocoder" or cfg.checkpoint_file is not None,
-             "--renderer vocoder needs its weights; give --checkpoint_file")
     _require(renderer != "vocoder" or not cfg.exact_downmix,
              "--exact_downmix is of no use with --renderer vocoder, whose phases are not the mono's")
 
@@ -196,7 +197,7 @@ def check_renderer(cfg, renderer: str) -> None:
 class VocodeConfig:
     """A trained vocoder and what it writes."""
 
-    checkpoint_file: str | None = option(None, WEIGHTS_HELP)
+    checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
     renderer: Literal["vocoder", "mono", "wiener"] = option(
         "vocoder", "vocoder: a phase of its own for each ear; mono: the mono's phase, turned by the phasor; "
         "wiener: likewise, least squares")
@@ -257,8 +258,8 @@ class E2EConfig(SamplingConfig):
     input_video: str = required("the video, or a folder of its pictures; in a batch, a folder of videos or a "
                                 "CSV with a column input_video and, where wanted, input_wav, output, "
                                 "detections, start, end, fov")
-    run: tuple[str, ...] = required("stage-1 run folder, or two: a left-ear and a right-ear run")
-    checkpoint_file: str | None = option(None, WEIGHTS_HELP)
+    run: tuple[str, ...] = option((str(SHIPPED / "stage1"),), RUN_HELP)
+    checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
     renderer: Literal["auto", "vocoder", "mono", "wiener"] = option(
         "auto", "as of inference_diffbinaural_mels.py; auto: wiener where the run makes a phasor")
     exact_downmix: bool = option(False, EXACT_HELP)

@@ -13,10 +13,10 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, PlaceConfi
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.video_transforms import whole_only
 from DiffBinaural.generation import clips_of, generate_pair, load_models
-from DiffBinaural.metrics import LEVEL_BAND, gate
+from DiffBinaural.metrics import LEVEL_BAND, cues, gate, stoi
 from DiffBinaural.position_utils import FOV, sphere_response, x_to_azimuth
 from DiffBinaural.utils.distributed import world
-from DiffBinaural.utils.helpers import band_centres, save_mel_pair, write_mel_config
+from DiffBinaural.utils.helpers import band_centres, read_wav, save_mel_pair, write_mel_config
 from DiffBinaural.utils.plots import Columns, draw_generated
 
 UNDETECTED = 0.25                                      # half-size of a whole picture that stands for a source
@@ -111,6 +111,31 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
         shares = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]
         every = job.gather(shares)
         return [row for share in every for row in share] if job.first else []
+
+
+def heard_at(folder: Path, mono_dir: Path) -> list[dict]:
+    """What rendered sounds of one position of a sweep say of it.
+
+    folder    x_<position> with <video_id>_<ms>.wav, two ears each, of whole recordings
+    mono_dir  <video_id>.wav, what was placed
+    ->        rows {"folder", "id", "x", "azimuth" (degrees), "itd_us", "ild_db": medians over the frames that
+              sound, positive right; "stoi" of the ears against the mono, averaged; "wrong": a source over 5°
+              to a side of which time or level, or both, speak for the other}
+    """
+    x = float(folder.name[2:])
+    azimuth, rows = float(x_to_azimuth(x, FOV)), []
+    for path in sorted(folder.glob("*.wav")):
+        pair, rate = read_wav(path, channels=2)
+        mono, _ = read_wav(mono_dir / f"{path.stem.rpartition('_')[0]}.wav", rate, 1)
+        itd, ild = (float(np.nanmedian(values)) for _, values in cues(pair, rate).values())
+        size = min(pair.shape[1], mono.shape[1])
+        wrong = abs(azimuth) > 5 and not (itd * azimuth > 0 and ild * azimuth > 0)
+        clear = float(stoi(pair[:, :size], mono[:, :size].repeat(2, axis=0), rate))
+        rows.append({"folder": folder.name, "id": path.stem, "x": x, "azimuth": azimuth, "itd_us": itd,
+                     "ild_db": ild, "stoi": clear, "wrong": wrong})
+    if not rows:
+        raise FileNotFoundError(f"{folder}: no wavs")
+    return rows
 
 
 def curves(rows: list[dict], name: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from DiffBinaural.utils.arguments import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = [p for p in sorted(ROOT.rglob("*.md"))
-         if not {".venv", "demo", "data"} & set(p.relative_to(ROOT).parts)]
+         if not {".venv", "demo", "demo-train", "generated", "data"} & set(p.relative_to(ROOT).parts)]
 SCRIPTS = sorted(p for tree in ("DiffBinaural", "BigVGAN") for p in (ROOT / tree).glob("*.py")
                  if "\n    run(main" in p.read_text())
 
@@ -35,7 +35,7 @@ def documented():
 
 
 def demonstrated():
-    make = ["make", "-n", "-o", ".venv/installed", "demo", "phase-table"]
+    make = ["make", "-n", "-o", ".venv/installed", "demo", "demo-train", "weights", "phase-table"]
     shown = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
     for line in re.sub(r"\$\([^)]*\)", "clip", shown.stdout.replace("\\\n", " ")).splitlines():
         for command in re.findall(r"\.venv/bin/(python .*?)(?: \|\| |$)", line):

@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
 from typing import Literal, get_type_hints
 
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
+SHIPPED = Path(__file__).parents[2] / "weights"      # the models that come with the project
 SPLIT_HELP = "folder of the lists in <data_root>/splits, as split1 or five_split3; \"\": none"
 FOV = 120.0                   # degrees that a picture shows from edge to edge, where nothing else is known
+RUN_HELP = "stage-1 run folder, or two: a left-ear and a right-ear run"
 SEED_HELP = "seed of everything random; the same seed gives the same result"
 
 
@@ -229,7 +232,7 @@ class SamplingConfig:
 class ClipsConfig(SamplingConfig):
     """A trained model, and the clips of a split."""
 
-    run: tuple[str, ...] = required("stage-1 run folder, or two: a left-ear and a right-ear run")
+    run: tuple[str, ...] = option((str(SHIPPED / "stage1"),), RUN_HELP)
     data_root: str = required("dataset folder")
     output_dir: str = required("folder for <video_id>_<ms>_left.npy and …_right.npy")
     list_test: str = option("test", "list to generate: a name in <data_root>/splits/<split>, or a CSV file")
@@ -461,6 +464,15 @@ class KindsConfig:
     figures: tuple[str, ...] = option(("stft", "env", "snr", "dphase", "itd_error", "ild_error", "iacc_error",
                                        "pesq_wb"), "columns")
     systems: tuple[str, ...] | None = option(None, "rows, in this order; default: all that there are")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacesConfig:
+    """Placed sounds, listened to."""
+
+    placed: str = required("folder with x_<position>/<video_id>_<ms>.wav, as a sweep's mels are rendered")
+    mono_dir: str = required("folder of the mono wavs that were placed")
+    output_json: str | None = option(None, "every sound at every position")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,86 @@
+"""The models that come with the project: what the card says of them, and what they make."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from DiffBinaural.configs.advanced_diffusion_config import SHIPPED
+from DiffBinaural.metrics import WAV_METRICS as METRICS
+from DiffBinaural.metrics import cues, measure
+from DiffBinaural.placement import heard_at
+from DiffBinaural.utils.helpers import read_wav, write_wav
+
+FILES = sorted(SHIPPED.rglob("*.pth"))
+
+
+@pytest.fixture(scope="module")
+def scene(scripts, tmp_path_factory):
+    """Scenes of one source that no training has seen."""
+    root = tmp_path_factory.mktemp("fresh") / "data"
+    scripts("DiffBinaural.simulate_dataset", "--out", root, "--clips", 3, "--seconds", 3, "--sources", 1,
+            "--seed", 98, "--workers", 1)
+    return root
+
+
+def test_the_card_names_every_file_by_its_hash_and_they_are_small():
+    card = (SHIPPED / "MODEL_CARD.md").read_text()
+    assert len(FILES) == 3
+    for path in FILES:
+        assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(SHIPPED)}" in card
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*")) < 12e6
+
+
+def test_they_are_data_in_half_precision():
+    for path in FILES:
+        state = torch.load(path, weights_only=True)
+        state = state.get("generator", state)
+        assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float16}
+
+
+def test_end_to_end_they_put_a_source_where_it_is(scene, scripts, tmp_path):
+    name = "scene_00000"
+    mono, rate = read_wav(scene / f"processed/mono_audios_22050Hz/{name}.wav")
+    truth, _ = read_wav(scene / f"processed/binaural_audios_22050Hz/{name}.wav")
+    out = tmp_path / "out.wav"
+    scripts("BigVGAN.inference_e2e", "--input_video", scene / f"videos/{name}.mp4", "--output", out,
+            "--input_wav", scene / f"processed/mono_audios_22050Hz/{name}.wav",
+            "--detections", scene / "action_detection_results/detection_results.csv")
+    made, _ = read_wav(out)
+    chosen = {key: METRICS[key] for key in ("stft", "env", "itd_error", "ild_error")}
+    model, copy = (measure(chosen, x, truth, rate) for x in (made, mono.repeat(2, axis=0)))
+    for key, share in (("stft", 0.6), ("env", 0.8), ("itd_error", 0.4), ("ild_error", 0.7)):
+        assert model[key] < share * copy[key], (key, model, copy)
+    azimuth = np.array(json.loads((scene / "scenes.json").read_text())[name]["sources"][0]["azimuth"])
+    seconds, itd = cues(made, rate)["ITD below 1.5 kHz, µs"]
+    there = azimuth[np.minimum((10 * seconds).astype(int), len(azimuth) - 1)]
+    clear = (np.abs(there) > 10) & np.isfinite(itd)
+    assert (np.sign(itd) == np.sign(there))[clear].mean() > 0.9
+
+
+def test_the_vocoder_says_what_the_mels_say(scene, scripts, tmp_path):
+    sounds = scene / "processed/binaural_audios_22050Hz"
+    scripts("BigVGAN.inference_binaural", "--input_wavs_dir", sounds, "--output_dir", tmp_path)
+    for path in sorted(sounds.glob("*.wav")):
+        truth, rate = read_wav(path)
+        made, _ = read_wav(next(tmp_path.glob(f"{path.stem}*.wav")))
+        chosen = {"ild_error": METRICS["ild_error"]}
+        both = truth.mean(0, keepdims=True).repeat(2, axis=0)
+        model, copy = (measure(chosen, x, truth, rate)["ild_error"] for x in (made, both))
+        assert model < 0.7 * copy
+
+
+@pytest.mark.parametrize(("x", "wrong"), [(0.5, False), (-0.5, True), (0.02, False)])
+def test_a_sound_on_the_other_side_is_counted(x, wrong, tmp_path):
+    noise = np.random.default_rng(0).standard_normal((1, 44_100)).astype(np.float32) * 0.1
+    late = np.pad(noise, ((0, 0), (6, 0)))[:, : noise.shape[1]] / 2                       # 272 µs, 6 dB
+    write_wav(tmp_path / "mono/a.wav", noise, 22_050)
+    folder = tmp_path / f"x_{x:+.2f}"
+    write_wav(folder / "a_000000.wav", np.concatenate([late, noise]), 22_050)
+    [row] = heard_at(folder, Path(tmp_path / "mono"))
+    assert row["itd_us"] == pytest.approx(6 / 22_050 * 1e6, abs=10)
+    assert row["ild_db"] == pytest.approx(6.02, abs=0.1)
+    assert row["wrong"] is wrong
