@@ -32,6 +32,7 @@ FILTER_REACH = 32                             # zero crossings of the resampling
 # --- the mel ------------------------------------------------------------------------------------------------
 
 @lru_cache
+@torch.inference_mode(False)                # what is kept is for trainings, too, whoever asks first
 def mel_basis(cfg: MelConfig, device: torch.device) -> Tensor:
     """Slaney mel filters, (M, n_fft/2 + 1) float32."""
     import librosa
@@ -50,6 +51,7 @@ def band_centres(cfg: MelConfig) -> np.ndarray:
 
 
 @lru_cache
+@torch.inference_mode(False)
 def hann(size: int, device: torch.device) -> Tensor:
     """Periodic Hann window, (size,)."""
     return torch.hann_window(size, device=device)
