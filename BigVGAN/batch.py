@@ -2,6 +2,7 @@
 
 import glob
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -57,7 +58,11 @@ def _job(cfg: E2EConfig, video: Path, name: str | None = None, **given) -> E2ECo
 def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
     given = {name: str(source.parent / row[name]) for name in COLUMNS if row.get(name)}
     given |= {name: number(row, name, str(source)) for name in ("start", "end", "fov") if row.get(name)}
-    return _job(cfg, source.parent / row["input_video"], row.get("output") or None, **given)
+    name = row.get("output") or None
+    folder, place = (os.path.normpath(path) for path in (cfg.output, Path(cfg.output, name or "")))
+    if not Path(place).is_relative_to(folder):
+        raise ValueError(f"{source}: output {name} lies outside --output {cfg.output}; give a name below it")
+    return _job(cfg, source.parent / row["input_video"], name, **given)
 
 
 def each(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig, steps_of
 from DiffBinaural.dataset.base import WINDOW_HOP, covering, cut, padded, scene
-from DiffBinaural.dataset.video_transforms import PassingEyes, Sight
+from DiffBinaural.dataset.video_transforms import UNREADABLE, PassingEyes, Sight
 from DiffBinaural.generation import BLOCK, stream
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.position_utils import FOV
@@ -161,7 +161,7 @@ def opened(paths: list[Path]) -> Iterator[Image.Image]:
     for path in paths:
         try:
             yield ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"{path}: cannot be read as a picture ({error})") from None
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.dataset.base import BinauralDataset
+from DiffBinaural.dataset.video_transforms import UNREADABLE
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.files import read_json, write_rows
 from DiffBinaural.utils.helpers import read_part, write_wav
@@ -44,8 +45,8 @@ class FrameFolder(Sequence):
     def __getitem__(self, k: int) -> Image.Image:
         try:
             return Image.open(self.paths[k]).convert("RGB")
-        except (OSError, SyntaxError):                 # Pillow's words for truncated and for damaged files
-            raise ValueError(f"{self.paths[k]}: cannot be read as a picture") from None
+        except UNREADABLE as error:
+            raise ValueError(f"{self.paths[k]}: cannot be read as a picture ({error})") from None
 
 
 class RealBinaural(BinauralDataset):

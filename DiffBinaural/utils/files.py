@@ -5,11 +5,18 @@ import json
 import os
 import pickle
 import shutil
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+
+# what damaged bytes make of the readers of zips and pickles
+UNREADABLE = (RuntimeError, EOFError, LookupError, OSError, ValueError, TypeError, AttributeError,
+              AssertionError, MemoryError, ArithmeticError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
 @contextmanager
@@ -97,12 +104,41 @@ def save_tensors(path: str | Path, content: dict) -> None:
 
 
 def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:
-    """Read a checkpoint as data, never as code, onto the CPU; mapped: its pages only when they are used."""
+    """Read a checkpoint as data, never as code, onto the CPU; mapped: its pages only when they are used.
+
+    Raises ValueError for a file that is damaged (its checksums are compared, unless it is mapped), that holds
+    anything else than tensors and plain Python, or a number that is none.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        broken = None if mapped else wrong_checksum(path)
+        content = None if broken else torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         raise ValueError(f"{path}: holds more than tensors and plain Python, or is no checkpoint") from None
-    except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+    except UNREADABLE as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path}: not a readable checkpoint ({why})") from None
+    if broken:
+        raise ValueError(f"{path}: damaged, the checksum of its part {broken} is wrong; "
+                         "take another copy or an earlier checkpoint")
+    if not mapped and (name := not_finite(content)):
+        raise ValueError(f"{path}: {name} has values that are no numbers; take an earlier checkpoint")
+    return content
+
+
+def wrong_checksum(path: str | Path) -> str | None:
+    """The first part of a zip file, as checkpoints are, that is not what was written: torch does not look."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip()
+
+
+def not_finite(content, name: str = "it") -> str | None:
+    """The name of the first tensor with NaN or infinity in nested dicts and lists, if there is one."""
+    if isinstance(content, torch.Tensor):
+        return name if content.is_floating_point() and not content.isfinite().all() else None
+    parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(
+        content, list | tuple) else ()
+    return next((found for key, part in parts if (found := not_finite(part, str(key)))), None)
