@@ -166,7 +166,7 @@ $(PHASE)/%/metrics.json: .venv/installed
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ \
 	    --pred_dir $(foreach s,wiener mono mono_exact vocoder whole_frames ceiling,$(s)=$(@D)/$(s))
 
-# Speech that no training has heard, placed by hand at nine positions, and where it is then heard.
+# Speech, drawn anew, placed by hand at nine positions, and where it is then heard.
 PLACES ?= generated/places
 
 place-table: .venv/installed

@@ -11,7 +11,6 @@ from DiffBinaural.configs.advanced_diffusion_config import SpeechConfig
 from DiffBinaural.sounds import at_unit_level
 from DiffBinaural.speech import ESPEAK_RATE, draw_saying, say
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import write_wav
 
 
@@ -20,8 +19,7 @@ def make(number: int, cfg: SpeechConfig) -> None:
     path = Path(cfg.out) / f"vowel_speech_{number:05d}.wav"          # which looks like a singing face
     if not path.exists():
         sound = at_unit_level(say(draw_saying(np.random.default_rng([cfg.seed, number]))))
-        with replacing(path) as part:
-            write_wav(part, 0.9 * (sound / np.abs(sound).max())[None], ESPEAK_RATE)
+        write_wav(path, 0.9 * (sound / np.abs(sound).max())[None], ESPEAK_RATE)
 
 
 def main(cfg: SpeechConfig) -> None:

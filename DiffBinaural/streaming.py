@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig, steps_of
 from DiffBinaural.dataset.base import WINDOW_HOP, covering, cut, padded, scene
-from DiffBinaural.dataset.video_transforms import UNREADABLE, PassingEyes, Sight
+from DiffBinaural.dataset.video_transforms import PassingEyes, Sight
 from DiffBinaural.generation import BLOCK, stream
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.position_utils import FOV
@@ -31,7 +31,14 @@ from DiffBinaural.utils.helpers import (
     wav_blocks,
 )
 from DiffBinaural.utils.lists import Detection, read_detections
-from DiffBinaural.utils.media import frame_rate, picture_seconds, pictures, sound_blocks, sound_rate
+from DiffBinaural.utils.media import (
+    frame_rate,
+    picture_seconds,
+    pictures,
+    read_picture,
+    sound_blocks,
+    sound_rate,
+)
 
 EYE_WIDTH = 480                                        # pixels: a wider video is shrunk, not below this
 PICTURE_RATE = 10                                      # pictures a second that are taken from a video
@@ -156,15 +163,6 @@ def stills(folder: Path) -> list[Path]:
                                            for part in re.split(r"(\d+)", path.name)])
 
 
-def opened(paths: list[Path]) -> Iterator[Image.Image]:
-    """Image files as RGB, upright."""
-    for path in paths:
-        try:
-            yield ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        except UNREADABLE as error:
-            raise ValueError(f"{path}: cannot be read as a picture ({error})") from None
-
-
 class Looking:
     """The pictures of a video, or of a folder of images, from a moment on.
 
@@ -197,7 +195,7 @@ class Looking:
 
     def _images(self, first: int) -> Iterator[Image.Image]:
         if self.stills:
-            yield from opened(self.stills[min(first, len(self.stills) - 1) :])
+            yield from map(read_picture, self.stills[min(first, len(self.stills) - 1) :])
         else:
             yield from map(Image.fromarray, pictures(self.video, self.rate, first=first))
 

@@ -164,39 +164,31 @@ class TrainConfig:
             raise ValueError(f"--interaural_phase lies between two ears, --ears is {self.ears}; give both")
 
 
+# what fits a laptop: small pictures, and a small trunk that is trained with the rest
+LAPTOP = dict(view=ViewConfig(frames=3, slots=4, image_size=64), arch_frame="small", visual_weights="random",
+              train_trunk=True, lr_unet=1e-3, lr_frame=1e-3, workers=0)
+
 PRESETS = {
     "base": {},
     "paper": dict(diffusion=DiffusionConfig(objective="pred_noise", time_shift=1.0)),
     "small": dict(
-        view=ViewConfig(frames=3, slots=4, image_size=64),
+        LAPTOP,
         model=ModelConfig(dim=48, patch=2, mults=(1, 2, 4), blocks=1, cross_levels=(0, 1), context_dim=128,
                           temporal_layers=1),
-        arch_frame="small",
-        visual_weights="random",
-        train_trunk=True,
         batch_size_per_gpu=16,
-        lr_unet=1e-3,
-        lr_frame=1e-3,
         warmup_steps=200,
         ema_decay=0.999,
         eval_epoch=1,
         save_steps=300,
-        workers=0,
     ),
     "tiny": dict(
-        view=ViewConfig(frames=3, slots=4, image_size=64),
+        LAPTOP,
         model=ModelConfig(dim=32, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128,
                           temporal_layers=1),
-        arch_frame="small",
-        visual_weights="random",
-        train_trunk=True,
         batch_size_per_gpu=8,
-        lr_unet=1e-3,
-        lr_frame=1e-3,
         warmup_steps=50,
         ema_decay=0.99,
         eval_epoch=5,
-        workers=0,
     ),
 }
 
@@ -323,16 +315,20 @@ class StepsConfig:
             raise ValueError(f"--samplers {' '.join(unknown)}: expected of ddim, ddpm, dpm++")
 
 
+def ends(text: str, kind: type) -> tuple:
+    """Both ends of 'from..to', or of a single number."""
+    low, _, high = text.partition("..")
+    return kind(low), kind(high or low)
+
+
 def span(text: str) -> tuple[int, int]:
     """'1..3' or '2' as (lowest, highest)."""
-    low, _, high = text.partition("..")
-    return int(low), int(high or low)
+    return ends(text, int)
 
 
 def stretch(text: str) -> tuple[float, float]:
     """'8..9.5' or '9' as (least, most)."""
-    low, _, high = text.partition("..")
-    return float(low), float(high or low)
+    return ends(text, float)
 
 
 @dataclass(frozen=True, kw_only=True)

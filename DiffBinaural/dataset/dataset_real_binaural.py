@@ -9,11 +9,11 @@ from PIL import Image
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.dataset.base import BinauralDataset
-from DiffBinaural.dataset.video_transforms import UNREADABLE
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.files import read_json, write_rows
 from DiffBinaural.utils.helpers import read_part, write_wav
 from DiffBinaural.utils.lists import Clip, Detection, folded, read_clips, read_detections, split_path
+from DiffBinaural.utils.media import read_picture
 
 FRAMES = "processed/frames"
 MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
@@ -43,10 +43,7 @@ class FrameFolder(Sequence):
         return len(self.paths)
 
     def __getitem__(self, k: int) -> Image.Image:
-        try:
-            return Image.open(self.paths[k]).convert("RGB")
-        except UNREADABLE as error:
-            raise ValueError(f"{self.paths[k]}: cannot be read as a picture ({error})") from None
+        return read_picture(self.paths[k])
 
 
 class RealBinaural(BinauralDataset):

@@ -13,8 +13,6 @@ from DiffBinaural.position_utils import FOV, boxes_to_units, mirror_positions, z
 from DiffBinaural.utils.lists import Detection
 
 PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that a dataset keeps
-# Pillow's words for truncated and for damaged files, and for pictures of more than 179 million pixels
-UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -12,11 +12,13 @@ import av
 import numpy as np
 import soundfile
 from av.video.reformatter import VideoReformatter
-from PIL import Image
+from PIL import Image, ImageOps
 
 from DiffBinaural.utils.helpers import stored
 
 LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
+# Pillow's words for truncated and damaged pictures, and for those of more than 179 million pixels
+DAMAGED = (OSError, SyntaxError, Image.DecompressionBombError)
 ROUNDING = 1e-3                # seconds; some containers (Matroska) know times only to the millisecond
 
 
@@ -92,6 +94,14 @@ def stated_seconds(path: str | Path) -> float:
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write (H, W, 3) uint8 RGB as a JPEG."""
     Image.fromarray(picture).save(path, format="JPEG", quality=90)
+
+
+def read_picture(path: str | Path) -> Image.Image:
+    """An image file as RGB, upright.  Raises ValueError naming the file where it cannot be read."""
+    try:
+        return ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    except DAMAGED as error:
+        raise ValueError(f"{path}: cannot be read as a picture ({error})") from None
 
 
 def picture_seconds(path: str | Path) -> float:

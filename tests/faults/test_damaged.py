@@ -13,9 +13,9 @@ import torch
 from BigVGAN.batch import videos_of
 from BigVGAN.env import E2EConfig
 from DiffBinaural.dataset.dataset_real_binaural import FrameFolder
-from DiffBinaural.streaming import opened
 from DiffBinaural.utils.files import load_tensors, save_tensors
 from DiffBinaural.utils.helpers import load_mel_pair
+from DiffBinaural.utils.media import read_picture
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_picture_that_claims_20_000_by_20_000_pixels_is_refused_by_name(tmp_pa
     with pytest.raises(ValueError, match=r"frame_000001\.png: cannot be read as a picture"):
         FrameFolder(tmp_path)[0]
     with pytest.raises(ValueError, match=r"frame_000001\.png: cannot be read as a picture"):
-        next(opened([tmp_path / "frame_000001.png"]))
+        read_picture(tmp_path / "frame_000001.png")
 
 
 @pytest.mark.parametrize("name", ["../out.wav", "/tmp/out.wav", "a/../../out.wav"])
