@@ -100,8 +100,8 @@ def read_picture(path: str | Path) -> Image.Image:
     """An image file as RGB, upright.  Raises ValueError naming the file where it cannot be read."""
     try:
         return ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    except DAMAGED as error:
-        raise ValueError(f"{path}: cannot be read as a picture ({error})") from None
+    except DAMAGED:
+        raise ValueError(f"{path}: cannot be read as a picture") from None
 
 
 def picture_seconds(path: str | Path) -> float:
