@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 import torch
-from numba import get_num_threads, prange
+from numba import prange
 from torch import Tensor
 
 from BigVGAN.convolutions import side_by_side
@@ -126,11 +126,11 @@ def fill(even, odd, outer, first, stop):
 
 
 @parallel
-def forward(x, alpha, height, up, down, y):
+def forward(x, alpha, height, up, down, threads, y):
     """x, y (B, T, C); alpha and height (some times C,); up and down (12,): all float32."""
     batch, size, step = x.shape
     tile, tiles = tiles_of(size, step)
-    workers = min(4 * get_num_threads(), batch * tiles)
+    workers = min(4 * threads, batch * tiles)
     for worker in prange(workers):
         part = np.empty((2 * tile + 2 * HALO) * step, np.float32)
         even, odd = np.empty(len(part), np.float32), np.empty(len(part), np.float32)
@@ -200,11 +200,11 @@ def outside(even, odd, taps, n, step, first, stop, total):
 
 
 @parallel
-def backward(x, grad, alpha, steepness, up, down, by_x, by_alpha, by_height):
+def backward(x, grad, alpha, steepness, up, down, threads, by_x, by_alpha, by_height):
     """Gradients by x (B, T, C) from those by y; and by alpha and height, one row (like alpha) a job."""
     batch, size, step = x.shape
     tile, tiles = tiles_of(size, step)
-    workers = min(4 * get_num_threads(), batch * tiles)
+    workers = min(4 * threads, batch * tiles)
     for worker in prange(workers):
         part = np.empty((2 * tile + 2 * HALO) * step, np.float32)
         even, odd = np.empty(len(part), np.float32), np.empty(len(part), np.float32)
@@ -242,8 +242,8 @@ class FusedActivation(torch.autograd.Function):
         x = side_by_side(x)
         ctx.save_for_backward(x, alpha, height, up, down)
         y = torch.empty_like(x)
-        as_many_threads()
-        forward(moments(x), over_and_over(alpha), over_and_over(height), up.numpy(), down.numpy(), moments(y))
+        forward(moments(x), over_and_over(alpha), over_and_over(height), up.numpy(), down.numpy(),
+                as_many_threads(), moments(y))
         return y
 
     @staticmethod
@@ -251,11 +251,10 @@ class FusedActivation(torch.autograd.Function):
         """Gradients by x, alpha and height."""
         x, alpha, height, up, down = ctx.saved_tensors
         by_x, repeated = torch.empty_like(x), [over_and_over(v) for v in (alpha, alpha * height)]
-        jobs = len(x) * tiles_of(x.shape[2], x.shape[1])[1]
+        jobs = len(x) * tiles_of.py_func(x.shape[2], x.shape[1])[1]
         sums = [np.zeros((jobs, len(repeated[0])), np.float32) for _ in repeated]
-        as_many_threads()
-        backward(moments(x), moments(side_by_side(grad)), *repeated, up.numpy(), down.numpy(), moments(by_x),
-                 *sums)
+        backward(moments(x), moments(side_by_side(grad)), *repeated, up.numpy(), down.numpy(),
+                 as_many_threads(), moments(by_x), *sums)
         by_alpha, by_height = (torch.from_numpy(s).view(jobs, -1, len(alpha)).double().sum((0, 1)).float()
                                for s in sums)
         return by_x, height * by_alpha, by_height, None, None
