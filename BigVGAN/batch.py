@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from BigVGAN.env import E2EConfig
+from DiffBinaural.utils.files import abandoned, discard
 from DiffBinaural.utils.lists import number, read_rows
 from DiffBinaural.utils.media import MUXED, mux
 
@@ -87,6 +88,8 @@ def checked_outputs(cfg: E2EConfig) -> None:
     """Refuse, before hours of work, what could not be written in the end."""
     inputs = {Path(path).resolve() for path in (cfg.input_video, cfg.input_wav) if path}
     for path in filter(None, (cfg.output, cfg.mux, cfg.plot)):
+        for part in abandoned(path):
+            discard(part)
         if Path(path).is_dir():
             raise ValueError(f"{path}: is a folder; expected the name of a file to write")
         if Path(path).resolve() in inputs:

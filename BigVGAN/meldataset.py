@@ -11,6 +11,7 @@ from torch import Tensor
 
 from BigVGAN.env import VocoderConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.utils.files import naming
 from DiffBinaural.utils.helpers import (
     FLOOR,
     check_mel_config,
@@ -71,7 +72,8 @@ class MelDataset(torch.utils.data.Dataset):
         sound = read_part(self.audio_dir / f"{clip.video_id}.wav", clip, self.cfg.sampling_rate, channels=2)
         wav = pad_to_hop(torch.from_numpy(sound), self.cfg.hop_size)
         mels = {k: self._read_mel(Path(folder), clip, wav) for k, folder in self.folders.items() if folder}
-        return {"mel": mel_spectrogram(wav, self.cfg.mel), **mels, "wav": wav}
+        with naming(f"clip {clip.stem}"):
+            return {"mel": mel_spectrogram(wav, self.cfg.mel), **mels, "wav": wav}
 
     def _read_mel(self, folder: Path, clip: Clip, wav: Tensor) -> Tensor:
         paths = tuple(folder / f"{clip.stem}_{side}.npy" for side in SIDES)
@@ -141,7 +143,8 @@ class WavFolder(Sequence):
     def __getitem__(self, i: int) -> tuple[str, np.ndarray, int]:
         wav, _ = read_wav(self.paths[i], self.cfg.sample_rate, channels=2)
         pair = pad_to_hop(torch.from_numpy(wav), self.cfg.hop)
-        mel = mel_spectrogram(pair, self.cfg)
+        with naming(self.paths[i]):
+            mel = mel_spectrogram(pair, self.cfg)
         if self.phase:
             mel = torch.cat((mel, interaural_phasor(pair, self.cfg)))
         return self.paths[i].stem, mel.numpy(), wav.shape[1]

@@ -15,8 +15,10 @@ from BigVGAN.meldataset import MelFolder, WavFolder
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.metrics import PUBLISHED
 from DiffBinaural.rendering import CHUNK, render, render_blocks
+from DiffBinaural.utils.distributed import ALONE
 from DiffBinaural.utils.helpers import pick_device, read_part, resample, write_wav
 from DiffBinaural.utils.lists import Clip, match
+from DiffBinaural.utils.locks import locked
 
 
 class FlatWriter:
@@ -121,13 +123,14 @@ def vocode_folder(vocoder: BigVGAN | None, items: MelFolder | WavFolder, cfg: Vo
     mono_of  as of :func:`mono_reader`
     """
     device, rate = pick_device(cfg.device), items.cfg.sample_rate
-    there = [not cfg.overwrite and all(p.is_file() for p in writer.paths(name)) for name in items.names]
-    if any(there):
-        tqdm.write(f"{cfg.output_dir}: {sum(there)} of {len(there)} are there already and are skipped; "
-                   "--overwrite makes them again", file=sys.stderr)
-    for i in tqdm([i for i, known in enumerate(there) if not known], desc=cfg.renderer, unit="clip"):
-        name, mel, samples = items[i]
-        mono = mono_of(name, samples).to(device) if mono_of else None
-        wav = sound(torch.from_numpy(mel).to(device), mono, items.cfg, cfg.renderer, vocoder=vocoder,
-                    exact_downmix=cfg.exact_downmix, chunk=cfg.chunk)[:, :samples]
-        writer.write(name, wav.cpu().numpy(), rate)
+    with locked(cfg.output_dir, ALONE, "*/"):
+        there = [not cfg.overwrite and all(p.is_file() for p in writer.paths(name)) for name in items.names]
+        if any(there):
+            tqdm.write(f"{cfg.output_dir}: {sum(there)} of {len(there)} are there already and are skipped; "
+                       "--overwrite makes them again", file=sys.stderr)
+        for i in tqdm([i for i, known in enumerate(there) if not known], desc=cfg.renderer, unit="clip"):
+            name, mel, samples = items[i]
+            mono = mono_of(name, samples).to(device) if mono_of else None
+            wav = sound(torch.from_numpy(mel).to(device), mono, items.cfg, cfg.renderer, vocoder=vocoder,
+                        exact_downmix=cfg.exact_downmix, chunk=cfg.chunk)[:, :samples]
+            writer.write(name, wav.cpu().numpy(), rate)

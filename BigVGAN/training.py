@@ -24,14 +24,15 @@ from BigVGAN.loss import (
     silence_loss,
 )
 from BigVGAN.meldataset import MelDataset
-from BigVGAN.utils import copy_config, latest, save_generator, save_run
+from BigVGAN.utils import checkpoints, copy_config, latest, save_generator, save_run
 from BigVGAN.validation import evaluate, show
 from DiffBinaural.training_stabilizer import SafeStep
-from DiffBinaural.utils.distributed import World, world
-from DiffBinaural.utils.files import discard, leftovers, load_tensors
+from DiffBinaural.utils.distributed import ALONE, World, world
+from DiffBinaural.utils.files import load_tensors, newest_readable
 from DiffBinaural.utils.helpers import generator_for, same_mel
+from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.plots import draw_history
-from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, rate_factor
+from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, Stop, rate_factor, read_all
 
 WARMUP_STEPS = 20                             # of a run with a time budget, whose rates rise and fall
 
@@ -99,15 +100,14 @@ class VocoderRun:
 
     def _load_networks(self) -> dict | None:
         """Weights of this run's newest checkpoint, else of --init_from.  -> state to resume from, if any."""
-        if newest := latest(self.folder, "do_"):
+        if pairs := checkpoints(self.folder):
             if load_config(self.folder / CONFIG) != self.cfg:
                 raise ValueError(f"{self.folder} holds a run with another config than {self.train.config}; "
                                  "resume it with its own config.json, or choose another --checkpoint_path")
-            weights = load_tensors(self.folder / newest.name.replace("do_", "g_"))["generator"]
-            load_strict(self.generator, weights, newest)
-            state = load_tensors(newest)
+            weights, state = newest_readable(pairs)
+            load_strict(self.generator, weights.get("generator", {}), pairs[0][0])
             for name, judge in self.judges.items():
-                load_strict(judge, state[name], f"{newest}, {name}")
+                load_strict(judge, state.get(name, {}), f"{pairs[0][1]}, {name}")
             return state
         if self.train.init_from:
             self._start_from(Path(self.train.init_from))
@@ -133,13 +133,14 @@ class VocoderRun:
             self.safe_step[name].load_state_dict(state["safe_step"][name])
         self.progress = {name: state[name] for name in self.progress}
 
-    def save(self) -> None:
-        """Write g_<steps> and do_<steps>."""
+    def save(self) -> str:
+        """Write g_<steps> and do_<steps>.  -> words on what is kept"""
         states = {name: optimizer.state_dict() for name, optimizer in self.optim.items()}
         rest = {**{name: judge.state_dict() for name, judge in self.judges.items()},
                 "optim_g": states.pop("g"), "optim_d": states, **self.progress,
                 "safe_step": {name: safe.state_dict() for name, safe in self.safe_step.items()}}
         save_run(self.folder, self.progress["steps"], self.generator, rest, self.train.keep)
+        return f"{self.folder} is saved at step {self.progress['steps']}"
 
     def set_rates(self, done: float) -> float:
         """The rate of the coming step: lr_decay per step; with a time budget it also rises and anneals."""
@@ -228,34 +229,33 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
     Leaves in the run folder: config.json, g_*, do_*, g_best.pth, training_history.json and .png, logs/
     """
     cfg, job, progress = run.train, run.job, run.progress
-    if job.first:
-        for part in leftovers(run.folder):             # of a process that was killed while it saved
-            discard(part)
     log = RunLog(run.folder, "logs", step=progress["steps"]) if job.first else None
+    if Budget(progress, cfg.training_steps, cfg.time_budget).done(progress["steps"], job.agree) < 1:
+        read_all("reading sounds", train.whole, range(len(train)), ALONE)
     if progress["steps"] == 0 and cfg.init_from:
         validate(run, val, log)                        # what the run starts from: better than that, or not?
     budget = Budget(progress, cfg.training_steps, cfg.time_budget)
-    bar = tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name, unit="step",
-               disable=not job.first)
-    for batch in loader(train, run):
-        if (done := budget.done(progress["steps"], job.agree)) >= 1:
-            break
-        rate, share = run.set_rates(done), probability(progress["steps"])
-        numbers = run.step(batch, share)
-        progress["steps"] += 1
-        progress["epoch"] = progress["steps"] * run.pairs // len(train)
-        if job.first:
-            numbers |= {"learning_rate_g": rate, "learning_rate_d": rate, "epoch": progress["epoch"],
-                        "pred_mel_probability": share, "skipped": skipped(run)}
-            log.scalars(progress["steps"], **{f"training/{name}": value for name, value in numbers.items()})
-        bar.set_postfix(mel=f"{numbers['mel_spec_error']:.3f}", refresh=False)
-        bar.update()
-        if progress["steps"] % cfg.validation_interval == 0:
-            validate(run, val, log)
-        if job.first and progress["steps"] % cfg.checkpoint_interval == 0:
-            run.save()
+    with Stop() as stop, tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name,
+                              unit="step", disable=not job.first) as bar:
+        for batch in loader(train, run):
+            if (done := budget.done(progress["steps"], job.agree)) >= 1:
+                break
+            rate, share = run.set_rates(done), probability(progress["steps"])
+            numbers = run.step(batch, share)
+            progress["steps"] += 1
+            progress["epoch"] = progress["steps"] * run.pairs // len(train)
+            if job.first:
+                numbers |= {"learning_rate_g": rate, "learning_rate_d": rate, "epoch": progress["epoch"],
+                            "pred_mel_probability": share, "skipped": skipped(run)}
+                log.scalars(progress["steps"], **{f"training/{name}": n for name, n in numbers.items()})
+            bar.set_postfix(mel=f"{numbers['mel_spec_error']:.3f}", refresh=False)
+            bar.update()
+            if progress["steps"] % cfg.validation_interval == 0:
+                validate(run, val, log)
+            if job.first and progress["steps"] % cfg.checkpoint_interval == 0:
+                run.save()
+            stop.obey(job, run.save)
     validate(run, val, log)
-    bar.close()
     if job.first:
         run.save()
         log.close()
@@ -289,8 +289,8 @@ def validate(run: VocoderRun, val: MelDataset, log: RunLog | None) -> None:
 def train_vocoder(cfg: VocoderConfig, train: TrueMelConfig, *, pred_dir: str | None = None,
                   probability: Callable[[int], float] = lambda step: 0.0) -> None:
     """Stage 2a (no pred_dir) or 2b: data, networks and the loop."""
-    data = (MelDataset(train.audio_dir, listing, cfg,
+    data = [MelDataset(train.audio_dir, listing, cfg,
                        mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
-            for listing in (train.list_train, train.list_val))
-    with world(train.device) as job:
+            for listing in (train.list_train, train.list_val)]
+    with world(train.device) as job, locked(train.checkpoint_path, job):
         fit(VocoderRun(cfg, train, job), *data, probability)

@@ -14,6 +14,12 @@ def latest(folder: str | Path, prefix: str) -> Path | None:
     return max(Path(folder).glob(prefix + "[0-9]" * 8), default=None)
 
 
+def checkpoints(folder: str | Path) -> list[tuple[Path, Path]]:
+    """The pairs of g_<steps> and do_<steps> of a run, newest first."""
+    states = sorted(Path(folder).glob("do_" + "[0-9]" * 8), reverse=True)
+    return [(path.with_name(path.name.replace("do_", "g_")), path) for path in states]
+
+
 def save_run(folder: Path, steps: int, generator: nn.Module, rest: dict, keep: int) -> None:
     """Write g_<steps> and do_<steps>, and delete all but the newest `keep` of each.
 

@@ -12,7 +12,7 @@ import torch
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.metrics import WAV_METRICS, measure
-from DiffBinaural.utils.files import read_json, replacing, write_json
+from DiffBinaural.utils.files import naming, read_json, replacing, write_json
 from DiffBinaural.utils.helpers import check_mel_config, hann, load_mel_pair, mel_spectrogram, read_wav
 from DiffBinaural.utils.lists import match, mel_pairs
 
@@ -237,7 +237,8 @@ def measured(clip: list[Prediction], rate: int) -> list[dict]:
 def mels_at(place: Place, sound: np.ndarray, size: int, cfg: MelConfig) -> np.ndarray:
     """Log mels (C, M, T) of the place's part of a sound (C, N), for a prediction of `size` frames."""
     part = cut(place, sound, cfg.sample_rate, size * cfg.hop, slack=cfg.hop, block=cfg.hop)
-    return mel_spectrogram(torch.from_numpy(np.ascontiguousarray(part)), cfg).numpy()
+    with naming(place.stem):
+        return mel_spectrogram(torch.from_numpy(np.ascontiguousarray(part)), cfg).numpy()
 
 
 def compared_mels(p: Prediction, cfg: MelConfig) -> dict[str, tuple]:
@@ -329,20 +330,24 @@ def format_cell(figure: dict | None, scale: float) -> str:
 
 
 def markdown_table(kinds: dict[str, dict], names: tuple[str, ...], metrics: dict,
-                   order: tuple[str, ...] | None = None) -> str:
+                   order: tuple[str, ...] | None = None, baseline: str = "") -> str:
     """Table for a page: a row for each kind of scenes and system, means in a column for each figure.
 
-    kinds    title -> systems as of :func:`summarise`
-    metrics  name -> metrics.Metric;  names: those to show.  order: of the systems
+    kinds     title -> systems as of :func:`summarise`
+    metrics   name -> metrics.Metric;  names: those to show.  order: of the systems
+    baseline  a system: then the cells say by how much the means differ from its own, in per cent
     """
+    def text(systems: dict, system: str, name: str) -> str:
+        value, base = (systems.get(one, {}).get(name, {}).get("mean") for one in (system, baseline or system))
+        if value is None or base is None:
+            return "–"
+        return f"{100 * (value / base - 1):+.0f} %" if baseline else f"{value:.3g}"
     arrows = {"lower": "↓", "higher": "↑"}
     heads = [f"`{name}` {arrows[metrics[name].better]} {metrics[name].unit}".rstrip() for name in names]
     rows = [["scenes", "system", *heads], ["---"] * (2 + len(names))]
     for kind, systems in kinds.items():
         for system in order or systems:
-            figures = systems.get(system, {})
-            cells = [figures[name]["mean"] if name in figures else None for name in names]
-            rows.append([kind, system, *("–" if value is None else f"{value:.3g}" for value in cells)])
+            rows.append([kind, system, *(text(systems, system, name) for name in names)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

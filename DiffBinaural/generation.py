@@ -26,6 +26,7 @@ from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.files import load_tensors, read_json
 from DiffBinaural.utils.helpers import DB_PER_NEPER, generator_for, save_mel_pair, write_mel_config
 from DiffBinaural.utils.lists import EARS, SIDES, Clip
+from DiffBinaural.utils.locks import locked
 
 BLOCK = 5168                                           # mel frames of a block at most: 60 s
 PICTURES_A_CALL = 32                                   # that the trunk looks at together
@@ -46,6 +47,12 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
     unet, frame  weights: names of files in the run folder, or paths
     """
     model = ModelBuilder(load_config(run), pretrained=False).build()
+    fill(model, run, unet, frame)
+    return ready(model, device)
+
+
+def fill(model: BinauralModel, run: str | Path, unet: str = "unet_best.pth", frame: str = "frame_best.pth"):
+    """Load a run's averaged weights into a model built alike; names as of :func:`load_model`."""
     for part, name in ((model.unet, unet), (model.frame, frame)):
         path = Path(run) / name if Path(name).name == name else Path(name)
         try:
@@ -53,7 +60,6 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
         except RuntimeError as error:
             why = str(error).splitlines()[1].strip()
             raise ValueError(f"{path}: does not fit {run}/config.json ({why})") from None
-    return ready(model, device)
 
 
 def ready(model: BinauralModel, device: torch.device) -> BinauralModel:
@@ -312,17 +318,18 @@ def generate_all(dataset_class: type[WholeClips], cfg: GenerateConfig):
     with world(cfg.device) as job:
         models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
         data = clips_of(dataset_class, cfg, models[0].cfg)
-        write_mel_config(cfg.output_dir, data.mel)
-        numbers = job.share(range(len(data))[: cfg.limit])
-        for i in tqdm(numbers, desc=f"generating {cfg.list_test}", unit="clip", disable=not job.first):
-            clip = data.unseen(i)
-            if cfg.shuffle_vision:
-                clip = with_vision_of(clip, data.unseen(next_video(data.clips, i)))
-            if not cfg.detections:
-                clip["eyes"] = WholeOnly(clip["eyes"])
-            mel = generate_pair(models, clip, cfg)
-            save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
-            yield clip, mel
+        with locked(cfg.output_dir, job):
+            write_mel_config(cfg.output_dir, data.mel)
+            numbers = job.share(range(len(data))[: cfg.limit])
+            for i in tqdm(numbers, desc=f"generating {cfg.list_test}", unit="clip", disable=not job.first):
+                clip = data.unseen(i)
+                if cfg.shuffle_vision:
+                    clip = with_vision_of(clip, data.unseen(next_video(data.clips, i)))
+                if not cfg.detections:
+                    clip["eyes"] = WholeOnly(clip["eyes"])
+                mel = generate_pair(models, clip, cfg)
+                save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
+                yield clip, mel
 
 
 def next_video(clips: list[Clip], i: int) -> int:

@@ -17,6 +17,7 @@ from DiffBinaural.metrics import LEVEL_BAND, cues, gate, stoi
 from DiffBinaural.position_utils import FOV, sphere_response, x_to_azimuth
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.helpers import band_centres, read_wav, save_mel_pair, write_mel_config
+from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.plots import Columns, draw_generated
 
 UNDETECTED = 0.25                                      # half-size of a whole picture that stands for a source
@@ -93,21 +94,22 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
         models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
         data = clips_of(dataset_class, cfg, models[0].cfg)
         mel = data.mel
-        mine = [(i, xy) for i in job.share(range(len(data))[: cfg.limit]) for xy in places]
-        for i, (x, y) in tqdm(mine, desc="placing", unit="sound", disable=not job.first):
-            clip = place(data[i], x, y)
-            if not cfg.detections:
-                clip["mask"] = whole_only(clip["mask"])
-            pair, azimuth = generate_pair(models, clip, cfg).numpy(), float(x_to_azimuth(x, FOV))
-            folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
-            save_mel_pair(folder, clip["stem"], pair)
-            write_mel_config(folder, mel)
-            if not cfg.sweep:                          # whose curve says more than hundreds of pictures
-                columns = Columns()
-                columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair[:2])]))
-                draw_generated(folder / f"{clip['stem']}.png", columns, mel)
-            rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair[:2], mel),
-                         "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel)})
+        with locked(cfg.output_dir, job, "x_*/"):
+            mine = [(i, xy) for i in job.share(range(len(data))[: cfg.limit]) for xy in places]
+            for i, (x, y) in tqdm(mine, desc="placing", unit="sound", disable=not job.first):
+                clip = place(data[i], x, y)
+                if not cfg.detections:
+                    clip["mask"] = whole_only(clip["mask"])
+                pair, azimuth = generate_pair(models, clip, cfg).numpy(), float(x_to_azimuth(x, FOV))
+                folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
+                save_mel_pair(folder, clip["stem"], pair)
+                write_mel_config(folder, mel)
+                if not cfg.sweep:                          # whose curve says more than hundreds of pictures
+                    columns = Columns()
+                    columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair[:2])]))
+                    draw_generated(folder / f"{clip['stem']}.png", columns, mel)
+                rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair[:2], mel),
+                             "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel)})
         shares = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]
         every = job.gather(shares)
         return [row for share in every for row in share] if job.first else []

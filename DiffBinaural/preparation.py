@@ -19,9 +19,11 @@ from DiffBinaural.dataset.dataset_real_binaural import (
     write_split,
 )
 from DiffBinaural.fairplay import SLACK, Download, film, find, read_lists, two_ears, whole
-from DiffBinaural.utils.files import claim, differences, discard, leftovers, read_json, replacing, write_json
+from DiffBinaural.utils.distributed import ALONE
+from DiffBinaural.utils.files import claim, differences, leftovers, read_json, replacing, write_json
 from DiffBinaural.utils.helpers import read_wav, spread
 from DiffBinaural.utils.lists import read_rows
+from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.media import write_picture
 
 SETTINGS, PLACES = "dataset.json", ("processed/*/", "splits/*/")
@@ -96,20 +98,19 @@ def prepare(job: Job, workers: int) -> tuple[list[str], list[str]]:
     -> lines to tell the user, and one line for each clip that is broken
     """
     lists = read_lists(job.source.root)
-    claim(job.root / SETTINGS, job.settings, "processed", "splits")
-    for part in leftovers(job.root, *PLACES):
-        discard(part)
-    made = spread(partial(prepare_clip, job=job), sorted(set(chain(*lists.values()))), workers)
-    seconds = {clip.name: clip.samples / RATE for clip in made if not clip.fault}
-    kept = {name: [(k, 0.0, seconds[k], "") for k in ids if k in seconds] for name, ids in lists.items()}
-    for name, rows in kept.items():
-        write_split(job.root, name, rows)
-    broken = {clip.name: clip.fault for clip in made if clip.fault}
-    write_json(job.root / SETTINGS, {
-        **job.settings, "clips": len(seconds), "samples": sum(clip.samples for clip in made),
-        "pictures": sum(clip.pictures for clip in made), "left_out": broken,
-        "splits": {name: len(rows) for name, rows in kept.items()},
-        "versions": {tool: version(tool) for tool in TOOLS}})
+    with locked(job.root, ALONE, *PLACES):
+        claim(job.root / SETTINGS, job.settings, "processed", "splits")
+        made = spread(partial(prepare_clip, job=job), sorted(set(chain(*lists.values()))), workers)
+        seconds = {clip.name: clip.samples / RATE for clip in made if not clip.fault}
+        kept = {name: [(k, 0.0, seconds[k], "") for k in ids if k in seconds] for name, ids in lists.items()}
+        for name, rows in kept.items():
+            write_split(job.root, name, rows)
+        broken = {clip.name: clip.fault for clip in made if clip.fault}
+        write_json(job.root / SETTINGS, {
+            **job.settings, "clips": len(seconds), "samples": sum(clip.samples for clip in made),
+            "pictures": sum(clip.pictures for clip in made), "left_out": broken,
+            "splits": {name: len(rows) for name, rows in kept.items()},
+            "versions": {tool: version(tool) for tool in TOOLS}})
     return summary(job, lists, made), [f"{name}: {fault}" for name, fault in broken.items()]
 
 

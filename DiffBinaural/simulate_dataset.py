@@ -10,8 +10,10 @@ from DiffBinaural.looks import FRAME
 from DiffBinaural.scenes import RATE, Source, draw_setting, simulate, truth_of
 from DiffBinaural.sounds import recordings
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.distributed import ALONE
 from DiffBinaural.utils.files import claim, replacing, write_json, write_rows
 from DiffBinaural.utils.helpers import spread
+from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.media import write_picture, write_video
 
 
@@ -64,13 +66,14 @@ def main(cfg: SimulateConfig) -> None:
                 "fov": cfg.fov[0] if cfg.fov[0] == cfg.fov[1] else fovs}
     truth = root / ("dataset.json" if real else "simulated.json")
     claim(truth, settings, *(["processed"] if real else fairplay.FOLDERS))
-    casts = dict(zip(clips, spread(partial(make, cfg=cfg, files=files), clips, cfg.workers), strict=True))
-    if real:
-        write_real_lists(root, cfg, casts)
-    else:
-        fairplay.write_lists(root, cfg.clips, cfg.seed)
-        scenes = {f"{number + 1:06d}": truth_of(cast) for (number, _), cast in casts.items()}
-        write_json(truth, {**settings, "scenes": scenes})
+    with locked(root, ALONE, "processed/*/", "processed/*/*/", "*/"):
+        casts = dict(zip(clips, spread(partial(make, cfg=cfg, files=files), clips, cfg.workers), strict=True))
+        if real:
+            write_real_lists(root, cfg, casts)
+        else:
+            fairplay.write_lists(root, cfg.clips, cfg.seed)
+            scenes = {f"{number + 1:06d}": truth_of(cast) for (number, _), cast in casts.items()}
+            write_json(truth, {**settings, "scenes": scenes})
 
 
 if __name__ == "__main__":

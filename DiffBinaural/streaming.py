@@ -23,6 +23,7 @@ from DiffBinaural.generation import BLOCK, stream
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.helpers import (
+    checked_rate,
     is_sound_file,
     mel_spectrogram,
     pieces,
@@ -111,7 +112,8 @@ class Hearing:
 
     def __init__(self, path: str | Path, start: float, end: float, rate: int):
         self.path, self.rate, self.samples, self.isolated = path, rate, 0, is_sound_file(path)
-        self.own, seconds = (sound_info if self.isolated else sound_rate)(path)
+        own, seconds = (sound_info if self.isolated else sound_rate)(path)
+        self.own = checked_rate(path, own, rate)
         self.first, self.last = (t if t == math.inf else round(t * self.own) for t in (start, end))
         self.expected = round(max(min(seconds, end) - start, 0) * rate)
 

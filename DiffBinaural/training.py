@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -17,18 +16,29 @@ from tqdm import tqdm
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig, from_dict
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips
 from DiffBinaural.dataset.video_transforms import on_device
-from DiffBinaural.generation import encoded
+from DiffBinaural.generation import encoded, fill, load_config
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.training_stabilizer import EMA, SafeStep
 from DiffBinaural.utils.distributed import World, world
-from DiffBinaural.utils.files import discard, leftovers, load_tensors, read_json, save_tensors, write_json
-from DiffBinaural.utils.runs import Budget, Memory, RunLog, Shuffled, rate_factor
+from DiffBinaural.utils.files import (
+    differences,
+    discard,
+    newest_readable,
+    read_json,
+    save_tensors,
+    write_json,
+)
+from DiffBinaural.utils.locks import locked
+from DiffBinaural.utils.runs import Budget, Memory, RunLog, Shuffled, Stop, rate_factor, read_all
 from DiffBinaural.validation import draw, draw_noise, evaluate
 
 # what may differ when a run goes on: lengths, from which the rates follow; places; and how the windows of a
 # step, whose number may not change, are divided
 FREE = ("num_epoch", "time_budget", "eval_epoch", "save_steps", "device", "workers", "ckpt", "data_root",
         "batch_size_per_gpu", "accumulate")
+
+
+LATEST, PREVIOUS = "state_latest.pth", "state_previous.pth"
 
 
 def loader(dataset: BinauralDataset, cfg: TrainConfig, job: World, start: int = 0) -> DataLoader:
@@ -52,13 +62,8 @@ def remember(data: BinauralDataset, model: BinauralModel, folder: Path, job: Wor
         for video_id in tqdm(job.share(ids), desc="encoding pictures", disable=not job.first):
             data.eyes(video_id)
     clips = {clip.span: i for i, clip in enumerate(data.clips)}        # each once, however often it is listed
-    with ThreadPoolExecutor() as pool:
-        for name, check, items in (("reading sounds", data.prepare, clips.values()),
-                                   ("reading pictures", data.check_pictures, () if keep else ids)):
-            mine = job.share(items)
-            for _ in tqdm(pool.map(check, mine), total=len(mine), desc=name, leave=False,
-                          disable=not job.first):
-                pass
+    read_all("reading sounds", data.prepare, clips.values(), job)
+    read_all("reading pictures", data.check_pictures, () if keep else ids, job)
 
 
 class Run:
@@ -71,6 +76,10 @@ class Run:
 
     def __init__(self, model: BinauralModel, cfg: TrainConfig, job: World, windows: int):
         self.folder, self.cfg, self.model, self.job = Path(cfg.ckpt) / cfg.id, cfg, model, job
+        states = [[path] for name in (LATEST, PREVIOUS) if (path := self.folder / name).exists()]
+        self.resumed = bool(states)
+        if cfg.init_from and not self.resumed:
+            start_from(cfg.init_from, model, cfg)
         model.to(job.device, memory_format=torch.channels_last)
         self.step_samples = cfg.batch_size_per_gpu * cfg.accumulate * job.size
         self.epoch_steps = max(windows // self.step_samples, 1)
@@ -81,10 +90,9 @@ class Run:
         self.optimizer = torch.optim.AdamW(groups, weight_decay=cfg.weight_decay, fused=True)
         self.progress = {"step": 0, "samples": 0, "step_samples": self.step_samples, "seconds": 0.0,
                          "best": math.inf, "loss_sum": 0.0, "loss_count": 0}
-        self.resumed = (self.folder / "state_latest.pth").exists()
         if self.resumed:
             self._check_config()
-            self._restore(load_tensors(self.folder / "state_latest.pth"))
+            self._restore(*newest_readable(states), states[0][0])
         if job.first:
             write_json(self.folder / "config.json", asdict(cfg))
 
@@ -101,10 +109,14 @@ class Run:
         return {"model": self.model, "ema": self.ema,
                 "optimizer": self.optimizer, "safe_step": self.safe_step}
 
-    def _restore(self, state: dict) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.progress = state["progress"]
+    def _restore(self, state: dict, path: Path) -> None:
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+            self.progress = {name: state["progress"][name] for name in self.progress} | state["progress"]
+        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+            why = str(error).splitlines()[-1].strip()
+            raise ValueError(f"{path}: is not the state of a run like this ({why})") from None
         if self.progress["step_samples"] != self.step_samples:
             raise ValueError(f"{self.folder}: its steps take {self.progress['step_samples']} windows, now "
                              f"{self.step_samples}; keep processes x --batch_size_per_gpu x --accumulate")
@@ -128,11 +140,27 @@ class Run:
         for name, part in (("unet", self.ema.shadow.unet), ("frame", self.ema.shadow.frame)):
             save_tensors(self.folder / f"{name}_{which}.pth", part.state_dict())
 
-    def save(self) -> None:
-        """Write the averaged weights as *_latest, then the whole state, from which a run goes on."""
+    def save(self) -> str:
+        """Write the averaged weights as *_latest, then the whole state, from which a run goes on.
+
+        -> words on what is kept
+        """
         self.save_weights("latest")
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        save_tensors(self.folder / "state_latest.pth", {**parts, "progress": self.progress})
+        save_tensors(self.folder / LATEST, {**parts, "progress": self.progress},
+                     before=self.folder / PREVIOUS)
+        return f"{self.folder} is saved at step {self.progress['step']}"
+
+
+def start_from(run: str, model: BinauralModel, cfg: TrainConfig) -> None:
+    """Give a new model the weights of a trained one; ValueError where the two are built differently."""
+    theirs = load_config(run)
+    was, wanted = ({"ears": part.ears, "arch_frame": part.arch_frame, "objective": part.diffusion.objective,
+                    **flat(asdict(part)["model"] | asdict(part)["mel"] | asdict(part)["view"])}
+                   for part in (theirs, cfg))
+    if differ := differences(was, wanted):
+        raise ValueError(f"--init_from {run}: that run has {differ}; give the same settings")
+    fill(model, run)
 
 
 def flat(config: dict) -> dict:
@@ -163,14 +191,11 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
 
     Leaves in <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/
     """
-    with world(cfg.device) as job:
+    with world(cfg.device) as job, locked(Path(cfg.ckpt) / cfg.id, job):
         run = Run(model, cfg, job, len(train))
         cache = run.folder / "cache"
-        if job.first:
-            for part in leftovers(run.folder):         # of a process that was killed while it saved
-                discard(part)
-            if not run.resumed:                        # of a start that was given up, perhaps with other data
-                discard(cache)
+        if job.first and not run.resumed:              # of a start that was given up, perhaps with other data
+            discard(cache)
         job.wait()
         log = RunLog(run.folder, "runs", step=run.progress["step"]) if job.first else None
         if run.budget().done(run.progress["step"], job.agree) < 1:
@@ -186,35 +211,37 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
 
 def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None) -> None:
     cfg, job, progress, budget = run.cfg, run.job, run.progress, run.budget()
-    bar = tqdm(total=run.total, initial=progress["step"], desc=cfg.id, unit="step", disable=not job.first)
     net, batches = parallel(run.model.train(), job), iter(loader(train, cfg, job, progress["samples"]))
-    while (done := budget.done(progress["step"], job.agree)) < 1:
-        run.set_rates(done)
-        # the gradient, averaged over batches and processes
-        loss = sum(backward(net, batch, run, last=last) for batch, last in several(batches, cfg.accumulate))
-        norm = run.safe_step(run.optimizer)
-        if math.isfinite(norm):
-            run.ema.update()
-        progress["step"] += 1
-        progress["samples"] += run.step_samples
-        # what happened
-        value = job.mean(loss)
-        if progress["step"] % run.epoch_steps == 1 % run.epoch_steps:
-            progress["loss_sum"], progress["loss_count"] = 0.0, 0
-        if math.isfinite(value):
-            progress["loss_sum"] += value
-            progress["loss_count"] += 1
-        if job.first:
-            log.scalars(progress["step"], **{"train/loss": value, "train/grad_norm": norm,
-                                             "lr/unet": run.optimizer.param_groups[0]["lr"],
-                                             "lr/frame": run.optimizer.param_groups[1]["lr"]})
-        bar.set_postfix(loss=f"{run.loss_so_far():.4f}", refresh=False)
-        bar.update()
-        if progress["step"] % (cfg.eval_epoch * run.epoch_steps) == 0:
-            validate(run, val, log)
-        elif job.first and progress["step"] % cfg.save_steps == 0:
-            run.save()
-    bar.close()
+    with Stop() as stop, tqdm(total=run.total, initial=progress["step"], desc=cfg.id, unit="step",
+                              disable=not job.first) as bar:
+        while (done := budget.done(progress["step"], job.agree)) < 1:
+            run.set_rates(done)
+            # the gradient, averaged over batches and processes
+            loss = sum(backward(net, batch, run, last=last)
+                       for batch, last in several(batches, cfg.accumulate))
+            norm = run.safe_step(run.optimizer)
+            if math.isfinite(norm):
+                run.ema.update()
+            progress["step"] += 1
+            progress["samples"] += run.step_samples
+            # what happened
+            value = job.mean(loss)
+            if progress["step"] % run.epoch_steps == 1 % run.epoch_steps:
+                progress["loss_sum"], progress["loss_count"] = 0.0, 0
+            if math.isfinite(value):
+                progress["loss_sum"] += value
+                progress["loss_count"] += 1
+            if job.first:
+                log.scalars(progress["step"], **{"train/loss": value, "train/grad_norm": norm,
+                                                 "lr/unet": run.optimizer.param_groups[0]["lr"],
+                                                 "lr/frame": run.optimizer.param_groups[1]["lr"]})
+            bar.set_postfix(loss=f"{run.loss_so_far():.4f}", refresh=False)
+            bar.update()
+            if progress["step"] % (cfg.eval_epoch * run.epoch_steps) == 0:
+                validate(run, val, log)
+            elif job.first and progress["step"] % cfg.save_steps == 0:
+                run.save()
+            stop.obey(job, run.save)
 
 
 def parallel(model: BinauralModel, job: World) -> nn.Module:

@@ -94,8 +94,8 @@ def test_two_processes_train_validate_and_generate_as_one(scenes, scripts, scala
             "--sampling_timesteps", 1, "--device", "cpu")
     torchrun(2, ROOT / "DiffBinaural/test_realBinaural.py", *dump, "--output_dir", tmp_path / "shared")
     scripts("DiffBinaural.test_realBinaural", *dump, "--output_dir", tmp_path / "whole")
-    files = sorted(path.name for path in (tmp_path / "whole").iterdir())
-    assert files == sorted(path.name for path in (tmp_path / "shared").iterdir())
+    files = sorted(path.name for path in (tmp_path / "whole").glob("[!.]*"))
+    assert files == sorted(path.name for path in (tmp_path / "shared").glob("[!.]*"))
     assert len(files) == 7
     for name in files[1:]:
         assert np.allclose(*(np.load(tmp_path / who / name) for who in ("whole", "shared")), atol=1e-4)

@@ -375,6 +375,11 @@ def test_kinds_of_scenes_are_rows_of_one_table(scripts, tmp_path, capsys):
     assert lines[2:5] == ["| 1 room | model | 0.5 | – | – |", "| 1 room | mono_copy | 0.25 | – | – |",
                           "| 1 room | oracle | – | – | – |"]
     assert len(lines) == 8
+    scripts("DiffBinaural.evaluate_kinds", *words, "--systems", "model", "mono_copy", "--baseline", "model")
+    lines = capsys.readouterr().out.splitlines()[7:]
+    assert lines[0] == "| scenes | system | `stft` ↓ | `itd_error` ↓ µs |"
+    assert lines[2:4] == ["| 1 room | model | +0 % | – |", "| 1 room | mono_copy | -50 % | – |"]
+    assert lines[-1] == "| 2, all | mono_copy | -50 % | – |"
     with pytest.raises(ValueError, match="--figures loudness: no such figure"):
         scripts("DiffBinaural.evaluate_kinds", "--results", tmp_path, "--figures", "loudness")
     with pytest.raises(FileNotFoundError, match=r"no <kind>/metrics\.json"):

@@ -86,8 +86,8 @@ def rows(root, name):
 # --- the form of the download -------------------------------------------------------------------------------
 
 def test_the_tree_has_the_downloads_folders_and_no_others(download):
-    assert {path.name for path in download.iterdir()} == {"binaural_audios", "videos", "splits", "new_splits",
-                                                          "simulated.json"}
+    assert {path.name for path in download.glob("[!.]*")} == {
+        "binaural_audios", "videos", "splits", "new_splits", "simulated.json"}
     assert sorted(path.name for path in (download / "binaural_audios").iterdir()) == [f"{k}.wav" for k in IDS]
     assert sorted(path.name for path in (download / "videos").iterdir()) == [f"{k}.mp4" for k in IDS]
 

@@ -82,7 +82,7 @@ def vocoder(scenes, scripts, mels, config, tmp_path_factory):
 def test_a_run_explains_itself(stage1):
     assert {p.name for p in stage1.iterdir()} == {
         "config.json", "unet_latest.pth", "unet_best.pth", "frame_latest.pth", "frame_best.pth",
-        "state_latest.pth", "training_history.json", "runs"}
+        "state_latest.pth", "state_previous.pth", "training_history.json", "runs"}
     history = json.loads((stage1 / "training_history.json").read_text())
     assert [row["step"] for row in history] == [3, 6]
     assert {"val/loss", "val/mel_rmse", "val/mono_copy_mel_rmse", "val/mel_ild_error"} <= set(history[0])
@@ -132,6 +132,17 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(scenes, scripts, s
     for weights in ("unet_latest.pth", "frame_latest.pth"):
         a, b = (torch.load(folder / weights, weights_only=True) for folder in (stage1, tmp_path / "run"))
         assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_starts_from_the_weights_of_another_that_is_built_alike(scenes, scripts, stage1, tmp_path):
+    words = train_words(scenes, tmp_path, "--init_from", stage1)
+    with pytest.raises(ValueError, match=r"--init_from .*: that run has interaural_phase False"):
+        scripts("DiffBinaural.train_realBinaural", *words, "--interaural_phase")
+    scripts("DiffBinaural.train_realBinaural", *words, "--time_budget", 1e-9)       # no step
+    for name in ("unet", "frame"):
+        made, given = (torch.load(run / f"{name}_best.pth", weights_only=True)
+                       for run in (tmp_path / "run", stage1))
+        assert all(torch.equal(made[key], given[key]) for key in given)
 
 
 def test_other_settings_are_not_mixed_into_a_run(scenes, scripts, stage1):
@@ -327,7 +338,7 @@ def test_a_few_clips_are_drawn_and_other_eyes_give_other_mels(scenes, scripts, s
     words = ("--run", stage1, "--data_root", scenes, "--sampling_timesteps", 1, "--list_test", "train")
     scripts("DiffBinaural.test_realBinaural_few", *words, "--output_dir", tmp_path / "few", "--limit", 1)
     stem = read_clips(scenes / "splits/train.csv")[0].stem
-    assert {p.name for p in (tmp_path / "few").iterdir()} == {
+    assert {p.name for p in (tmp_path / "few").glob("[!.]*")} == {
         "mel_config.json", f"{stem}.png", f"{stem}_left.npy", f"{stem}_right.npy"}
     usual = np.load(mels / f"{stem}_left.npy")
     assert np.array_equal(np.load(tmp_path / "few" / f"{stem}_left.npy"), usual)

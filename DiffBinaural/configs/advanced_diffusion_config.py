@@ -1,9 +1,11 @@
 """Every setting of stage 1, as frozen dataclasses with defaults, help texts and presets."""
 
+import difflib
 import math
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Literal, get_type_hints
+from types import UnionType
+from typing import Literal, get_args, get_origin, get_type_hints
 
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
 SHIPPED = Path(__file__).parents[2] / "weights"      # the models that come with the project
@@ -35,20 +37,43 @@ def from_dict(cls, values: dict, source: str):
 
     source  the file's name, for the message
     ->      cls
-    Raises ValueError for a key that the dataclass does not have or lacks.
+    Raises ValueError for a key that the dataclass does not have or lacks, and a value of another type.
     """
     kinds = get_type_hints(cls)
+    if not isinstance(values, dict):
+        raise ValueError(f"{source}: is no {cls.__name__}; expected {{name: value, …}}")
     if unknown := sorted(set(values) - set(kinds)):
-        raise ValueError(f"{source}: unknown {', '.join(unknown)}; {cls.__name__} has {', '.join(kinds)}")
+        like = difflib.get_close_matches(unknown[0], kinds)
+        raise ValueError(f"{source}: unknown {', '.join(unknown)[:200]}; " + (
+            f"perhaps {like[0]}" if like else "delete it, or update this project if the file is newer"))
     built = {}
     for name, value in values.items():
         nested = is_dataclass(kinds[name])
         plain = tuple(value) if isinstance(value, list) else value
+        if not nested and not fits(plain, kinds[name]):
+            raise ValueError(f"{source}: {name} is {str(value)[:80]!r}; expected {kinds[name]}")
         built[name] = from_dict(kinds[name], value, source) if nested else plain
     try:
         return cls(**built)
     except TypeError as error:
         raise ValueError(f"{source}: {error}") from None
+
+
+def fits(value, hint) -> bool:
+    """Whether a value that JSON kept is one of a type; a whole number is a float, too, and NaN is not.
+
+    >>> fits((1, 2), tuple[int, ...]), fits(True, int), fits(3, float), fits(None, str | None)
+    (True, False, True, True)
+    """
+    if isinstance(hint, UnionType):
+        return any(fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(fits(part, get_args(hint)[0]) for part in value)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool) and value == value
+    return isinstance(value, hint)
 
 
 @dataclass(frozen=True)
@@ -125,6 +150,7 @@ class TrainConfig:
     ckpt: str = option("checkpoints", "folder of all runs")
     preset: Literal["base", "small", "tiny", "paper"] = option(
         "base", "sizes, rates, budget; small: that of the shipped weights; paper: noise predicted")
+    init_from: str | None = option(None, "start from the weights of this run: weights/stage1, say")
     num_epoch: int = option(1000, "passes over the training list")
     time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
     batch_size_per_gpu: int = option(32, "windows a process takes at once")
@@ -206,7 +232,7 @@ class SamplingConfig:
     """How a trained model is sampled."""
 
     sampling_timesteps: int | None = option(
-        None, "denoising steps; default: 4, or 25 for a model that predicts noise or velocity")
+        None, "denoising steps; default: 2, or 25 for a model that predicts noise or velocity")
     sampler: Literal["ddim", "ddpm", "dpm++"] = option("ddim", "dpm++: DPM-Solver++(2M), of second order")
     eta: float = option(0.0, "fresh noise in each DDIM step: 0 = none, 1 = as much as DDPM")
     guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
@@ -249,7 +275,7 @@ class GenerateConfig(ClipsConfig):
 
 def steps_of(cfg: SamplingConfig, objective: str) -> int:
     """Denoising steps of a model with this objective: where they stop to pay (DiffBinaural/README, Steps)."""
-    return cfg.sampling_timesteps or (4 if objective in ("pred_residual", "pred_x0") else 25)
+    return cfg.sampling_timesteps or (2 if objective in ("pred_residual", "pred_x0") else 25)
 
 
 def point(text: str) -> tuple[float, float]:
@@ -460,6 +486,7 @@ class KindsConfig:
     figures: tuple[str, ...] = option(("stft", "env", "snr", "dphase", "itd_error", "ild_error", "iacc_error",
                                        "pesq_wb"), "columns")
     systems: tuple[str, ...] | None = option(None, "rows, in this order; default: all that there are")
+    baseline: str = option("", "a second table: errors against those of this system, in per cent")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, Sight, mirrored, whole_only
 from DiffBinaural.position_utils import FOV
+from DiffBinaural.utils.files import naming
 from DiffBinaural.utils.helpers import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.lists import EARS, Clip, Detection
 from DiffBinaural.utils.runs import MAPPED, Memory
@@ -153,10 +154,8 @@ class BinauralDataset(torch.utils.data.Dataset):
         def make():
             sounds = (wav if wav is None else pad_to_hop(torch.from_numpy(wav), self.mel.hop)
                       for wav in self.sound(clip))
-            try:
+            with naming(f"clip {clip.stem}"):
                 return self.analysed(*sounds)
-            except ValueError as error:
-                raise ValueError(f"clip {clip.stem}: {error}") from None
         return self.memory.recall(f"{clip.span}.mels", make)
 
     def analysed(self, mono: Tensor, pair: Tensor | None) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, fits
 from DiffBinaural.dataset.base import BinauralDataset
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.files import read_json, write_rows
@@ -65,10 +65,7 @@ class RealBinaural(BinauralDataset):
         self.root = Path(data_root)
         clips = folded(read_clips(split_path(data_root, name, split)), fold, inside=self.held_out)
         super().__init__(clips, mel, view, **options)
-        facts = read_json(self.root / "dataset.json")
-        self.fps, self.fovs = float(facts.get("fps") or 0), facts.get("fov") or FOV
-        if self.fps <= 0:
-            raise ValueError(f"{self.root / 'dataset.json'}: no fps; expected pictures a second, as in 10")
+        self.fps, self.fovs = self.facts(self.root / "dataset.json")
         table = self.root / DETECTIONS
         self.detections = read_detections(table, self.fps) if table.exists() else {}
         for clip in self.clips:
@@ -78,9 +75,21 @@ class RealBinaural(BinauralDataset):
                     raise FileNotFoundError(f"{path}: missing, but {name} lists {clip.video_id}")
         self.folders = {clip.video_id: FrameFolder(self.frames(clip.video_id)) for clip in self.clips}
 
+    @staticmethod
+    def facts(path: Path) -> tuple[float, float | dict[str, float]]:
+        """Pictures a second, and fields of view in degrees, by dataset.json: one, or one for each id."""
+        facts = read_json(path)
+        fps, fov = (facts.get("fps"), facts.get("fov") or FOV) if isinstance(facts, dict) else (None, FOV)
+        if not fits(fps, float) or fps <= 0:
+            raise ValueError(f"{path}: no fps; expected pictures a second, as in 10")
+        fovs = fov.values() if isinstance(fov, dict) else [fov]
+        if not all(fits(one, float) and 0 < one < 180 for one in fovs):
+            raise ValueError(f"{path}: fov {str(fov)[:80]}; expected degrees below 180, or {{id: degrees}}")
+        return fps, fov
+
     def fov(self, video_id: str) -> float:
-        """What dataset.json says: a number, or one for each id."""
-        return float(self.fovs.get(video_id, FOV) if isinstance(self.fovs, dict) else self.fovs)
+        """Degrees that a recording's pictures show from edge to edge."""
+        return self.fovs.get(video_id, FOV) if isinstance(self.fovs, dict) else self.fovs
 
     def frames(self, video_id: str) -> Path:
         """A recording's folder of pictures; some tools end its name as the video's does."""

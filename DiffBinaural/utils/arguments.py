@@ -1,11 +1,17 @@
 """From a config dataclass to a command line, and from a user's mistake to one clear line."""
 
 import argparse
+import errno
+import os
 import re
+import signal
 import sys
+import threading
 import types
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)          # a disk, a quota, a file-size limit
 
 
 def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
@@ -98,11 +104,40 @@ def _chosen_preset(cls, presets, argv) -> dict:
 
 
 def run(main, presets: dict | None = None) -> None:
-    """Call a script's ``main(cfg)`` with its command line; a user's mistake is one line and exit status 2."""
+    """Call a script's ``main(cfg)`` with its command line; a user's mistake is one line and exit status 2.
+
+    SIGTERM and Ctrl-C are a line too: what is half-written goes, what is finished stays.
+    """
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
+    threading.excepthook = leave_to_main
     try:
         main(parse(get_type_hints(main)["cfg"], presets))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {no_room(error) or error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        number, kept = (*stop.args, "every file that was finished is kept")[:2]
+        if os.environ.get("RANK", "0") == "0":                 # one line of a whole torchrun
+            name = signal.Signals(number).name
+            print(f"stopped by {name}: {kept}; run the same command again to go on", file=sys.stderr)
+        sys.exit(128 + number)
+
+
+def no_room(error: Exception) -> str:
+    """What to say of an error that is due to a full disk; of others nothing."""
+    if getattr(error, "errno", None) not in NO_ROOM:
+        return ""
+    return (f"{error.filename or 'a file'}: cannot be written ({error.strerror}); "
+            "make room, and run the same command again")
+
+
+def leave_to_main(thread: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread meets a full disk first, and hands the error on to the main one, which says so."""
+    if not no_room(thread.exc_value):
+        threading.__excepthook__(thread)
+
+
+def interrupt(number: int, frame: types.FrameType | None) -> None:
+    """A signal's handler: KeyboardInterrupt with the signal's number."""
+    raise KeyboardInterrupt(number)

@@ -73,10 +73,21 @@ class World:
             dist.broadcast_object_list(values, src=0)
         return values[0]
 
+    def any(self, flag: bool) -> bool:
+        """Whether one of the processes says so."""
+        if self.size == 1:
+            return flag
+        said = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(said)
+        return bool(said)
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
             dist.barrier()
+
+
+ALONE = World(torch.device("cpu"))
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Files that are whole or not there: JSON, CSV, tensors, and the settings of a folder."""
 
 import csv
+import glob
 import json
 import os
 import pickle
 import shutil
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+
+from DiffBinaural.utils.arguments import NO_ROOM
 
 # what damaged bytes make of the readers of zips and pickles
 UNREADABLE = (RuntimeError, EOFError, LookupError, OSError, ValueError, TypeError, AttributeError,
@@ -24,6 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Give out a temporary name beside `path`; if the block succeeds, put the finished file under `path`.
 
     A folder of files does as well, where `path` is not there yet: it appears with all of them or not at all.
+    Raises OSError that names `path` when the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,13 +39,56 @@ def replacing(path: str | Path) -> Iterator[Path]:
             with open(written, "rb") as file:
                 os.fsync(file.fileno())
         os.replace(partial, path)
+    except (OSError, RuntimeError):          # writers name the cause or not, torch and libsndfile do not
+        if cause := growth_error(partial):
+            raise OSError(cause.errno, cause.strerror, str(path)) from None
+        raise
     finally:
         discard(partial)
+
+
+def growth_error(path: Path) -> OSError | None:
+    """Why a file, or one in this folder, cannot grow; None where it can."""
+    try:
+        with open(path / ".part" if path.is_dir() else path, "ab") as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error if error.errno in NO_ROOM else None
+    return None
+
+
+@contextmanager
+def naming(source: str | Path) -> Iterator[None]:
+    """Put the name of what was read before what a ValueError within says of its content."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
 
 
 def leftovers(root: Path, *places: str) -> list[Path]:
     """What interrupted runs have left unfinished in a folder, and in those below it that patterns match."""
     return [part for place in ("", *places) for part in sorted(root.glob(f"{place}.*.part"))]
+
+
+def abandoned(path: str | Path) -> list[Path]:
+    """What processes of this machine that are gone have left half-written of a file."""
+    parts = Path(path).parent.glob(f".{glob.escape(Path(path).name)}.*.part")
+    pids = {part: part.name.split(".")[-2] for part in parts}
+    return [part for part, pid in pids.items() if pid.isdigit() and not alive(int(pid))]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:                                  # another user's
+        pass
+    return True
 
 
 def discard(path: Path) -> None:
@@ -66,7 +114,7 @@ def read_json(path: str | Path):
     """Read JSON.  Raises ValueError naming the file when it is none."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:            # not UTF-8; nested without end
         raise ValueError(f"{path}: not valid JSON ({error})") from None
 
 
@@ -97,10 +145,31 @@ def write_rows(path: str | Path, header: str, rows: Sequence) -> None:
         csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
 
 
-def save_tensors(path: str | Path, content: dict) -> None:
-    """torch.save, whole or not at all; only tensors and plain Python go in."""
+def save_tensors(path: str | Path, content: dict, *, before: Path | None = None) -> None:
+    """torch.save, whole or not at all; only tensors and plain Python go in.
+
+    before  where the file that was there is kept
+    """
     with replacing(path) as partial:
         torch.save(content, partial)
+        if before and Path(path).exists():
+            os.replace(path, before)
+
+
+def newest_readable(checkpoints: Sequence[Sequence[Path]]) -> list[dict] | None:
+    """What the files of the first checkpoint hold of which none is damaged; None where there are none at all.
+
+    checkpoints  newest first, each of one file or several; of those passed over a line says why
+    Raises ValueError or FileNotFoundError when all are damaged.
+    """
+    for files, older in zip(checkpoints, [*checkpoints[1:], None], strict=True):
+        try:
+            return [load_tensors(path) for path in files]
+        except (ValueError, FileNotFoundError) as error:
+            if older is None:
+                raise
+            print(f"{error}; going on from {older[0].name}", file=sys.stderr)
+    return None
 
 
 def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:

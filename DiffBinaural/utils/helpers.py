@@ -1,14 +1,19 @@
 """The one mel, sound and mel files, devices, processes and seeds."""
 
 import math
+import os
 import signal
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
+from tokenize import TokenError
 
 import numpy as np
 import soundfile
@@ -18,13 +23,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, from_dict
-from DiffBinaural.utils.files import read_json, replacing, write_json
+from DiffBinaural.utils.files import UNREADABLE, read_json, replacing, write_json
 from DiffBinaural.utils.lists import SIDES, Clip
 
 FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
 NOISE = 1e-9                                  # power added to every bin, so that silence has no direction
 DB_PER_NEPER = 20 / math.log(10)              # 8.686: a neper is a factor of e in magnitude
 MEL_CONFIG = "mel_config.json"
+MOST_SAMPLES = 1 << 30                        # of a file that is read at once: 4 GiB, three hours of two ears
+STOPS = (signal.SIGTERM, signal.SIGINT)
+RATES = (1000, 768_000)                       # Hz
+MOST_TAPS = 1 << 24                           # of the resampler: its table grows with both terms of the ratio
 SOUND_BLOCK = 1 << 18                         # samples that are read at once
 FILTER_REACH = 32                             # zero crossings of the resampling filter to each side
 
@@ -165,6 +174,16 @@ def resampled(blocks: Iterable[Tensor], rate: int, target: int, seconds: float) 
         yield wav[:, first : first + (piece.shape[1] - before - behind) // down * up if behind else None]
 
 
+def checked_rate(path: str | Path, rate: int, target: int) -> int:
+    """A file's sample rate, if it is one of sound that can be converted; else ValueError naming the file."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"{path}: has {rate} samples a second; expected {RATES[0]} to {RATES[1]}")
+    if rate * target // math.gcd(rate, target) ** 2 > MOST_TAPS and rate != target:
+        raise ValueError(f"{path}: {rate} Hz and {target} Hz have no handy ratio; convert it first to a "
+                         "usual rate, 44,100 Hz for one")
+    return rate
+
+
 def is_sound_file(path: str | Path) -> bool:
     """Whether a file is one that read_wav opens.  Raises FileNotFoundError when there is none."""
     if not Path(path).is_file():
@@ -192,15 +211,18 @@ def read_wav(path: str | Path, rate: int | None = None,
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such sound file")
-    try:
-        wav, own = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: cannot be read as a sound file ({error.error_string})") from None
+    blocks, count = [], 0
+    for block in wav_blocks(path):                       # not at once: a header may claim more than there is
+        blocks.append(block)
+        count += block.size
+        if count > MOST_SAMPLES:
+            raise ValueError(f"{path}: is too long to be held in memory; cut it into parts of an hour")
+    wav, own = np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0)), sound_info(path)[0]
     if not wav.size or not np.isfinite(wav).all():
         raise ValueError(f"{path}: {'is empty' if not wav.size else 'has non-finite values'}; expected sound")
-    if channels and wav.shape[1] != channels:
-        raise ValueError(f"{path}: has {wav.shape[1]} channel(s); expected {channels}")
-    return resample(np.ascontiguousarray(wav.T), own, rate or own), rate or own
+    if channels and len(wav) != channels:
+        raise ValueError(f"{path}: has {len(wav)} channel(s); expected {channels}")
+    return resample(wav, checked_rate(path, own, rate or own), rate or own), rate or own
 
 
 def wav_blocks(path: str | Path) -> Iterator[np.ndarray]:
@@ -264,14 +286,24 @@ def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
             np.save(file, np.asarray(rows, dtype=np.float32), allow_pickle=False)
 
 
+def load_array(path: str | Path) -> np.ndarray:
+    """Read an .npy of floating-point numbers as data, never as code.  Raises ValueError naming the file."""
+    try:                               # mapped: a header that claims more than there is costs no memory
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            raise ValueError(f"of {array.dtype}" if isinstance(array, np.ndarray) else "several in one file")
+        return np.array(array)
+    except FileNotFoundError:
+        raise
+    except (*UNREADABLE, SyntaxError, TokenError) as error:      # of its header
+        raise ValueError(f"{path}: not a readable .npy array of floating-point numbers ({error})") from None
+
+
 def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
     """Read a pair's two files as (2, M, T) float32; ValueError names a file of another shape or content."""
     ears = []
     for path in paths:
-        try:
-            mel = np.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise ValueError(f"{path}: not a readable .npy array ({error})") from None
+        mel = load_array(path)
         if mel.ndim != 2 or mel.shape[0] != n_mels or not np.isfinite(mel).all():
             raise ValueError(f"{path}: shape {mel.shape} or its values are wrong; "
                              f"expected a finite ({n_mels}, T) log mel")
@@ -288,10 +320,7 @@ def load_phasor(stem: str, folder: str | Path, shape: tuple[int, int]) -> np.nda
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; stage 1 writes it where it was trained with "
                                 "--interaural_phase, and --renderer vocoder does without it")
-    try:
-        phasor = np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise ValueError(f"{path}: not a readable .npy array ({error})") from None
+    phasor = load_array(path)
     if phasor.shape != (2, *shape) or not np.isfinite(phasor).all() or (np.abs(phasor) > 1 + 1e-5).any():
         raise ValueError(f"{path}: shape {phasor.shape} or its values are wrong; expected {(2, *shape)}, as "
                          "its mels have, within [-1, 1]; make mels and phasor again")
@@ -340,16 +369,41 @@ def spread(work: Callable, items: Sequence, workers: int) -> list:
     """
     try:
         with ProcessPoolExecutor(workers or None, initializer=_alone) as pool:
-            return list(tqdm(pool.map(work, items), total=len(items)))
+            try:
+                with held():                 # what interrupts a fork is lost
+                    done = pool.map(work, items)
+                return list(tqdm(done, total=len(items)))
+            except BaseException:            # what has begun is ended; nothing else is
+                pool.shutdown(cancel_futures=True)
+                raise
     except BrokenProcessPool:
         raise OSError("a worker process was ended from outside, for want of memory perhaps; "
                       "the same command goes on, with fewer --workers if need be") from None
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C wait for the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _alone() -> None:
-    """One thread; and Ctrl-C is the parent's business, which lets its workers end what they have begun."""
+    """One thread, no longer than the parent lives, whose business Ctrl-C is: what has begun is ended."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    Thread(target=_mourn, daemon=True).start()
+
+
+def _mourn() -> None:
+    """End this process when its parent is gone: killed, it could not say so."""
+    parent_process().join()
+    os._exit(1)
 
 
 def generator_for(seed: int, name: str) -> torch.Generator:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 SIDES = ("left", "right")
 EARS = {"both": (0, 1), "left": (0,), "right": (1,)}       # numbers on an axis of ears
+LONGEST_ID = 200                                           # characters; names of files have 255 bytes
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,35 @@ class Detection:
 
 def checked_id(video_id: str, source: str | Path) -> str:
     """The id itself, refused when it is a path rather than a name."""
-    if not video_id or video_id != Path(video_id).name or video_id in (".", "..") or "\\" in video_id:
-        raise ValueError(f"{source}: {video_id!r} is no id; expected a plain name without folders")
+    plain = video_id == Path(video_id).name and video_id.isprintable() and "\\" not in video_id
+    if not plain or video_id in ("", ".", "..") or len(video_id) > LONGEST_ID:
+        raise ValueError(f"{source}: {video_id[:80]!r} is no id; expected a plain name without folders")
     return video_id
 
 
 def read_rows(path: str | Path, needed: tuple[str, ...]) -> list[dict]:
-    """Rows of a CSV file as dicts.  Raises ValueError when it lacks one of the needed columns or is empty."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        found = [name.strip() for name in reader.fieldnames or []]
-        if missing := [name for name in needed if name not in found]:
-            raise ValueError(f"{path}: no column {', '.join(missing)}; "
-                             f"the first line has {','.join(found) or 'nothing'}")
-        reader.fieldnames = found
-        return list(reader)
+    """Rows of a CSV file as dicts; ValueError when it is none, or lacks one of the needed columns."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            found = [name.strip() for name in reader.fieldnames or []]
+            if missing := [name for name in needed if name not in found]:
+                raise ValueError(f"no column {', '.join(missing)}; "
+                                 f"the first line has {','.join(found)[:200] or 'nothing'}")
+            reader.fieldnames = found
+            return list(reader)
+    except (ValueError, csv.Error) as error:                 # not UTF-8 is a ValueError too
+        raise ValueError(f"{path}: {error}") from None
 
 
 def number(row: dict, name: str, source: str) -> float:
-    """A row's column as a float, or a ValueError that names file and content."""
+    """A row's column as a float, not NaN, or a ValueError that names file and content."""
     try:
-        return float(row[name])
+        if not math.isnan(value := float(row[name])):
+            return value
     except (TypeError, ValueError):
-        raise ValueError(f"{source}: {name} is {row[name]!r}; expected a number") from None
+        pass
+    raise ValueError(f"{source}: {name} is {str(row[name])[:80]!r}; expected a number")
 
 
 def split_path(data_root: str | Path, name: str, split: str = "") -> Path:
@@ -124,10 +131,13 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
     for line, row in enumerate(read_rows(path, ("video_id", "x1", "y1", "x2", "y2", "score")), start=2):
         where = f"{path}, line {line}"
         time = number(row, "time", where) if row.get("time") else (number(row, "frame", where) - 1) / fps
-        box = tuple(number(row, name, where) for name in ("x1", "y1", "x2", "y2"))
-        if not (box[0] < box[2] and box[1] < box[3]):
-            raise ValueError(f"{where}: box {box} is empty; expected x1 < x2 and y1 < y2 in pixels")
-        detection = Detection(time, box, number(row, "score", where), row.get("label") or "")
+        if time < 0:
+            raise ValueError(f"{where}: lies before the start; frames count from 1, times from 0")
+        *box, score = (number(row, name, where) for name in ("x1", "y1", "x2", "y2", "score"))
+        if not (all(map(math.isfinite, (time, score, *box))) and box[0] < box[2] and box[1] < box[3]):
+            raise ValueError(f"{where}: box {tuple(box)} is empty or endless; expected numbers with x1 < x2 "
+                             "and y1 < y2 in pixels")
+        detection = Detection(time, tuple(box), score, row.get("label") or "")
         found.setdefault(row["video_id"], []).append(detection)
     return {video_id: sorted(rows, key=lambda d: d.time) for video_id, rows in found.items()}
 

@@ -14,11 +14,13 @@ import soundfile
 from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
+from DiffBinaural.utils.arguments import NO_ROOM
 from DiffBinaural.utils.helpers import stored
 
 LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
 # Pillow's words for truncated and damaged pictures, and for those of more than 179 million pixels
 DAMAGED = (OSError, SyntaxError, Image.DecompressionBombError)
+MOST_PIXELS = 40_000_000       # of a video's picture; 8K has 33 million
 ROUNDING = 1e-3                # seconds; some containers (Matroska) know times only to the millisecond
 
 
@@ -38,13 +40,17 @@ def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, 
     first    number of the first picture to give out; beyond the last, that one is given
     threads  of the decoder; 0 takes one a core
     ->       (H, W, 3) uint8 RGB each; as many as fit in the video's duration
-    Raises ValueError for a file without pictures, and where one cannot be decoded.
+    Raises ValueError for a file without pictures, and where one cannot be decoded or is absurdly large.
     """
     with _open(path) as box:
         if not box.streams.video:
             raise ValueError(f"{path}: has no picture; expected a video file")
         stream, k, last, begin, show = box.streams.video[0], first, None, None, _converter(size)
+        if stream.width * stream.height > MOST_PIXELS:
+            raise ValueError(f"{path}: its pictures have {stream.width} x {stream.height} pixels; "
+                             f"expected at most {MOST_PIXELS // 10**6} million; scale it down")
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}      # nor may they grow on the way
         for number, frame in enumerate(_decoded(box, stream, path)):
             rate = float(stream.average_rate or fps)
             time = number / rate if frame.time is None else frame.time
@@ -216,9 +222,13 @@ def mux(video: str | Path, path: str | Path, sound: np.ndarray | str | Path, rat
     Raises ValueError where a container does not take the picture or the sound.
     """
     with _open(video) as source:
+        if not source.streams.video:
+            raise ValueError(f"{video}: has no picture; expected a video file")
         try:
             _remux(source, path, sound, rate, codec, kind, start, end)
         except (av.FFmpegError, ValueError) as error:
+            if getattr(error, "errno", None) in NO_ROOM:
+                raise OSError(error.errno, error.strerror, str(path)) from None
             why = getattr(error, "strerror", None) or error
             raise ValueError(f"{video}: its picture and {codec} sound do not go into a {kind} file ({why}); "
                              "--mux NAME.mkv takes most") from None

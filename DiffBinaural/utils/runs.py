@@ -3,8 +3,11 @@
 import io
 import itertools
 import math
+import os
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from tqdm import tqdm
 
+from DiffBinaural.utils.distributed import World
 from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json
 from DiffBinaural.utils.helpers import generator_for, stored
 
@@ -42,6 +46,19 @@ class Memory:
         if not path.exists():
             save_tensors(path, make())
         return self.mapped(path)
+
+
+def read_all(name: str, read: Callable, items: Iterable, job: World) -> None:
+    """Call `read` with each of this process's share of items, in threads: a broken file is named now."""
+    mine = job.share(items)
+    with ThreadPoolExecutor() as pool, tqdm(total=len(mine), desc=name, leave=False,
+                                            disable=not job.first) as bar:
+        try:
+            for _ in pool.map(read, mine):
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 class Shuffled(Sampler):
@@ -94,6 +111,36 @@ def rate_factor(step: int, done: float, warmup: int, schedule: str = "cosine") -
     done = min(done, 1)
     fall = 0.5 * (1 + math.cos(math.pi * done)) if schedule == "cosine" else 0.01**done
     return min((step + 1) / max(warmup, 1), 1) * fall
+
+
+class Stop:
+    """Within its block SIGTERM and Ctrl-C wait for the end of a step; the second of them no longer."""
+
+    def __enter__(self):
+        self.asked, self.process = 0, os.getpid()
+        self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame) -> None:
+        if os.getpid() != self.process:                # a loader's process: its parent decides
+            return
+        self.__exit__()
+        self.asked = number
+        os.write(2, b"\nstopping: after this step, and once the state is saved; again: at once\n")
+
+    def obey(self, job: World, save: Callable[[], str]) -> None:
+        """Between two steps: if a process of the job was asked to stop, save and raise KeyboardInterrupt.
+
+        save  -> words on what is kept; called by the first process
+        """
+        if job.any(bool(self.asked)):
+            kept = save() if job.first else ""
+            job.wait()
+            raise KeyboardInterrupt(self.asked or signal.SIGTERM, kept)
 
 
 class RunLog:
