@@ -1,9 +1,9 @@
-# make demo · demo-train · test · lint · bench · weights · phase-table · place-table · general-table · fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
+# make demo · demo-train · test · test-faults · soak · lint · bench · weights · phase-table · place-table · general-table · fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo-train
 
-.PHONY: demo demo-train test lint bench fairplay-table phase-table place-table general-table weights
+.PHONY: demo demo-train test test-faults soak lint bench fairplay-table phase-table place-table general-table weights
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -13,6 +13,14 @@ override D := demo-train
 
 test: .venv/installed
 	$(PY) -m pytest
+
+# Killed, damaged, bad and hostile: everything of tests/faults, of which `make test` runs a short form.
+test-faults: .venv/installed
+	$(PY) -m pytest tests/faults -m ""
+
+# 45 minutes of inference: does memory grow, or do files stay open?
+soak: .venv/installed
+	$(PY) tests/soak.py --output_json soak.json
 
 lint: .venv/installed
 	.venv/bin/ruff check .
@@ -140,7 +148,7 @@ KINDS ?= 1_no-room 1_room 2_no-room 2_room 3_no-room 3_room
 
 phase-table: $(KINDS:%=$(PHASE)/%/metrics.json)
 	$(PY) DiffBinaural/evaluate_kinds.py --results $(PHASE) \
-	    --systems mono_copy vocoder mono mono_exact wiener whole_frames ceiling
+	    --systems mono_copy vocoder mono mono_exact wiener whole_frames ceiling --baseline mono_copy
 
 # Of these datasets nothing is trained on: their largest list, called train, is the test.
 $(PHASE)/%/metrics.json: .venv/installed
@@ -194,12 +202,13 @@ of_speech     = --audio_dir $(PLACES)/speech
 of_sources_5  = --sources 5
 
 general-table: $(CHANGES:%=$(GENERAL)/%/metrics.json)
-	$(PY) DiffBinaural/evaluate_kinds.py --results $(GENERAL) --systems mono_copy wiener
+	$(PY) DiffBinaural/evaluate_kinds.py --results $(GENERAL) --systems mono_copy wiener --baseline mono_copy
 
 $(GENERAL)/%/metrics.json: .venv/installed
 	$(PY) DiffBinaural/simulate_speech.py --out $(PLACES)/speech --clips 8 --seed 2
 	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 14 --held_out 1 --seconds 4 --seed 97 --sources 1 $(of_$*)
-	$(PY) DiffBinaural/test_realBinaural.py --data_root $(@D)/data --list_test train --output_dir $(@D)/mels
+	$(PY) DiffBinaural/test_realBinaural.py --data_root $(@D)/data --list_test train --output_dir $(@D)/mels \
+	    --sampling_timesteps 4
 	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/wiener --renderer wiener \
 	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \

@@ -1,0 +1,152 @@
+"""A disk that fills up: a line that names the file, status 2, nothing half-written, the last state intact."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from inputs import video
+from scripted import Lost, stage1_words, stop_at, vocoder_words
+
+from DiffBinaural.utils.files import load_tensors
+
+SAID = "cannot be written ("
+
+
+def refused(outcome, *, cause="File too large"):
+    assert outcome.status == 2, outcome.output
+    assert outcome.line.startswith("error: "), outcome.output
+    assert SAID in outcome.line, outcome.line
+    assert cause in outcome.line, outcome.line
+    assert outcome.line.endswith("make room, and run the same command again")
+
+
+def nothing_half_written(folder):
+    assert not list(folder.rglob(".*.part"))
+
+
+@pytest.mark.parametrize("kind", ["stage1", "vocoder"])
+def test_a_training_keeps_its_last_state_and_goes_on_from_it(
+    kind, scenes, config, stage1, vocoder, start, ends, tally, tmp_path
+):
+    """The limit is below the size of the state, which is the largest file."""
+    script, words, state, reference = {
+        "stage1": (
+            "DiffBinaural.train_realBinaural",
+            stage1_words(scenes, tmp_path),
+            "state_latest.pth",
+            stage1,
+        ),
+        "vocoder": (
+            "BigVGAN.train_binaural_mel",
+            vocoder_words(scenes, tmp_path / "run", config),
+            "do_00000002",
+            vocoder,
+        ),
+    }[kind]
+    stop_at(start(script, *words), tmp_path / "run" / state)
+    kept = (tmp_path / "run" / state).read_bytes()
+    refused(ends(script, *words, RLIMIT_FSIZE=len(kept) // 2))
+    nothing_half_written(tmp_path)
+    if (tmp_path / "run" / state).read_bytes() != kept:
+        raise Lost(f"{state} is another")
+    assert ends(script, *words).status == 0
+    weights = "unet_latest.pth" if kind == "stage1" else "g_00000006"
+    ours, theirs = (load_tensors(folder / weights) for folder in (tmp_path / "run", reference))
+    ours, theirs = (x.get("generator", x) for x in (ours, theirs))
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    tally("full disks survived")
+
+
+def words_of(kind, scenes, stage1, vocoder, dumped, out):
+    """A script that writes, and how many bytes a file may grow to."""
+    e2e = (
+        "--input_video",
+        min((scenes / "videos").iterdir()),
+        "--run",
+        stage1,
+        "--checkpoint_file",
+        vocoder / "g_best.pth",
+        "--output",
+        out / "a.wav",
+        "--sampling_timesteps",
+        1,
+    )
+    if kind == "mux":                                    # the video is larger than the sound
+        video(out.parent / "large.mp4", size=(640, 480))
+        e2e += ("--input_video", out.parent / "large.mp4", "--end", 0.2, "--mux", out / "a.mp4")
+    return {
+        "dump": (
+            "DiffBinaural.test_realBinaural",
+            ("--run", stage1, "--data_root", scenes, "--output_dir", out, "--sampling_timesteps", 1),
+            20_000,
+        ),
+        "vocode": (
+            "BigVGAN.inference_diffbinaural_mels",
+            ("--mels_dir", dumped, "--checkpoint_file", vocoder / "g_best.pth", "--output_dir", out),
+            20_000,
+        ),
+        "e2e": ("BigVGAN.inference_e2e", e2e, 20_000),
+        "mux": ("BigVGAN.inference_e2e", e2e, 20_000),
+        "plot": ("BigVGAN.inference_e2e", (*e2e, "--end", 0.1, "--plot", out / "a.png"), 9000),
+        "simulate": ("DiffBinaural.simulate_dataset", ("--out", out, "--clips", 3, "--seconds", 1), 20_000),
+    }[kind]
+
+
+@pytest.fixture(scope="module")
+def dumped(scenes, stage1, scripts, tmp_path_factory):
+    out = tmp_path_factory.mktemp("dumped") / "mels"
+    scripts(
+        "DiffBinaural.test_realBinaural",
+        "--run",
+        stage1,
+        "--data_root",
+        scenes,
+        "--output_dir",
+        out,
+        "--sampling_timesteps",
+        1,
+    )
+    return out
+
+
+@pytest.mark.parametrize("kind", ["dump", "vocode", "e2e", "mux", "plot", "simulate"])
+def test_what_cannot_be_written_is_named(kind, scenes, stage1, vocoder, dumped, ends, tally, tmp_path):
+    script, words, most = words_of(kind, scenes, stage1, vocoder, dumped, tmp_path / "out")
+    refused(ends(script, *words, RLIMIT_FSIZE=most))
+    nothing_half_written(tmp_path)
+    tally("full disks survived")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of few megabytes, where the user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    if (
+        not mount
+        or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", "size=6m", "tmpfs", place], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("needs the right to mount a tmpfs")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("kind", ["dump", "vocode", "e2e", "simulate", "stage1", "vocoder"])
+def test_a_small_disk_fills_up(kind, scenes, config, stage1, vocoder, dumped, ends, tally, small_disk):
+    """All but a little of it is taken already."""
+    if kind in ("stage1", "vocoder"):
+        script, words = {
+            "stage1": ("DiffBinaural.train_realBinaural", stage1_words(scenes, small_disk)),
+            "vocoder": ("BigVGAN.train_binaural_mel", vocoder_words(scenes, small_disk / "run", config)),
+        }[kind]
+    else:
+        script, words, _ = words_of(kind, scenes, stage1, vocoder, dumped, small_disk / "out")
+    free = shutil.disk_usage(small_disk).free
+    Path(small_disk / "ballast").write_bytes(bytes(max(free - 60_000, 0)))
+    refused(ends(script, *words), cause="No space left on device")
+    nothing_half_written(small_disk)
+    tally("full disks survived")
