@@ -39,7 +39,7 @@ from DiffBinaural.utils.lists import (
 from DiffBinaural.utils.media import pictures, read_picture
 
 many = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
