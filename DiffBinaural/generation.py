@@ -51,7 +51,8 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
     return ready(model, device)
 
 
-def fill(model: BinauralModel, run: str | Path, unet: str = "unet_best.pth", frame: str = "frame_best.pth"):
+def fill(model: BinauralModel, run: str | Path, unet: str = "unet_best.pth",
+         frame: str = "frame_best.pth") -> None:
     """Load a run's averaged weights into a model built alike; names as of :func:`load_model`."""
     for part, name in ((model.unet, unet), (model.frame, frame)):
         path = Path(run) / name if Path(name).name == name else Path(name)

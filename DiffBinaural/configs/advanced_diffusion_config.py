@@ -37,7 +37,8 @@ def from_dict(cls, values: dict, source: str):
 
     source  the file's name, for the message
     ->      cls
-    Raises ValueError for a key that the dataclass does not have or lacks, and a value of another type.
+    Raises ValueError that names the source for a key too many or too few, a value of another type or out of
+    range.
     """
     kinds = get_type_hints(cls)
     if not isinstance(values, dict):
@@ -55,7 +56,7 @@ def from_dict(cls, values: dict, source: str):
         built[name] = from_dict(kinds[name], value, source) if nested else plain
     try:
         return cls(**built)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:              # a key that lacks; a value out of range
         raise ValueError(f"{source}: {error}") from None
 
 

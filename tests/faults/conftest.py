@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from scripted import Script, Traced, stage1_words, vocoder_words
+from scripted import Script, Traced, dump_words, stage1_words, vocoder_words
 
 COUNTS = Counter()
 # what of this folder `make test` runs too; `make test-faults` runs all
@@ -121,3 +121,12 @@ def vocoder(scenes, config, tmp_path_factory):
     ).end()
     assert outcome.status == 0, outcome.output
     return root / "run"
+
+
+@pytest.fixture(scope="session")
+def dumped(scenes, stage1, scripts, tmp_path_factory):
+    """The training and validation list's mels."""
+    out = tmp_path_factory.mktemp("dumped") / "mels"
+    for split in ("train", "val"):
+        scripts("DiffBinaural.test_realBinaural", *dump_words(stage1, scenes, out), "--list_test", split)
+    return out

@@ -176,3 +176,16 @@ def vocoder_words(scenes, folder, config, *more):
         3,
         *more,
     )
+
+
+def dump_words(run, data_root, out):
+    """Stage 1's mels of a list, in one step."""
+    return ("--run", run, "--data_root", data_root, "--output_dir", out, "--sampling_timesteps", 1)
+
+
+def e2e_words(video, stage1, vocoder, out):
+    """A video made binaural, in one step."""
+    return (
+        *("--input_video", video, "--output", out, "--sampling_timesteps", 1),
+        *("--run", stage1, "--checkpoint_file", vocoder / "g_best.pth"),
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from inputs import video
-from scripted import Lost, stage1_words, stop_at, vocoder_words
+from scripted import Lost, dump_words, e2e_words, stage1_words, stop_at, vocoder_words
 
 from DiffBinaural.utils.files import load_tensors
 
@@ -60,25 +60,14 @@ def test_a_training_keeps_its_last_state_and_goes_on_from_it(
 
 def words_of(kind, scenes, stage1, vocoder, dumped, out):
     """A script that writes, and how many bytes a file may grow to."""
-    e2e = (
-        "--input_video",
-        min((scenes / "videos").iterdir()),
-        "--run",
-        stage1,
-        "--checkpoint_file",
-        vocoder / "g_best.pth",
-        "--output",
-        out / "a.wav",
-        "--sampling_timesteps",
-        1,
-    )
-    if kind == "mux":                                    # the video is larger than the sound
+    e2e = e2e_words(min((scenes / "videos").iterdir()), stage1, vocoder, out / "a.wav")
+    if kind == "mux":  # the video is larger than the sound
         video(out.parent / "large.mp4", size=(640, 480))
         e2e += ("--input_video", out.parent / "large.mp4", "--end", 0.2, "--mux", out / "a.mp4")
     return {
         "dump": (
             "DiffBinaural.test_realBinaural",
-            ("--run", stage1, "--data_root", scenes, "--output_dir", out, "--sampling_timesteps", 1),
+            dump_words(stage1, scenes, out),
             20_000,
         ),
         "vocode": (
@@ -91,23 +80,6 @@ def words_of(kind, scenes, stage1, vocoder, dumped, out):
         "plot": ("BigVGAN.inference_e2e", (*e2e, "--end", 0.1, "--plot", out / "a.png"), 9000),
         "simulate": ("DiffBinaural.simulate_dataset", ("--out", out, "--clips", 3, "--seconds", 1), 20_000),
     }[kind]
-
-
-@pytest.fixture(scope="module")
-def dumped(scenes, stage1, scripts, tmp_path_factory):
-    out = tmp_path_factory.mktemp("dumped") / "mels"
-    scripts(
-        "DiffBinaural.test_realBinaural",
-        "--run",
-        stage1,
-        "--data_root",
-        scenes,
-        "--output_dir",
-        out,
-        "--sampling_timesteps",
-        1,
-    )
-    return out
 
 
 @pytest.mark.parametrize("kind", ["dump", "vocode", "e2e", "mux", "plot", "simulate"])

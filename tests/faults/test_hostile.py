@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from inputs import bomb, huge_video, plain, tone, video
-from scripted import stage1_words, vocoder_words
+from scripted import dump_words, e2e_words, stage1_words, vocoder_words
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -44,19 +44,8 @@ def runs(stage1, vocoder, scenes, tmp_path):
 
 
 def e2e(runs, out):
-    return (
-        "BigVGAN.inference_e2e",
-        (
-            "--input_video",
-            min((runs["scenes"] / "videos").iterdir()),
-            "--run",
-            runs["stage1"],
-            "--checkpoint_file",
-            runs["vocoder"] / "g_best.pth",
-            "--output",
-            out / "o.wav",
-        ),
-    )
+    clip = min((runs["scenes"] / "videos").iterdir())
+    return "BigVGAN.inference_e2e", e2e_words(clip, runs["stage1"], runs["vocoder"], out / "o.wav")
 
 
 def resume(runs, out):
@@ -102,14 +91,7 @@ def test_a_pickle_in_an_array_is_refused_and_not_run(script, runs, ends, tally, 
         assert (
             ends(
                 "DiffBinaural.test_realBinaural",
-                "--run",
-                runs["stage1"],
-                "--data_root",
-                runs["scenes"],
-                "--output_dir",
-                mels,
-                "--sampling_timesteps",
-                1,
+                *dump_words(runs["stage1"], runs["scenes"], mels),
                 "--list_test",
                 split,
             ).status
@@ -182,12 +164,7 @@ def test_an_id_that_leaves_the_dataset_is_refused(name, script, runs, ends, tall
         "dump": (
             "DiffBinaural.test_realBinaural",
             (
-                "--run",
-                runs["stage1"],
-                "--data_root",
-                runs["scenes"],
-                "--output_dir",
-                tmp_path / "o",
+                *dump_words(runs["stage1"], runs["scenes"], tmp_path / "o"),
                 "--list_test",
                 "train",
             ),

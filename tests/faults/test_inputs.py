@@ -8,9 +8,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from inputs import BOXES, JSONS, MELS, PICTURES, SOUNDS, SPLITS, VIDEOS, plain, tone, video
-from scripted import stage1_words, vocoder_words
+from scripted import dump_words, e2e_words, stage1_words, vocoder_words
 
 from DiffBinaural.dataset.dataset_real_binaural import FRAMES
 
@@ -144,16 +145,7 @@ def sound_to_e2e(its, write):
         (
             "--input_wav",
             its.tmp / "bad.wav",
-            "--input_video",
-            its.tmp / "good.mp4",
-            "--run",
-            its.stage1,
-            "--checkpoint_file",
-            its.vocoder / "g_best.pth",
-            "--output",
-            its.tmp / "o/out.wav",
-            "--sampling_timesteps",
-            1,
+            *e2e_words(its.tmp / "good.mp4", its.stage1, its.vocoder, its.tmp / "o/out.wav"),
         ),
     ), [its.tmp / "o/out.wav"]
 
@@ -202,16 +194,7 @@ def sound_to_dump(its, write):
     write(replaced(its.dataset / f"processed/mono_audios_22050Hz/{name}.wav"))
     return (
         "DiffBinaural.test_realBinaural",
-        (
-            "--run",
-            its.stage1,
-            "--data_root",
-            its.dataset,
-            "--output_dir",
-            its.tmp / "o",
-            "--sampling_timesteps",
-            1,
-        ),
+        dump_words(its.stage1, its.dataset, its.tmp / "o"),
     ), [its.tmp / f"o/{name}_000000_left.npy"]
 
 
@@ -310,14 +293,7 @@ def video_to_e2e(its, write):
     return (
         "BigVGAN.inference_e2e",
         (
-            "--input_video",
-            its.tmp / "bad.mp4",
-            "--run",
-            its.stage1,
-            "--checkpoint_file",
-            its.vocoder / "g_best.pth",
-            "--output",
-            its.tmp / "o/out.wav",
+            *e2e_words(its.tmp / "bad.mp4", its.stage1, its.vocoder, its.tmp / "o/out.wav"),
             "--mux",
             its.tmp / "o/out.mkv",
             "--sampling_timesteps",
@@ -376,16 +352,7 @@ def picture_to_dump(its, write):
         write(replaced(path))
     return (
         "DiffBinaural.test_realBinaural",
-        (
-            "--run",
-            its.stage1,
-            "--data_root",
-            its.dataset,
-            "--output_dir",
-            its.tmp / "o",
-            "--sampling_timesteps",
-            1,
-        ),
+        dump_words(its.stage1, its.dataset, its.tmp / "o"),
     ), [its.tmp / f"o/{name}_000000_left.npy"]
 
 
@@ -395,20 +362,8 @@ def picture_to_e2e(its, write):
     return (
         "BigVGAN.inference_e2e",
         (
-            "--input_video",
-            its.dataset / FRAMES / name,
-            "--input_wav",
-            its.dataset / f"processed/mono_audios_22050Hz/{name}.wav",
-            "--fps",
-            10,
-            "--run",
-            its.stage1,
-            "--checkpoint_file",
-            its.vocoder / "g_best.pth",
-            "--output",
-            its.tmp / "o/out.wav",
-            "--sampling_timesteps",
-            1,
+            *e2e_words(its.dataset / FRAMES / name, its.stage1, its.vocoder, its.tmp / "o/out.wav"),
+            *("--fps", 10, "--input_wav", its.dataset / f"processed/mono_audios_22050Hz/{name}.wav"),
         ),
     ), [its.tmp / "o/out.wav"]
 
@@ -443,14 +398,7 @@ def list_to_dump(its, change):
     return (
         "DiffBinaural.test_realBinaural",
         (
-            "--run",
-            its.stage1,
-            "--data_root",
-            its.dataset,
-            "--output_dir",
-            its.tmp / "o",
-            "--sampling_timesteps",
-            1,
+            *dump_words(its.stage1, its.dataset, its.tmp / "o"),
             "--list_test",
             "train",
         ),
@@ -509,6 +457,20 @@ def boxes_to_e2e(its, change):
     ), [its.tmp / "o/out.wav"]
 
 
+def test_ids_of_any_script_are_ids(its, ends, tally):
+    """Not a list that is bad, but one that looks so: its files are called alike."""
+    old, new = first_of(its.dataset, "test"), "zażółć_日本 'x'"
+    for path in sorted(its.dataset.rglob(f"{old}*")):
+        path.rename(path.with_name(path.name.replace(old, new)))
+    for path in its.dataset.rglob("*.csv"):
+        rewritten(path, lambda text: text.replace(old, new))
+    words = dump_words(its.stage1, its.dataset, its.tmp / "o")
+    outcome = ends("DiffBinaural.test_realBinaural", *words, "--list_test", "test")
+    assert outcome.status == 0, outcome.output
+    assert np.load(its.tmp / f"o/{new}_000000_left.npy").shape[0] == 80
+    tally("inputs tried")
+
+
 BOX_READERS = {"stage1": boxes_to_stage1, "e2e": boxes_to_e2e}
 
 
@@ -526,26 +488,6 @@ def test_boxes(kind, reader, its, check):
 
 
 # --- mels and settings --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def dumped(scenes, stage1, scripts, tmp_path_factory):
-    out = tmp_path_factory.mktemp("dumped") / "mels"
-    for split in ("train", "val"):
-        scripts(
-            "DiffBinaural.test_realBinaural",
-            "--run",
-            stage1,
-            "--data_root",
-            scenes,
-            "--output_dir",
-            out,
-            "--sampling_timesteps",
-            1,
-            "--list_test",
-            split,
-        )
-    return out
 
 
 def bad_mel(its, write):
@@ -613,7 +555,7 @@ def settings_of_a_run(its, content):
     (run / "config.json").write_bytes(content)
     return (
         "DiffBinaural.test_realBinaural",
-        ("--run", run, "--data_root", its.dataset, "--output_dir", its.tmp / "o", "--sampling_timesteps", 1),
+        dump_words(run, its.dataset, its.tmp / "o"),
     ), [its.tmp / "o"]
 
 

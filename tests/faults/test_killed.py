@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
-from scripted import Lost, stage1_words, vocoder_words, wait_for
+from scripted import Lost, dump_words, e2e_words, stage1_words, vocoder_words, wait_for
 
 from DiffBinaural.utils.files import load_tensors
 
@@ -109,12 +109,7 @@ def vocoder_work(scenes, vocoder, config):
 def dump_work(scenes, stage1, ends, tmp_path):
     def words(folder):
         return (
-            "--run",
-            stage1,
-            "--data_root",
-            scenes,
-            "--output_dir",
-            folder,
+            *dump_words(stage1, scenes, folder),
             "--list_test",
             "train",
             "--sampling_timesteps",
@@ -154,14 +149,7 @@ def e2e_work(scenes, stage1, vocoder, ends, tmp_path):
 
     def words(folder):
         return (
-            "--input_video",
-            name,
-            "--run",
-            stage1,
-            "--checkpoint_file",
-            vocoder / "g_best.pth",
-            "--output",
-            folder / "out.wav",
+            *e2e_words(name, stage1, vocoder, folder / "out.wav"),
             "--mux",
             folder / "out.mp4",
             "--plot",

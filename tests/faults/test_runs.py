@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scripted import stage1_words, stop_at, vocoder_words
+from scripted import e2e_words, stage1_words, stop_at, vocoder_words
 
 from DiffBinaural.utils.files import load_tensors, save_tensors
 
@@ -139,17 +139,9 @@ def test_another_runs_settings_are_refused(kind, scenes, config, stage1, vocoder
     else:
         settings["upsample_initial_channel"] *= 2
     (run / "config.json").write_text(json.dumps(settings))
-    words = (
-        "--input_video",
-        min((scenes / "videos").iterdir()),
-        "--output",
-        tmp_path / "o.wav",
-        "--run",
-        run if kind == "stage1" else stage1,
-        "--checkpoint_file",
-        (run if kind == "vocoder" else vocoder) / "g_best.pth",
-    )
-    outcome = ends("BigVGAN.inference_e2e", *words)
+    runs = (run, vocoder) if kind == "stage1" else (stage1, run)
+    clip = min((scenes / "videos").iterdir())
+    outcome = ends("BigVGAN.inference_e2e", *e2e_words(clip, *runs, tmp_path / "o.wav"))
     assert outcome.status == 2, outcome.output
     assert str(run) in outcome.line
     assert not (tmp_path / "o.wav").exists()
@@ -170,17 +162,8 @@ def test_inference_refuses_damaged_weights(name, damage, scenes, stage1, vocoder
         save_tensors(path, state)
     else:
         DAMAGE[damage](path)
-    outcome = ends(
-        "BigVGAN.inference_e2e",
-        "--input_video",
-        min((scenes / "videos").iterdir()),
-        "--run",
-        runs["a"],
-        "--checkpoint_file",
-        runs["b"] / "g_best.pth",
-        "--output",
-        tmp_path / "o.wav",
-    )
+    clip = min((scenes / "videos").iterdir())
+    outcome = ends("BigVGAN.inference_e2e", *e2e_words(clip, runs["a"], runs["b"], tmp_path / "o.wav"))
     assert outcome.status == 2, outcome.output
     assert outcome.line.startswith(f"error: {path}: ")
     assert not (tmp_path / "o.wav").exists()
