@@ -49,12 +49,19 @@ class Memory:
 
 
 def read_all(name: str, read: Callable, items: Iterable, job: World) -> None:
-    """Call `read` with each of this process's share of items, in threads: a broken file is named now."""
+    """Call `read` with each of this process's share of items, in threads: a broken file is named now.
+
+    The first is read before there are threads: cffi 2.1, with which libsndfile is called, aborts the process
+    where two of them meet one of its types for the first time.
+    """
     mine = job.share(items)
-    with ThreadPoolExecutor() as pool, tqdm(total=len(mine), desc=name, leave=False,
-                                            disable=not job.first) as bar:
+    with tqdm(total=len(mine), desc=name, leave=False, disable=not job.first) as bar, \
+            ThreadPoolExecutor() as pool:
         try:
-            for _ in pool.map(read, mine):
+            for alone in mine[:1]:
+                read(alone)
+                bar.update()
+            for _ in pool.map(read, mine[1:]):
                 bar.update()
         except BaseException:
             pool.shutdown(cancel_futures=True)
