@@ -11,8 +11,9 @@ override D := demo-train
 	.venv/bin/pip install --quiet -r requirements.txt
 	touch $@
 
+# Two processes, each with whole files, whose tests share what they have made.
 test: .venv/installed
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 # Killed, damaged, bad and hostile: everything of tests/faults, of which `make test` runs a short form.
 test-faults: .venv/installed
