@@ -56,7 +56,7 @@ class VocoderConfig:
     sampling_rate: int = MelConfig.sample_rate              # Hz
     fmin: float = MelConfig.fmin                            # Hz
     fmax: float | None = MelConfig.fmax                     # Hz; None = half the sampling rate
-    # the discriminators
+    # the discriminators; an empty list leaves those of its kind out
     mpd_reshapes: tuple[int, ...] = (2, 3, 5, 7, 11)        # periods in samples
     resolutions: tuple[tuple[int, int, int], ...] = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
     discriminator_channel_mult: float = 1.0

@@ -81,8 +81,8 @@ class VocoderRun:
             raise ValueError(f"{train.config}: batch_size {cfg.batch_size} is {self.pairs} segments of two "
                              f"ears; they do not divide among {job.size} processes")
         self.generator = BigVGAN(cfg)
-        judges = {"mpd": MultiPeriodDiscriminator(cfg), "mrd": MultiResolutionDiscriminator(cfg)}
-        self.judges = nn.ModuleDict(judges)
+        juries = {"mpd": MultiPeriodDiscriminator(cfg), "mrd": MultiResolutionDiscriminator(cfg)}
+        self.judges = nn.ModuleDict({name: jury for name, jury in juries.items() if jury.discriminators})
         self.progress = {"steps": 0, "epoch": 0, "seconds": 0.0, "best": math.inf}
         state = self._load_networks()
         self.generator.to(job.device), self.judges.to(job.device)

@@ -19,8 +19,8 @@ def main(cfg: StepsConfig) -> None:
     """Generate the list with every number of steps; write steps.json and steps.png and print the table."""
     model, out = load_model(cfg.run, pick_device(cfg.device)), Path(cfg.output_dir)
     test = GenAudioRealBinaural(cfg.data_root, cfg.list_test, model.cfg.mel, model.cfg.view)
-    rows = steps_figures(model, test, cfg)
-    write_json(out / "steps.json", rows)
+    rows, clips = steps_figures(model, test, cfg)
+    write_json(out / "steps.json", {"rows": rows, "clips": clips})
     draw_history(out / "steps.png", rows, "mel_rmse", "mel_ild_error", "seconds a second")
     print("| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|", sep="\n")
     for row in rows:

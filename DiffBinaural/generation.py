@@ -17,7 +17,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     from_dict,
     steps_of,
 )
-from DiffBinaural.dataset.base import QUIET, WINDOW_HOP, WholeClips, add_windows, cut, padded, scene
+from DiffBinaural.dataset.base import QUIET, WINDOW_HOP, WholeClips, add_windows, cut, padded, scene, stitch
 from DiffBinaural.dataset.video_transforms import Eyes, WholeOnly, on_device
 from DiffBinaural.diffusion_utils.diffusion_pytorch import needs_fresh
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
@@ -286,9 +286,19 @@ def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig,
     return mel[..., : clip["mono_mel"].shape[-1]]
 
 
-def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig) -> Tensor:
-    """:func:`generate` with one model of both ears, or with one of each: (2 or, with a phasor, 4, M, T)."""
-    return torch.cat([generate(model, clip, cfg) for model in models])
+def generate_apart(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
+    """As :func:`generate`, but each window by itself, with a noise of its own, and merged at the end only."""
+    size, total = model.cfg.view.window, clip["mono_mel"].shape[-1]
+    alone = [{**clip, "stem": f"{clip['stem']} {start}", "starts": [0], "times": clip["times"][w : w + 1],
+              "mono_mel": clip["mono_mel"][..., start : start + size]}
+             for w, start in enumerate(clip["starts"])]
+    return stitch(torch.stack([generate(model, window, cfg) for window in alone]), clip["starts"], total)
+
+
+def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig,
+                  how: Callable = generate) -> Tensor:
+    """A clip from one model of both ears, or from one of each: (2 or, with a phasor, 4, M, T)."""
+    return torch.cat([how(model, clip, cfg) for model in models])
 
 
 def load_models(runs: tuple[str, ...], device: torch.device, *weights: str) -> list[BinauralModel]:
@@ -328,7 +338,7 @@ def generate_all(dataset_class: type[WholeClips], cfg: GenerateConfig):
                     clip = with_vision_of(clip, data.unseen(next_video(data.clips, i)))
                 if not cfg.detections:
                     clip["eyes"] = WholeOnly(clip["eyes"])
-                mel = generate_pair(models, clip, cfg)
+                mel = generate_pair(models, clip, cfg, generate if cfg.joint else generate_apart)
                 save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
                 yield clip, mel
 

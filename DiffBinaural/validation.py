@@ -108,17 +108,18 @@ def draw(model: BinauralModel, val: WholeClips, cfg: TrainConfig, log: RunLog, s
         log.picture(step, f"val/{clip['stem']}", mel_picture(comparison(clip, mel, model.ears), cfg.mel))
 
 
-def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> list[dict]:
-    """Means over the first clips of a list for every number of steps.
+def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> tuple[list[dict], list[dict]]:
+    """The first clips of a list with every number of steps: means, and each clip's figures.
 
     -> rows {"step": steps, "<sampler>/mel_rmse", "<sampler>/mel_ild_error", "<sampler>/seconds a second":
-       time to generate a second of sound}, and "mono copy/…" in each
+       time to generate a second of sound}, and "mono copy/…" in each;
+       clips {"id", "system": "<sampler>, <steps>" or "mono copy", metric: value}
     """
     clips = [test[i] for i in range(min(len(test), cfg.limit))]
     copies = [measure(FIGURES, clip["mono_mel"].expand(2, -1, -1), clip["binaural_mel"], test.mel)
               for clip in clips]
     seconds = sum(clip["mono_mel"].shape[-1] for clip in clips) * test.mel.hop / test.mel.sample_rate
-    rows = []
+    rows, known = [], _named("mono copy", clips, copies)
     for count in tqdm(cfg.steps, desc="sampling"):
         rows.append({"step": count, **_means("mono copy", copies)})
         for sampler in cfg.samplers:
@@ -129,7 +130,12 @@ def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> l
             figures = [measure(FIGURES, mel, clip["binaural_mel"], test.mel)
                        for mel, clip in zip(made, clips, strict=True)]
             rows[-1] |= _means(sampler, figures)
-    return rows
+            known += _named(f"{sampler}, {count}", clips, figures)
+    return rows, known
+
+
+def _named(system: str, clips: list[dict], figures: list[dict]) -> list[dict]:
+    return [{"id": clip["stem"], "system": system, **each} for clip, each in zip(clips, figures, strict=True)]
 
 
 def _means(system: str, figures: list[dict]) -> dict[str, float]:
