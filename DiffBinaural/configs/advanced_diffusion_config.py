@@ -272,6 +272,8 @@ class GenerateConfig(ClipsConfig):
     """Generation of mel pairs for the clips of a split."""
 
     shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
+    joint: bool = option(True, "merge overlapping windows at every denoising step; without, each window has "
+                         "a noise of its own and is merged at the end: what is joint denoising worth?")
 
 
 def steps_of(cfg: SamplingConfig, objective: str) -> int:
@@ -320,6 +322,19 @@ class ObjectivesConfig:
 
     def __post_init__(self):
         positive(self, "num_epoch", "limit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultsConfig:
+    """The experiments behind RESULTS.md."""
+
+    only: tuple[str, ...] = option((), "tables (quality, parts, steps, places, general, anchors, speed) or "
+                                   "<table>/<row>, with what they need; default: all")
+    output_dir: str = option("generated/results", "folder, within the project's, of what experiments make; "
+                             "what is there is not made again")
+    scale: Literal["small", "base"] = option("small", "small: 2 cores, minutes each; base: a GPU, hours each")
+    docs: str = option("docs", "folder of results.json and of the page's pictures")
+    page: str = option("RESULTS.md", "the page")
 
 
 @dataclass(frozen=True, kw_only=True)
