@@ -246,7 +246,7 @@ class Bench:
 # --- what is measured ---------------------------------------------------------------------------------------
 
 def unet_rows(bench: Bench) -> None:
-    """One evaluation of the base UNet; then 10 s of sound, from pictures to mels."""
+    """One evaluation of the base UNet; then 10 s of sound, from pictures to mels, of every preset."""
     cfg = preset_config("base", id="bench", data_root="", visual_weights="random")
     torch.manual_seed(0)
     model = ModelBuilder(cfg).build()
@@ -258,22 +258,30 @@ def unet_rows(bench: Bench) -> None:
     flops = operations(quietly(lambda: seen(*inputs)))       # of the packed convolutions none are counted
     one = bench.add("UNet once, 80x80", once, plainly(lambda: plain(*inputs)), flops=flops,
                     repeats=4 * bench.cfg.repeats)
-    clip = noise_clip(10, cfg)
-    for steps in (25, steps_of(SamplingConfig(), cfg.diffusion.objective)):
-        bench.add(f"stage 1, 10 s, {steps} steps", partial(generate, fast, clip,
-                                                           SamplingConfig(sampling_timesteps=steps)),
+    clip, few = noise_clip(10, cfg), steps_of(SamplingConfig(), cfg.diffusion.objective)
+    for steps in (25, few):
+        bench.add(f"stage 1 base, 10 s, {steps} steps", partial(generate, fast, clip,
+                                                                SamplingConfig(sampling_timesteps=steps)),
                   repeats=1, flops=14 * steps * one.flops,
                   note=f"with pictures; {14 * steps} times the UNet are {14 * steps * one.seconds:.3g} s")
+    for preset in ("small", "tiny"):
+        cfg = preset_config(preset, id="bench", data_root="")
+        model = ModelBuilder(cfg).build()
+        inputs = unet_inputs(bench.device, cfg.model.context_dim)
+        flops = operations(quietly(partial(deepcopy(model.unet).to(bench.device), *inputs)))
+        bench.add(f"stage 1 {preset}, 10 s, {few} steps",
+                  partial(generate, ready(model, bench.device), noise_clip(10, cfg), SamplingConfig()),
+                  repeats=3, flops=14 * few * flops, note="with pictures")
 
 
 def vocoder_rows(bench: Bench) -> None:
-    """NVIDIA's base and large vocoder, 10 s of mono sound."""
+    """The demo's vocoder, and NVIDIA's base and large ones, 10 s of mono sound."""
     large = load_config(LARGE)
-    for name, cfg in (("base", base_of(large)), ("large", large)):
+    for name, cfg in (("tiny", load_config(TINY)), ("base", base_of(large)), ("large", large)):
         net, mel = vocoder(bench, cfg), torch.randn(1, 80, 862, device=bench.device)
         bench.see(net, quietly(lambda net=net, mel=mel: net(mel[..., :160])))
         row = bench.add(f"vocoder {name}, 10 s", partial(net.vocode, mel),
-                        plainly(quietly(partial(net, mel))), repeats=3 if name == "base" else 1,
+                        plainly(quietly(partial(net, mel))), repeats=1 if name == "large" else 3,
                         flops=operations(quietly(partial(net, mel))))
         bench.say(f"{10 / row.seconds:.2f} s of sound a second")
 
@@ -343,10 +351,10 @@ def whole_rows(bench: Bench) -> None:
         bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
 
 
-def unet_inputs(device: torch.device) -> tuple[Tensor, ...]:
-    """One window for the base UNet."""
+def unet_inputs(device: torch.device, width: int = ModelConfig.context_dim) -> tuple[Tensor, ...]:
+    """One window for a UNet that reads tokens of a width."""
     ears, mono, context = (torch.randn(1, *shape, device=device)
-                           for shape in ((2, 80, 80), (1, 80, 80), (20, ModelConfig.context_dim)))
+                           for shape in ((2, 80, 80), (1, 80, 80), (20, width)))
     return ears, torch.full((1,), 500, device=device), mono, context
 
 

@@ -1,0 +1,151 @@
+"""RESULTS.md: its experiments are commands that exist, are resumed, and say what their figures say."""
+
+import importlib
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from DiffBinaural import experiments, results
+from DiffBinaural.experiments import (
+    EXPERIMENTS,
+    ROOT,
+    SCALES,
+    Experiment,
+    carry_out,
+    chosen,
+    finished,
+    record_of,
+)
+from DiffBinaural.utils.arguments import parse
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: str(e.folder(Path())))
+def test_commands_are_ones_that_the_scripts_take(experiment, scale):
+    for script, *words in experiment.words(Path("generated"), scale):
+        module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+        assert parse(get_type_hints(module.main)["cfg"], getattr(module, "PRESETS", None), words)
+
+
+def test_rows_and_folders_are_told_apart_and_parts_belong_to_rows():
+    assert len({e.folder(Path()) for e in EXPERIMENTS}) == len(EXPERIMENTS)
+    rows = {e.row for e in EXPERIMENTS if e.table == "parts"}
+    for e in EXPERIMENTS:
+        if e.against or e.judged_by:
+            assert e.against in rows
+            assert e.judged_by in results.FIGURES["parts"]
+
+
+def test_a_row_brings_what_it_needs_in_the_lists_order():
+    found = chosen(("parts/scheduled sampling, with", "steps"), Path("r"), "small")
+    names = [str(e.folder(Path())) for e in found]
+    assert names == ["quality/2_sources_room", "data/scenes", "parts/all", "parts/vocoder", "data/predicted",
+                     "parts/scheduled_sampling_with", "steps/shipped_models"]
+    with pytest.raises(ValueError, match="parts/nothing: no such table or row"):
+        chosen(("parts/nothing",), Path("r"), "small")
+
+
+@pytest.fixture
+def note(tmp_path):
+    """A command that adds a letter to a file, and fails where a file `stop` lies beside it."""
+    script = tmp_path / "note.py"
+    script.write_text("import sys, pathlib as p\nhere = p.Path(sys.argv[1])\n"
+                      "if (here.parent / 'stop').exists() and sys.argv[2] == 'b': sys.exit('no b today')\n"
+                      "open(here / 'notes', 'a').write(sys.argv[2])\n")
+    return lambda *letters: Experiment("table", "row", tuple(f"{script} {{here}} {one}" for one in letters))
+
+
+def test_what_is_done_is_not_done_again(note, tmp_path):
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table/stop").touch()
+    one, notes = note("a", "b", "c"), tmp_path / "table/row/notes"
+    with pytest.raises(ValueError, match=r"log.txt: python .* b ended with status 1: no b today"):
+        carry_out(one, tmp_path, "small")
+    assert notes.read_text() == "a"
+    assert not finished(one, tmp_path)
+    (tmp_path / "table/stop").unlink()
+    carry_out(one, tmp_path, "small")
+    carry_out(one, tmp_path, "small")
+    assert notes.read_text() == "abc"
+    assert finished(one, tmp_path)
+    assert len(record_of(one, tmp_path)["seconds"]) == 3
+    carry_out(note("a", "x"), tmp_path, "small")           # another declaration starts anew
+    assert notes.read_text() == "ax"
+
+
+def judged(root, row, values, **about):
+    """A finished experiment of the parts, whose clips have these figures."""
+    e = Experiment("parts", row, (), **about)
+    folder = e.folder(root)
+    folder.mkdir(parents=True)
+    rows = [{"id": str(clip), "system": system, "mel_rmse": value}
+            for clip, value in enumerate(values) for system in ("model", "mono_copy")]
+    (folder / "metrics.json").write_text(json.dumps({"clips": rows}))
+    (folder / "record.json").write_text(json.dumps(
+        {"commands": [], "settings": {}, "seconds": [], "machine": experiments.machine()}))
+    return e
+
+
+def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
+    clips = [0.2, 0.9, 0.4, 0.7]
+    whole = judged(tmp_path, "all", clips)
+    worse = judged(tmp_path, "worse", [v + d for v, d in zip(clips, (0.1, 0.2, 0.1, 0.2))], against="all",
+                   judged_by="mel_rmse")
+    close = judged(tmp_path, "close", [v + d for v, d in zip(clips, (0.1, -0.1, 0.2, -0.2))], against="all",
+                   judged_by="mel_rmse", decision="kept")
+    found = results.part(worse, tmp_path)["systems"]["without"]["mel_rmse"]
+    assert found["difference"] == pytest.approx(0.15)      # though clips differ by far more than the systems
+    assert 0.1 <= found["low"] < 0.15 < found["high"] <= 0.2
+    every = [whole, worse, close]
+    assert [e.row for e in every if e.against and results.undecided(results.part(e, tmp_path))] == ["close"]
+    again = results.close_calls(every, tmp_path)
+    assert sorted((e.row, e.seed) for e in again) == [("all", 1), ("all", 2), ("close", 1), ("close", 2)]
+
+    judged(tmp_path, "all", clips, seed=1)
+    assert results.part(close, tmp_path)["systems"]["without"]["mel_rmse"]["difference"] == pytest.approx(0)
+    judged(tmp_path, "close", [v + 0.2 for v in clips], against="all", judged_by="mel_rmse", seed=1)
+    both = results.part(close, tmp_path)["systems"]["without"]["mel_rmse"]
+    assert both["difference"] == pytest.approx(0.1)        # the mean over both seeds, clip by clip
+    assert results.close_calls(every, tmp_path) == again   # what is repeated does not hang on the repeats
+
+    known = results.collect(every, tmp_path)
+    assert known["parts/close"]["seeds"] == [0, 1]
+    assert known["parts/worse"]["seeds"] == [0]
+    page = results.page(known)
+    closing = page[page.index("holds zero"):]
+    assert "| worse | all | 1 | **+0.15** [+0.1" in page
+    assert "close" in closing.split("<details>")[0] or results.undecided(known["parts/close"]) is False
+    assert "| worse | `mel_rmse`" not in closing
+
+
+def test_the_page_is_what_the_figures_make():
+    known = json.loads((ROOT / "docs/results.json").read_text())
+    assert (ROOT / "RESULTS.md").read_text() == results.page(known)
+    listed = {f"{e.table}/{e.row}" for e in EXPERIMENTS if e.table != "data"}
+    assert listed == set(known)
+
+
+def test_commands_of_the_page_are_those_of_the_list():
+    known, root = json.loads((ROOT / "docs/results.json").read_text()), Path("generated/results")
+    for e in EXPERIMENTS:
+        if e.table != "data":
+            words = [command.split() for command in known[f"{e.table}/{e.row}"]["commands"]]
+            assert words == [["python", *command] for command in e.words(root, "small")]
+
+
+@pytest.mark.parametrize("page", ["README.md", "weights/MODEL_CARD.md"])
+def test_figures_in_tables_of_other_pages_are_rows_of_the_results(page):
+    rows = set((ROOT / "RESULTS.md").read_text().splitlines())
+    figure = re.compile(r"\d\.\d|\d %|\d \[")
+    for line in (ROOT / page).read_text().splitlines():
+        if line.startswith("|") and figure.search(line):
+            assert line in rows, line
+
+
+def test_a_seed_has_a_folder_of_its_own():
+    e = EXPERIMENTS[-1]
+    assert replace(e, seed=1).folder(Path()) != e.folder(Path())
