@@ -1,8 +1,9 @@
-"""One-dimensional convolutions that run on memory with the channels of a moment side by side.
+"""Convolutions that run on memory with the channels of a moment side by side.
 
 In that order a CPU convolves up to six times as fast as in torch's own; what is computed is the same.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,6 +11,11 @@ from torch import Tensor, nn
 def side_by_side(x: Tensor) -> Tensor:
     """x (B, C, T) with the channels of a moment side by side in memory; layers keep that order."""
     return x.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same for pictures (B, C, H, W)."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 class Conv1d(nn.Conv1d):

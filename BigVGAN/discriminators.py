@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import weight_norm
 
+from BigVGAN.convolutions import channels_last
 from BigVGAN.env import VocoderConfig
 
 SLOPE = 0.1                                   # of the leaky ReLUs
@@ -24,7 +25,7 @@ class Judge(nn.Module):
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         """wav (B, 1, N) -> scores (B, ·) and the features of every layer; 1 is real, 0 generated"""
-        x, features = self.picture(wav), []
+        x, features = channels_last(self.picture(wav)), []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), SLOPE)
             features.append(x)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from BigVGAN import bigvgan, convolutions
+from BigVGAN import bigvgan, convolutions, discriminators
 from BigVGAN import training as stage2
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.bigvgan import BigVGAN
@@ -180,10 +180,11 @@ def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device
 def plain_layers() -> Iterator[None]:
     """Every layer that has a fast form runs in its plain one, in torch's own order of memory."""
     fast = {(layer, "forward"): layer.forward for layer in (Activation1d, NormSiLU, Upsample)}
-    fast |= {(bigvgan, "side_by_side"): convolutions.side_by_side}
+    fast |= {(bigvgan, "side_by_side"): convolutions.side_by_side,
+             (discriminators, "channels_last"): convolutions.channels_last}
     for layer in (Activation1d, NormSiLU, Upsample):
         layer.forward = layer.plain
-    bigvgan.side_by_side = Tensor.contiguous
+    bigvgan.side_by_side = discriminators.channels_last = Tensor.contiguous
     try:
         yield
     finally:
