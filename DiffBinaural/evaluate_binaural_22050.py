@@ -36,7 +36,7 @@ def main(cfg: EvaluateWavConfig) -> None:
     """Measure every clip of every system, join the other script's figures, write and print."""
     others = rows_of(cfg.merge_json) if cfg.merge_json else []
     truths, rate, extra = wavs(cfg.gt_dir), MelConfig.sample_rate, {}
-    found = predictions(cfg.systems, wavs, truths, cfg.mono_dir)
+    found = predictions(cfg.systems, wavs, truths, cfg.mono_dir, cfg.anchors)
     extra["unmatched"] = unmatched(cfg.systems, wavs, truths, found)
     sys.stderr.writelines(remarks(found, truths, extra["unmatched"]))
     clips = by_clip(found)

@@ -33,7 +33,7 @@ from DiffBinaural.utils.plots import draw_bands
 def main(cfg: EvaluateMelConfig) -> None:
     """Measure every clip of every system, write and print."""
     truths, mel, rows, bands = wavs_or_mels(cfg.gt_dir), MelConfig(), [], []
-    clips = predictions(cfg.pred_dir, mels, truths, cfg.mono_dir)
+    clips = predictions(cfg.pred_dir, mels, truths, cfg.mono_dir, cfg.anchors)
     lost = unmatched(cfg.pred_dir, mels, truths, clips)
     sys.stderr.writelines(remarks(clips, truths, lost))
     for clip in tqdm(clips, unit="clip"):

@@ -42,7 +42,7 @@ class Prediction:
     file: File
     truth: Place
     mono: Place | None         # None: (L+R)/2 of the truth
-    anchored: bool             # of the first system: mono copy and swapped ears are measured beside it
+    anchored: bool             # of the first system: the anchors are measured beside it, where wanted
 
 
 def wavs(folder: str | Path) -> dict[str, Path]:
@@ -95,7 +95,8 @@ def some(names: list[str], most: int = 10) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def predictions(words: tuple[str, ...], find: Callable, truths: dict, mono_dir: str | None = None) -> list:
+def predictions(words: tuple[str, ...], find: Callable, truths: dict, mono_dir: str | None = None,
+                anchors: bool = True) -> list:
     """Every clip of every system with its truth and mono.
 
     words   of --pred_dir
@@ -114,7 +115,7 @@ def predictions(words: tuple[str, ...], find: Callable, truths: dict, mono_dir: 
     if mono_dir and len(mono) < len(truth):
         raise ValueError(f"no mono in --mono_dir for {some(sorted(truth.keys() - mono))}; {form}")
     first = next(iter(systems))
-    return [Prediction(system, stem, file, truth[stem], mono.get(stem), system == first)
+    return [Prediction(system, stem, file, truth[stem], mono.get(stem), anchors and system == first)
             for system, files in systems.items() for stem, file in files.items() if stem in truth]
 
 

@@ -26,8 +26,8 @@ SEEDS = (1, 2)                 # beside 0, of a row whose interval holds zero
 
 # What differs with the scale: "small" is for two cores, "base" for a GPU and its hours.
 SCALES = {
-    "small": {"preset": "tiny", "clips": "120", "epochs": "4", "vocoder": "bigvgan_binaural_tiny.json",
-              "freeze": "250", "steps_2a": "500", "steps_2b": "150", "ramp": "50"},
+    "small": {"preset": "tiny", "clips": "120", "epochs": "3", "vocoder": "bigvgan_binaural_tiny.json",
+              "freeze": "250", "steps_2a": "400", "steps_2b": "150", "ramp": "50"},
     "base": {"preset": "base", "clips": "3000", "epochs": "40",
              "vocoder": "bigvgan_binaural_22khz_80band_256x.json", "freeze": "0", "steps_2a": "100000",
              "steps_2b": "20000", "ramp": "5000"},
@@ -100,9 +100,10 @@ def rendered(data: str, mels: str, made: str, how: str) -> str:
     return f"BigVGAN/inference_diffbinaural_mels.py --mels_dir {mels} --output_dir {{here}}/{made} {how}"
 
 
-def judged(data: str, wavs: dict[str, str], mels: dict[str, str] | None = None) -> tuple[str, ...]:
+def judged(data: str, wavs: dict[str, str], mels: dict[str, str] | None = None,
+           anchors: bool = True) -> tuple[str, ...]:
     """metrics.json of systems: name -> folder."""
-    truth = (f"--gt_dir {data}/processed/binaural_audios_22050Hz "
+    truth = (f"{'' if anchors else '--no-anchors '}--gt_dir {data}/processed/binaural_audios_22050Hz "
              f"--mono_dir {data}/processed/mono_audios_22050Hz --output_json {{here}}")
     heard = (f"DiffBinaural/evaluate_binaural_22050.py {truth}/metrics.json "
              f"--pred_dir {' '.join(f'{name}={folder}' for name, folder in wavs.items())}")
@@ -145,7 +146,8 @@ def general(change: str, words: str) -> Experiment:
 
 
 def trained(row: str, words: str = "--interaural_phase", sampling: str = "", *,
-            ears: tuple[str, ...] = ("both",), how: str = "--renderer wiener", **about) -> Experiment:
+            ears: tuple[str, ...] = ("both",), how: str = "--renderer wiener", anchors: bool = False,
+            **about) -> Experiment:
     """A small stage 1, trained alike but for one part, on the test list."""
     runs = {ear: f"stage1_{ear}" for ear in ears}
     return Experiment("parts", row, (
@@ -153,14 +155,15 @@ def trained(row: str, words: str = "--interaural_phase", sampling: str = "", *,
           "--preset {preset} --num_epoch {epochs} --eval_epoch {epochs} "
           f"--ears {ear} --seed {{seed}} {words}"
           for ear, run in runs.items()),
-        *sampled(" ".join("{here}/" + run for run in runs.values()), sampling, how)), **about)
+        *sampled(" ".join("{here}/" + run for run in runs.values()), sampling, how, anchors)), **about)
 
 
-def sampled(run: str, sampling: str = "", how: str = "--renderer wiener") -> tuple[str, ...]:
+def sampled(run: str, sampling: str = "", how: str = "--renderer wiener",
+            anchors: bool = False) -> tuple[str, ...]:
     """The test list from a run, and its figures."""
     return (stage1(SCENES, "mels", f"--seed {{seed}} {sampling}", run, "test"),
             rendered(SCENES, "{here}/mels", "wavs", how),
-            *judged(SCENES, {"model": "{here}/wavs"}, {"model": "{here}/mels"}))
+            *judged(SCENES, {"model": "{here}/wavs"}, {"model": "{here}/mels"}, anchors))
 
 
 def vocoder(row: str, *changed: tuple[str, object], **about) -> Experiment:
@@ -171,7 +174,7 @@ def vocoder(row: str, *changed: tuple[str, object], **about) -> Experiment:
         "--freeze_step {freeze} --training_steps {steps_2a} --validation_interval {steps_2a} --seed {seed}",
         "BigVGAN/inference_binaural.py --checkpoint_file {here}/vocoder/g_best.pth "
         f"--input_wavs_dir {sounds} --list {SCENES}/splits/test.csv --output_dir {{here}}/wavs",
-        *judged(SCENES, {"model": "{here}/wavs"})), settings=changed, **about)
+        *judged(SCENES, {"model": "{here}/wavs"}, anchors=False)), settings=changed, **about)
 
 
 VOCODER_DATA = (f"--audio_dir {SCENES}/processed/binaural_audios_22050Hz "
@@ -186,7 +189,7 @@ def continued(row: str, script: str, words: str, **about) -> Experiment:
         "--init_from {root}/parts/vocoder/vocoder --training_steps {steps_2b} "
         f"--validation_interval {{steps_2b}} --seed {{seed}} {words}",
         rendered(SCENES, "{root}/parts/all/mels", "wavs", "--checkpoint_file {here}/vocoder/g_best.pth"),
-        *judged(SCENES, {"model": "{here}/wavs"})), settings=(), **about)
+        *judged(SCENES, {"model": "{here}/wavs"}, anchors=False)), settings=(), **about)
 
 
 PLACES = [f"x_{k / 4 - 1:+.2f}" for k in range(9)]
@@ -195,7 +198,7 @@ EXPERIMENTS = (
     *(quality(sources, room) for sources in (1, 2, 3) for room in ("no-room", "room")),
 
     Experiment("data", "scenes", (f"{SIMULATE} --clips {{clips}} --held_out 20 --sources 1..2 --seed 11",)),
-    trained("all"),
+    trained("all", anchors=True),
     trained("vision", "--interaural_phase --drop_vision 1", "--guidance_scale 0", against="all",
             judged_by="mel_ild_error"),
     trained("detections", "--interaural_phase --hide_detections 1", "--no-detections", against="all",

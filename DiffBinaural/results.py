@@ -100,8 +100,8 @@ def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS
     without, with_it = zip(*[pair for pair in sides if all(finished(e, root) for e in pair)], strict=True)
     systems = {"without" if base else "model": seeds_mean(without, root, names)}
     if not base:
-        systems[COPY] = clips_of(experiment, root)[COPY]
-        return against(systems, names, COPY)
+        copies = clips_of(experiment, root).get(COPY)
+        return against(systems | ({COPY: copies} if copies else {}), names, COPY)
     systems["with"] = seeds_mean(with_it, root, names)
     return {"part_of": base, "judged_by": experiment.judged_by, "decision": experiment.decision,
             **against(systems, names, "with")}

@@ -475,6 +475,7 @@ class EvaluateConfig:
     pred_dir: tuple[str, ...] = required("folder of predictions; NAME=DIR adds a system to compare")
     gt_dir: str = required("truth: folder of stereo wavs (or, for mels, of mel pairs)")
     mono_dir: str | None = option(None, "mono wavs for the mono copy; default: (L+R)/2 of the truth")
+    anchors: bool = option(True, "measure mono copy, swapped ears and, of wavs, the oracle too")
     output_csv: str | None = option(None, "every clip, every system")
     output_json: str | None = option(None, "the table and every clip")
 
