@@ -1,9 +1,9 @@
-# make demo · demo-train · test · test-faults · soak · lint · bench · weights · phase-table · place-table · general-table · fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
+# make demo · demo-train · test · test-faults · soak · lint · bench · weights · results · fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo-train
 
-.PHONY: demo demo-train test test-faults soak lint bench fairplay-table phase-table place-table general-table weights
+.PHONY: demo demo-train test test-faults soak lint bench fairplay-table weights results
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -142,75 +142,9 @@ weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
 	    --out weights
 
-# The phase between the ears: every renderer of what the shipped models make of new scenes of each kind, of which
-# training has seen none.  What is there is not made again.
-PHASE ?= generated/phase
-KINDS ?= 1_no-room 1_room 2_no-room 2_room 3_no-room 3_room
+# Small experiments, one after the other, and the page that they make, RESULTS.md.  What is there is not made again.
+# ONLY=quality takes one table of it, ONLY=parts/EMA one row, with what these need.
+ONLY ?=
 
-phase-table: $(KINDS:%=$(PHASE)/%/metrics.json)
-	$(PY) DiffBinaural/evaluate_kinds.py --results $(PHASE) \
-	    --systems mono_copy vocoder mono mono_exact wiener whole_frames ceiling --baseline mono_copy
-
-# Of these datasets nothing is trained on: their largest list, called train, is the test.
-$(PHASE)/%/metrics.json: .venv/installed
-	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 28 --seconds 4 --seed 9$(word 1,$(subst _, ,$*)) \
-	    --sources $(word 1,$(subst _, ,$*)) --$(word 2,$(subst _, ,$*))
-	$(PY) DiffBinaural/test_realBinaural.py --run weights/stage1 --data_root $(@D)/data --list_test train \
-	    --output_dir $(@D)/mels --symmetric
-	$(PY) DiffBinaural/test_realBinaural.py --run weights/stage1 --data_root $(@D)/data --list_test train \
-	    --output_dir $(@D)/whole_mels --symmetric --no-detections
-	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/vocoder \
-	    --checkpoint_file weights/vocoder/g_best.pth
-	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/mono --renderer mono \
-	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
-	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/mono_exact --renderer mono \
-	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --exact_downmix
-	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/wiener --renderer wiener \
-	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
-	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/whole_mels --output_dir $(@D)/whole_frames \
-	    --renderer wiener --mono_dir $(@D)/data/processed/mono_audios_22050Hz
-	$(PY) BigVGAN/inference_binaural.py --renderer mono --input_wavs_dir $(@D)/data/processed/binaural_audios_22050Hz \
-	    --list $(@D)/data/splits/train.csv --output_dir $(@D)/ceiling
-	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \
-	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ \
-	    --pred_dir $(foreach s,wiener mono mono_exact vocoder whole_frames ceiling,$(s)=$(@D)/$(s))
-
-# Speech, drawn anew, placed by hand at nine positions, and where it is then heard.
-PLACES ?= generated/places
-
-place-table: .venv/installed
-	$(PY) DiffBinaural/simulate_speech.py --out $(PLACES)/speech --clips 8 --seed 2
-	$(PY) DiffBinaural/simulate_dataset.py --out $(PLACES)/data --clips 10 --seconds 4 --sources 1 --no-room \
-	    --audio_dir $(PLACES)/speech --held_out 1 --seed 96
-	$(PY) DiffBinaural/test_pos.py --data_root $(PLACES)/data --list_test train --output_dir $(PLACES)/mels \
-	    --sweep --positions 9
-	for mels in $(PLACES)/mels/x_*; do $(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $$mels --renderer wiener \
-	    --mono_dir $(PLACES)/data/processed/mono_audios_22050Hz --output_dir $(PLACES)/wavs/$$(basename $$mels) || exit; done
-	$(PY) DiffBinaural/evaluate_places.py --placed $(PLACES)/wavs \
-	    --mono_dir $(PLACES)/data/processed/mono_audios_22050Hz --output_json $(PLACES)/places.json
-
-# How far the shipped models carry: one source in a room each, with one thing other than in phase-table.
-GENERAL   ?= generated/general
-CHANGES   ?= head_8 head_9.5 head_11 fov_60 fov_90 fps_5 fps_25 speech sources_5
-of_head_8     = --head_radius 8
-of_head_9.5   = --head_radius 9.5
-of_head_11    = --head_radius 11
-of_fov_60     = --fov 60
-of_fov_90     = --fov 90
-of_fps_5      = --fps 5
-of_fps_25     = --fps 25
-of_speech     = --audio_dir $(PLACES)/speech
-of_sources_5  = --sources 5
-
-general-table: $(CHANGES:%=$(GENERAL)/%/metrics.json)
-	$(PY) DiffBinaural/evaluate_kinds.py --results $(GENERAL) --systems mono_copy wiener --baseline mono_copy
-
-$(GENERAL)/%/metrics.json: .venv/installed
-	$(PY) DiffBinaural/simulate_speech.py --out $(PLACES)/speech --clips 8 --seed 2
-	$(PY) DiffBinaural/simulate_dataset.py --out $(@D)/data --clips 14 --held_out 1 --seconds 4 --seed 97 --sources 1 $(of_$*)
-	$(PY) DiffBinaural/test_realBinaural.py --data_root $(@D)/data --list_test train --output_dir $(@D)/mels \
-	    --sampling_timesteps 4
-	$(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir $(@D)/mels --output_dir $(@D)/wiener --renderer wiener \
-	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz
-	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(@D)/data/processed/binaural_audios_22050Hz \
-	    --mono_dir $(@D)/data/processed/mono_audios_22050Hz --output_json $@ --pred_dir wiener=$(@D)/wiener
+results: .venv/installed
+	$(PY) DiffBinaural/make_results.py $(if $(ONLY),--only $(ONLY))

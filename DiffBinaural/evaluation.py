@@ -330,28 +330,6 @@ def format_cell(figure: dict | None, scale: float) -> str:
     return " ".join([*parts, f"n={n}" + (f" of {n + missing}" if missing else "")])
 
 
-def markdown_table(kinds: dict[str, dict], names: tuple[str, ...], metrics: dict,
-                   order: tuple[str, ...] | None = None, baseline: str = "") -> str:
-    """Table for a page: a row for each kind of scenes and system, means in a column for each figure.
-
-    kinds     title -> systems as of :func:`summarise`
-    metrics   name -> metrics.Metric;  names: those to show.  order: of the systems
-    baseline  a system: then the cells say by how much the means differ from its own, in per cent
-    """
-    def text(systems: dict, system: str, name: str) -> str:
-        value, base = (systems.get(one, {}).get(name, {}).get("mean") for one in (system, baseline or system))
-        if value is None or base is None:
-            return "–"
-        return f"{100 * (value / base - 1):+.0f} %" if baseline else f"{value:.3g}"
-    arrows = {"lower": "↓", "higher": "↑"}
-    heads = [f"`{name}` {arrows[metrics[name].better]} {metrics[name].unit}".rstrip() for name in names]
-    rows = [["scenes", "system", *heads], ["---"] * (2 + len(names))]
-    for kind, systems in kinds.items():
-        for system in order or systems:
-            rows.append([kind, system, *(text(systems, system, name) for name in names)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
 def write_csv(path: str | Path, rows: list[dict]) -> None:
     """Every clip and system on a line; an empty cell where there is no figure."""
     columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -192,6 +192,7 @@ def continued(row: str, script: str, words: str, **about) -> Experiment:
         *judged(SCENES, {"model": "{here}/wavs"}, anchors=False)), settings=(), **about)
 
 
+TWO = "{root}/quality/2_sources_room/data"
 PLACES = [f"x_{k / 4 - 1:+.2f}" for k in range(9)]
 
 EXPERIMENTS = (
@@ -227,8 +228,13 @@ EXPERIMENTS = (
               judged_by="mrstft"),
 
     Experiment("steps", "shipped models", (
-        "DiffBinaural/evaluate_steps.py --run weights/stage1 --data_root {root}/quality/2_sources_room/data "
+        f"DiffBinaural/evaluate_steps.py --run weights/stage1 --data_root {TWO} "
         "--list_test train --steps 1 2 3 4 6 8 16 25 --samplers ddim dpm++ --output_dir {here}",)),
+    Experiment("steps", "heard", (
+        *(command for count in (1, 2, 4, 8) for command in (
+            stage1(TWO, f"mels_{count}", f"--symmetric --sampling_timesteps {count}"),
+            rendered(TWO, f"{{here}}/mels_{count}", f"steps_{count}", "--renderer wiener"))),
+        *judged(TWO, {f"steps_{count}": f"{{here}}/steps_{count}" for count in (1, 2, 4, 8)}))),
 
     Experiment("places", "speech", (
         "DiffBinaural/simulate_speech.py --out {here}/speech --clips 8 --seed 2",

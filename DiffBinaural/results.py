@@ -23,7 +23,7 @@ FIGURES = {
     "quality": ("mel_rmse", *HEARD), "general": HEARD, "anchors": tuple(METRICS),
     "parts": ("mel_rmse", "mel_ild_error", "stft", "env", "itd_error", "ild_error", "mrstft", "pesq_wb"),
     "steps": ("mel_rmse", "mel_ild_error")}
-KNEE = "ddim, 2"               # what other numbers of steps are compared with: the default
+KNEE, HEARD_KNEE = "ddim, 2", "steps_2"        # what other numbers of steps are compared with: the default
 
 
 # --- from records to figures --------------------------------------------------------------------------------
@@ -50,9 +50,9 @@ def repeated(experiment: Experiment) -> list[Experiment]:
 
 def clips_of(experiment: Experiment, root: Path) -> dict[str, dict[str, dict]]:
     """system -> clip -> its figures."""
-    name = "steps.json" if experiment.table == "steps" else "metrics.json"
+    files = [ROOT / experiment.folder(root) / name for name in ("steps.json", "metrics.json")]
     systems: dict[str, dict] = {}
-    for row in rows_of(ROOT / experiment.folder(root) / name):
+    for row in rows_of(next(file for file in files if file.exists())):
         systems.setdefault(row["system"], {})[row["id"]] = row
     return systems
 
@@ -113,7 +113,9 @@ def heard(experiment: Experiment, root: Path) -> dict:
 
 
 def steps(experiment: Experiment, root: Path) -> dict:
-    """Every number of steps beside the default's; seconds for a second of sound."""
+    """Every number of steps beside the default's: sounds, or mels and their time."""
+    if experiment.row == "heard":
+        return against(clips_of(experiment, root), HEARD, HEARD_KNEE)
     rows = read_json(ROOT / experiment.folder(root) / "steps.json")["rows"]
     return {"rows": rows, **against(clips_of(experiment, root), FIGURES["steps"], KNEE)}
 
@@ -160,7 +162,7 @@ def close_calls(experiments: list[Experiment], root: Path) -> list[Experiment]:
 
 def draw(docs: Path, known: dict[str, dict]) -> None:
     """The page's pictures."""
-    for entry in of_table(known, "steps").values():
+    if entry := known.get("steps/shipped models"):
         draw_history(docs / "steps.png", entry["rows"], *FIGURES["steps"], "seconds a second")
 
 
@@ -256,13 +258,16 @@ def parts_section(rows: dict[str, dict]) -> list[str]:
 
 def steps_section(rows: dict[str, dict]) -> list[str]:
     """Quality and time against the number of denoising steps."""
-    (entry,), names = rows.values(), FIGURES["steps"]
+    entry, heard_entry, names = rows["shipped models"], rows["heard"], FIGURES["steps"]
     seconds = {f"{sampler}, {row['step']}": row[f"{sampler}/seconds a second"]
                for row in entry["rows"] for sampler in ("ddim", "dpm++")}
     return ["## c. Steps and sampler", READINGS["steps"], "![curve](docs/steps.png)",
             table(["sampler, steps", *head(names), "seconds for a second of sound"],
                   [[system, *cells(figures, names), f"{seconds[system]:.2g}" if system in seconds else "–"]
-                   for system, figures in entry["systems"].items()])]
+                   for system, figures in entry["systems"].items()]),
+            "What is heard of them, rendered by `wiener`, `--symmetric`:",
+            table(["system", *head(HEARD)], [[system, *cells(figures, HEARD)]
+                                             for system, figures in heard_entry["systems"].items()])]
 
 
 def speed_section(rows: dict[str, dict]) -> list[str]:

@@ -35,7 +35,7 @@ def documented():
 
 
 def demonstrated():
-    make = ["make", "-n", "-o", ".venv/installed", "demo", "demo-train", "weights", "phase-table"]
+    make = ["make", "-n", "-o", ".venv/installed", "demo", "demo-train", "weights", "results"]
     shown = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
     for line in re.sub(r"\$\([^)]*\)", "clip", shown.stdout.replace("\\\n", " ")).splitlines():
         for command in re.findall(r"\.venv/bin/(python .*?)(?: \|\| |$)", line):

@@ -177,6 +177,8 @@ def test_without_any_mono_there_is_no_mono_copy(data):
     truths = mels(data / "worse_mels")
     clips = predictions((str(data / "model_mels"),), mels, truths)
     assert list(compared_mels(clips[0], MEL)) == ["model", "swapped"]
+    alone = predictions((str(data / "model_mels"),), mels, truths, anchors=False)
+    assert list(compared_mels(alone[0], MEL)) == ["model"]
     lost = unmatched((str(data / "model_mels"),), mels, truths, clips)
     assert remarks(clips, truths, lost) == ["no mono copy: the truth is mels; give --mono_dir to have one\n"]
 
@@ -359,28 +361,3 @@ def test_a_silent_prediction_is_counted_not_scored(data, tmp_path):
     assert {name for name, figure in of.items() if figure["n"]} == differences
     assert all(figure["missing"] == 1 - figure["n"] for figure in of.values())
     assert (tmp_path / "plots" / "model" / "alpha.png").stat().st_size > 5000
-
-
-# --- kinds of scenes side by side ---------------------------------------------------------------------------
-
-def test_kinds_of_scenes_are_rows_of_one_table(scripts, tmp_path, capsys):
-    for kind, value in (("1_room", 0.25), ("2_room", 2.0)):
-        rows = [{"id": "a", "system": system, "stft": value * k, "itd_error": None}
-                for k, system in enumerate(("mono_copy", "model"), start=1)]
-        write_json(tmp_path / kind / "metrics.json", {"clips": rows})
-    words = ("--results", tmp_path, "--figures", "stft", "itd_error", "snr")
-    scripts("DiffBinaural.evaluate_kinds", *words, "--systems", "model", "mono_copy", "oracle")
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "| scenes | system | `stft` ↓ | `itd_error` ↓ µs | `snr` ↑ dB |"
-    assert lines[2:5] == ["| 1 room | model | 0.5 | – | – |", "| 1 room | mono_copy | 0.25 | – | – |",
-                          "| 1 room | oracle | – | – | – |"]
-    assert len(lines) == 8
-    scripts("DiffBinaural.evaluate_kinds", *words, "--systems", "model", "mono_copy", "--baseline", "model")
-    lines = capsys.readouterr().out.splitlines()[7:]
-    assert lines[0] == "| scenes | system | `stft` ↓ | `itd_error` ↓ µs |"
-    assert lines[2:4] == ["| 1 room | model | +0 % | – |", "| 1 room | mono_copy | -50 % | – |"]
-    assert lines[-1] == "| 2, all | mono_copy | -50 % | – |"
-    with pytest.raises(ValueError, match="--figures loudness: no such figure"):
-        scripts("DiffBinaural.evaluate_kinds", "--results", tmp_path, "--figures", "loudness")
-    with pytest.raises(FileNotFoundError, match=r"no <kind>/metrics\.json"):
-        scripts("DiffBinaural.evaluate_kinds", "--results", tmp_path / "none")

@@ -317,7 +317,10 @@ def test_objectives_are_compared_and_not_trained_twice(scenes, scripts, tmp_path
 def test_quality_and_time_against_steps(scenes, scripts, stage1, tmp_path, capsys):
     scripts("DiffBinaural.evaluate_steps", "--run", stage1, "--data_root", scenes, "--output_dir", tmp_path,
             "--steps", 1, 5, "--samplers", "ddim", "dpm++", "--list_test", "train")
-    rows = json.loads((tmp_path / "steps.json").read_text())
+    content = json.loads((tmp_path / "steps.json").read_text())
+    rows, clips = content["rows"], content["clips"]
+    assert rows[1]["dpm++/mel_rmse"] == pytest.approx(np.mean(
+        [clip["mel_rmse"] for clip in clips if clip["system"] == "dpm++, 5"]))
     assert [row["step"] for row in rows] == [1, 5]
     # one step of either sampler is the network's first word; the mono copy knows no steps
     assert rows[0]["ddim/mel_rmse"] == pytest.approx(rows[0]["dpm++/mel_rmse"], rel=1e-5)

@@ -496,17 +496,6 @@ class SplitsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KindsConfig:
-    """Figures of several kinds of scenes, side by side."""
-
-    results: str = required("folder with <kind>/metrics.json, as evaluate_binaural_22050.py writes them")
-    figures: tuple[str, ...] = option(("stft", "env", "snr", "dphase", "itd_error", "ild_error", "iacc_error",
-                                       "pesq_wb"), "columns")
-    systems: tuple[str, ...] | None = option(None, "rows, in this order; default: all that there are")
-    baseline: str = option("", "a second table: errors against those of this system, in per cent")
-
-
-@dataclass(frozen=True, kw_only=True)
 class PlacesConfig:
     """Placed sounds, listened to."""
 
