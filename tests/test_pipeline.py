@@ -16,7 +16,7 @@ from PIL import Image
 
 from BigVGAN.training import pred_mel_probability
 from DiffBinaural import generation, streaming, training
-from DiffBinaural.configs.advanced_diffusion_config import preset_config
+from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, preset_config
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.dataset.video_transforms import normalised
@@ -160,6 +160,20 @@ def test_the_vocoder_goes_on_where_it_stopped(scenes, scripts, config, tmp_path)
     assert all(torch.equal(once[name], twice[name]) for name in once)
     history = json.loads((tmp_path / "twice" / "training_history.json").read_text())
     assert [row["step"] for row in history] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", ["mpd", "mrd"])
+def test_an_empty_list_leaves_the_judges_of_a_kind_out(scenes, scripts, config, tmp_path, kind):
+    key, other = {"mpd": ("mpd_reshapes", "mrd"), "mrd": ("resolutions", "mpd")}[kind]
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({**json.loads(config.read_text()), key: []}))
+    for total in (1, 2):                                   # and the run goes on without them
+        scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, tmp_path / "run", path,
+                "--training_steps", total))
+    state = torch.load(tmp_path / "run/do_00000002", weights_only=True)
+    assert kind not in state
+    assert state[other]
+    assert set(state["optim_d"]) == {other}
 
 
 def test_a_vocoder_run_is_not_resumed_with_another_config(scenes, scripts, config, vocoder, tmp_path):
@@ -335,6 +349,24 @@ def test_quality_and_time_against_steps(scenes, scripts, stage1, tmp_path, capsy
 def test_a_time_budget_ends_a_run(scenes, scripts, tmp_path):
     scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--time_budget", 0.01))
     assert json.loads((tmp_path / "run" / "training_history.json").read_text())[-1]["step"] <= 1
+
+
+def test_without_joint_denoising_each_window_is_a_clip_of_its_own(scenes, scripts, stage1, mels, tmp_path):
+    scripts("DiffBinaural.test_realBinaural", "--run", stage1, "--data_root", scenes, "--list_test", "train",
+            "--sampling_timesteps", 2, "--output_dir", tmp_path, "--no-joint", "--limit", 1)
+    model = generation.load_model(stage1, torch.device("cpu"))
+    clip = GenAudioRealBinaural(scenes, "train", model.cfg.mel, model.cfg.view, truth=False).unseen(0)
+    apart = np.load(tmp_path / f"{clip['stem']}_left.npy")
+    assert apart.shape == np.load(mels / f"{clip['stem']}_left.npy").shape
+    size, second = model.cfg.view.window, clip["starts"][1]
+    first = {**clip, "stem": f"{clip['stem']} 0", "starts": [0], "times": clip["times"][:1],
+             "mono_mel": clip["mono_mel"][..., :size]}
+    cfg = SamplingConfig(sampling_timesteps=2)
+    alone = generation.generate(model, first, cfg)[0].numpy()
+    together = generation.generate(model, clip, cfg)[0].numpy()
+    assert apart[:, :second] == pytest.approx(alone[:, :second], abs=1e-5)     # where it has no neighbour
+    assert not np.allclose(apart[:, second:size], alone[:, second:], atol=1e-3)
+    assert not np.allclose(apart, together, atol=1e-3)
 
 
 def test_a_few_clips_are_drawn_and_other_eyes_give_other_mels(scenes, scripts, stage1, mels, tmp_path):
