@@ -6,6 +6,7 @@ from DiffBinaural.evaluation import some
 from DiffBinaural.metrics import METRICS, Metric
 
 RESAMPLES = 10_000
+AT_ONCE = 1_000_000                    # numbers that are drawn together
 INTERVAL = (2.5, 97.5)                 # percentiles: 95 % of the resampled means lie between
 
 
@@ -14,9 +15,10 @@ def interval(differences: np.ndarray, seed: int) -> tuple[float, float]:
 
     The seed decides which clips a resample holds; the same seed gives every figure of n clips the same ones.
     """
-    random, n = np.random.default_rng(seed), len(differences)
-    means = [differences[random.integers(n, size=n)].mean() for _ in range(RESAMPLES)]
-    low, high = np.percentile(means, INTERVAL)
+    random, n, means = np.random.default_rng(seed), len(differences), []
+    for rows in np.array_split(np.arange(RESAMPLES), max(n * RESAMPLES // AT_ONCE, 1)):
+        means.append(differences[random.integers(n, size=(len(rows), n))].mean(axis=1))
+    low, high = np.percentile(np.concatenate(means), INTERVAL)
     return float(low), float(high)
 
 

@@ -37,6 +37,7 @@ def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
         repeats = [again for again in repeated(e) if finished(again, root)]
         records = [record_of(each, root) for each in (e, *repeats)]
         found[f"{e.table}/{e.row}"] = {
+            "folder": str(e.folder(root)),
             "commands": records[0]["commands"], "settings": records[0]["settings"],
             "seeds": [each.seed for each in (e, *repeats)], "seconds": round(sum(records[0]["seconds"])),
             "machine": records[0]["machine"], **READERS[e.table](e, root)}
@@ -191,14 +192,23 @@ def head(names: Iterable[str]) -> list[str]:
     return [f"`{name}` {arrows[METRICS[name].better]} {METRICS[name].unit}".rstrip() for name in names]
 
 
+def short(value: float, digits: int, sign: str = "") -> str:
+    """A number with so many digits that count.
+
+    >>> short(-287.3, 2, "+")
+    '-290'
+    """
+    return f"{float(f'{value:.{digits}g}'):{sign}g}"
+
+
 def cell(found: dict | None, scale: float = 1.0, key: str = "mean") -> str:
     """A figure, and in brackets the 95 % interval of its difference; bold where that leaves zero out."""
     if found is None:
         return "–"
-    text = f"{scale * found[key]:{'+' if key == 'difference' else ''}.3g}"
+    text = short(scale * found[key], 3, "+" if key == "difference" else "")
     if "low" not in found:
         return text
-    low, high = (f"{scale * found[end]:+.2g}" for end in ("low", "high"))
+    low, high = (short(scale * found[end], 2, "+") for end in ("low", "high"))
     sure = "**" if found["low"] > 0 or found["high"] < 0 else ""
     return f"{sure}{text}{sure} [{low}, {high}]"
 
@@ -320,8 +330,10 @@ def made_with(rows: dict[str, dict]) -> str:
     machines = sorted({describe(entry["machine"]) for entry in rows.values()})
     total = sum(entry["seconds"] for entry in rows.values())
     lines = ["\n".join([f"# {row}: {entry['seconds']} s, seeds {', '.join(map(str, entry['seeds']))}",
-                        *(f"# vocoder.json: {key} {value}" for key, value in entry["settings"].items()),
-                        *entry["commands"]]) for row, entry in rows.items()]
+                        *(f"# $D/vocoder.json: {key} {value}" for key, value in entry["settings"].items()),
+                        f"D={entry['folder']}",
+                        *(command.replace(entry["folder"], "$D") for command in entry["commands"])])
+             for row, entry in rows.items()]
     return (f"*{'; '.join(machines)}; {total / 60:.0f} minutes for {len(rows)} rows.*\n\n"
             "<details><summary>Commands</summary>\n\n```\n" + "\n\n".join(lines) + "\n```\n\n</details>")
 
