@@ -33,7 +33,14 @@ def keep_variance(module: nn.Module) -> None:
 
 
 class Conv2dPlus(nn.Conv2d):
-    """A convolution whose result something of the same shape is added to."""
+    """A convolution whose result something of the same shape is added to.
+
+    inplace  that is not needed any more: packed for inference, the result takes its memory
+    """
+
+    def __init__(self, *sizes: int, inplace: bool, **how):
+        super().__init__(*sizes, **how)
+        self.inplace = inplace
 
     def forward(self, x: Tensor, plus: Tensor) -> Tensor:
         """(B, inputs, H, W), (B, outputs, …) -> (B, outputs, …)."""
@@ -41,14 +48,17 @@ class Conv2dPlus(nn.Conv2d):
 
 
 class ResBlock(nn.Module):
-    """Two convolutions with a skip; a condition vector scales and shifts between them (FiLM)."""
+    """Two convolutions with a skip; a condition vector scales and shifts between them (FiLM).
 
-    def __init__(self, inputs: int, outputs: int, condition: int):
+    inplace  what goes in is not needed any more
+    """
+
+    def __init__(self, inputs: int, outputs: int, condition: int, *, inplace: bool = False):
         super().__init__()
         self.norm1, self.conv1 = group_norm_silu(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
         self.film = nn.Linear(condition, 2 * outputs)
         self.norm2 = group_norm_silu(outputs, inplace=True)
-        self.conv2 = Conv2dPlus(outputs, outputs, 3, padding=1)
+        self.conv2 = Conv2dPlus(outputs, outputs, 3, padding=1, inplace=inplace or inputs != outputs)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -67,15 +77,17 @@ class PackedConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d):
         super().__init__()
         self.how = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        self.bias = conv.bias.detach()
+        self.bias, self.inplace = conv.bias.detach(), getattr(conv, "inplace", False)
         self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(conv.weight.detach().to_mkldnn(), *self.how)
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, …); plus: as of :class:`Conv2dPlus`."""
-        one, convolve = (self.weight, self.bias, *self.how), torch.ops.mkldnn._convolution_pointwise
+        one, do = (self.weight, self.bias, *self.how), torch.ops.mkldnn
         if plus is None:
-            return convolve(x, *one, "none", [], "")
-        return convolve.binary(x, plus, *one, "add", 1.0, None, [], None)
+            return do._convolution_pointwise(x, *one, "none", [], "")
+        if self.inplace:
+            return do._convolution_pointwise_.binary(plus, x, *one, "add", 1.0, None, [], None)
+        return do._convolution_pointwise.binary(x, plus, *one, "add", 1.0, None, [], None)
 
 
 class Upsample(nn.Sequential):

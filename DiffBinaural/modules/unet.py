@@ -17,7 +17,7 @@ class Level(nn.Module):
 
     def __init__(self, inputs: list[int], outputs: int, condition: int, context: int | None, heads: int):
         super().__init__()
-        self.blocks = nn.ModuleList(ResBlock(n, outputs, condition) for n in inputs)
+        self.blocks = nn.ModuleList(ResBlock(n, outputs, condition, inplace=True) for n in inputs)
         self.look = CrossAttention(outputs, context, heads) if context else None
 
     def forward(self, x: Tensor, condition: Tensor, context: Tensor, places) -> Tensor:
@@ -57,7 +57,7 @@ class UNet(nn.Module):
                 self.grow.append(Upsample(below, dim))
         deep = dims[-1]
         self.middle = nn.ModuleList((ResBlock(deep, deep, condition), SelfAttention(deep, cfg.heads)))
-        self.last = ResBlock(dims[0], dims[0], condition)
+        self.last = ResBlock(dims[0], dims[0], condition, inplace=True)
         self.head = nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
         self.head_norm = group_norm_silu(dims[0], inplace=True)
 
