@@ -1,6 +1,7 @@
 """RESULTS.md: from what experiments recorded to figures with intervals, tables and pictures."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from DiffBinaural.utils.plots import draw_history
 
 COPY = "mono_copy"
 DIGITS = 4                     # of a figure that is kept
+NOT_YET = "*Not run yet.*"
 
 HEARD = ("stft", "env", "dphase", "itd_error", "ild_error", "iacc_error", "pesq_wb")
 FIGURES = {
@@ -173,12 +175,15 @@ def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
 
 
 def page(known: dict[str, dict]) -> str:
-    """RESULTS.md."""
-    blocks = [INTRODUCTION]
-    for name, section in SECTIONS.items():
-        if rows := of_table(known, name):
-            blocks += [*section(rows), made_with(rows)]
-    return "\n\n".join(filter(None, blocks)) + "\n"
+    """RESULTS.md: the words of results.md, with the tables where it names them."""
+    def block(marker: re.Match) -> str:
+        section, name = marker.groups()
+        rows = of_table(known, section)
+        if not rows:
+            return NOT_YET
+        return made_with(rows) if name == "made" else SECTIONS[section](rows)[name]
+    words = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+) (\w+)\}\}", block, words)
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -237,62 +242,56 @@ def share_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[st
                   for title, entry in rows.items() for system in systems])
 
 
-def quality_section(rows: dict[str, dict]) -> list[str]:
+def quality_section(rows: dict[str, dict]) -> dict[str, str]:
     """Every renderer of the shipped models, on every kind of scenes."""
-    return ["## a. Quality of the shipped models", READINGS["quality"],
-            share_table(rows, ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
-                        ("wiener", "wiener_whole")),
-            system_table(rows, FIGURES["quality"], "scenes")]
+    return {"shares": share_table(rows, ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
+                                  ("wiener", "wiener_whole")),
+            "systems": system_table(rows, FIGURES["quality"], "scenes")}
 
 
-def parts_section(rows: dict[str, dict]) -> list[str]:
+def parts_section(rows: dict[str, dict]) -> dict[str, str]:
     """What is lost where a part is left out, and what follows where nothing is."""
     names = FIGURES["parts"]
-    whole = {row: entry for row, entry in rows.items() if "part_of" not in entry}
+    whole = [[row if system == "model" else system, *cells(figures, names)] for row, entry in rows.items()
+             if "part_of" not in entry for system, figures in entry["systems"].items()]
     parts = {row: entry for row, entry in rows.items() if "part_of" in entry}
-    open_rows = [[row, f"`{entry['judged_by']}`", cell(entry["systems"]["without"][entry["judged_by"]],
-                  METRICS[entry["judged_by"]].scale, "difference"), entry["decision"] or "open"]
-                 for row, entry in parts.items() if undecided(entry)]
-    return ["## b. What each part is worth", READINGS["parts"],
-            table(["trained small, with every part", *head(names)],
-                  [[system if system == COPY else row, *cells(entry["systems"][system], names)]
-                   for row, entry in whole.items() for system in ("model", COPY)
-                   if system == "model" or row == "all"]),
-            table(["left out", "of", "seeds", *head(names)],
-                  [[row, entry["part_of"], str(len(entry["seeds"])),
-                    *cells(entry["systems"]["without"], names, "difference")]
-                   for row, entry in parts.items()]),
-            "Rows whose interval, for the figure that the part is there for, holds zero:",
-            table(["left out", "judged by", "difference", "what was done"], open_rows)]
+    left_out = [[row, entry["part_of"], str(len(entry["seeds"])),
+                 *cells(entry["systems"]["without"], names, "difference")] for row, entry in parts.items()]
+    close = [[row, f"`{name}`", *cells(entry["systems"]["without"], [name], "difference"),
+              entry["decision"] or "open"]
+             for row, entry in parts.items() if undecided(entry) for name in [entry["judged_by"]]]
+    return {"whole": table(["trained small, with every part", *head(names)], whole),
+            "left_out": table(["left out", "of", "seeds", *head(names)], left_out),
+            "undecided": table(["left out", "judged by", "difference", "what was done"], close)}
 
 
-def steps_section(rows: dict[str, dict]) -> list[str]:
+def steps_section(rows: dict[str, dict]) -> dict[str, str]:
     """Quality and time against the number of denoising steps."""
-    entry, heard_entry, names = rows["shipped models"], rows["heard"], FIGURES["steps"]
-    seconds = {f"{sampler}, {row['step']}": row[f"{sampler}/seconds a second"]
-               for row in entry["rows"] for sampler in ("ddim", "dpm++")}
-    return ["## c. Steps and sampler", READINGS["steps"], "![curve](docs/steps.png)",
-            table(["sampler, steps", *head(names), "seconds for a second of sound"],
-                  [[system, *cells(figures, names), f"{seconds[system]:.2g}" if system in seconds else "–"]
-                   for system, figures in entry["systems"].items()]),
-            "What is heard of them, rendered by `wiener`, `--symmetric`:",
-            table(["system", *head(HEARD)], [[system, *cells(figures, HEARD)]
-                                             for system, figures in heard_entry["systems"].items()])]
+    names, found = FIGURES["steps"], {}
+    if entry := rows.get("shipped models"):
+        seconds = {f"{sampler}, {row['step']}": f"{row[f'{sampler}/seconds a second']:.2g}"
+                   for row in entry["rows"] for sampler in ("ddim", "dpm++")}
+        found["mels"] = table(["sampler, steps", *head(names), "seconds for a second of sound"],
+                              [[system, *cells(figures, names), seconds.get(system, "–")]
+                               for system, figures in entry["systems"].items()])
+    if entry := rows.get("heard"):
+        found["heard"] = table(["system", *head(HEARD)], [[system, *cells(figures, HEARD)]
+                                                          for system, figures in entry["systems"].items()])
+    return {"mels": NOT_YET, "heard": NOT_YET} | found
 
 
-def speed_section(rows: dict[str, dict]) -> list[str]:
+def speed_section(rows: dict[str, dict]) -> dict[str, str]:
     """The benchmark's parts as one table."""
     units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
     measured = [row for entry in rows.values() for row in entry["bench"]["rows"]]
     lines = [[row["name"], *("–" if row[name] is None else f"{row[name]:.3g}{unit}"
                              for name, unit in units.items()), row["note"]] for row in measured]
-    best = [entry["bench"]["peak_gflops"] for entry in rows.values()]
-    rates = f"The best rates, part by part: {', '.join(f'{rate:.0f}' for rate in best)} GFLOP/s."
-    return ["## d. Speed and memory", READINGS["speed"], rates,
-            table(["", "seconds", "floor", "gap", "plain", "faster", "memory", ""], lines)]
+    rates = ", ".join(f"{row} {entry['bench']['peak_gflops']:.0f}" for row, entry in rows.items())
+    return {"rows": table(["", "seconds", "floor", "gap", "plain", "faster", "memory", ""], lines),
+            "rates": f"The best rates that convolutions reached, part by part: {rates} GFLOP/s."}
 
 
-def places_section(rows: dict[str, dict]) -> list[str]:
+def places_section(rows: dict[str, dict]) -> dict[str, str]:
     """Where sounds that were placed by hand are heard."""
     (entry,), forms = rows.values(), {"itd_us": "+.0f", "ild_db": "+.1f"}
     lines = [[f"{at['x']:+.2f}", f"{at['azimuth']:+.1f}°",
@@ -300,29 +299,27 @@ def places_section(rows: dict[str, dict]) -> list[str]:
               f"{at['stoi'][0]:.3f}", f"{at['wrong']} of {at['n']}"] for at in entry["places"]]
     wrong, n = (sum(at[name] for at in entry["places"]) for name in ("wrong", "n"))
     least = min(at["stoi"][0] for at in entry["places"])
-    return ["## e. Speech placed by hand", READINGS["places"],
-            table(["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least", "wrong"],
-                  [*lines, ["all", "", "", "", f"{least:.3f}", f"{wrong} of {n}"]])]
+    return {"rows": table(["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least",
+                           "wrong side"], [*lines, ["all", "", "", "", f"{least:.3f}", f"{wrong} of {n}"]])}
 
 
-def general_section(rows: dict[str, dict]) -> list[str]:
+def general_section(rows: dict[str, dict]) -> dict[str, str]:
     """One source in a room, one thing other than in training."""
     only = {row: {**entry, "systems": {name: entry["systems"][name] for name in ("wiener", COPY)}}
             for row, entry in rows.items()}
-    return ["## f. How far the shipped models carry", READINGS["general"],
-            system_table(only, FIGURES["general"], "one source in a room, but")]
+    return {"systems": system_table(only, FIGURES["general"], "one source in a room, but")}
 
 
-def anchors_section(rows: dict[str, dict]) -> list[str]:
+def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
     """What each figure is for the mono copy and for the oracle."""
     (entry,) = rows.values()
     names = [name for name in METRICS if name in entry["systems"][COPY]]
+
     def plain(system: str, name: str) -> str:
         found = entry["systems"][system].get(name)
-        return f"{METRICS[name].scale * found['mean']:.3g}, n={found['n']}" if found else "–"
-    return ["## g. Anchors", READINGS["anchors"],
-            table(["figure", *ANCHORS], [[title, *(plain(system, name) for system in ANCHORS)]
-                                         for title, name in zip(head(names), names, strict=True)])]
+        return f"{short(METRICS[name].scale * found['mean'], 3)}, n={found['n']}" if found else "–"
+    return {"rows": table(["figure", *ANCHORS], [[title, *(plain(system, name) for system in ANCHORS)]
+                                                 for title, name in zip(head(names), names, strict=True)])}
 
 
 def made_with(rows: dict[str, dict]) -> str:
@@ -344,8 +341,6 @@ def describe(machine: dict) -> str:
     return f"{where}, torch {machine['torch']}"
 
 
-SECTIONS: dict[str, Callable[[dict], list[str]]] = {
+SECTIONS: dict[str, Callable[[dict], dict[str, str]]] = {
     "quality": quality_section, "parts": parts_section, "steps": steps_section, "speed": speed_section,
     "places": places_section, "general": general_section, "anchors": anchors_section}
-INTRODUCTION = """# Results"""
-READINGS = {name: "" for name in SECTIONS}

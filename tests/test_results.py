@@ -44,7 +44,7 @@ def test_a_row_brings_what_it_needs_in_the_lists_order():
     found = chosen(("parts/scheduled sampling, with", "steps"), Path("r"), "small")
     names = [str(e.folder(Path())) for e in found]
     assert names == ["quality/2_sources_room", "data/scenes", "parts/all", "parts/vocoder", "data/predicted",
-                     "parts/scheduled_sampling_with", "steps/shipped_models"]
+                     "parts/scheduled_sampling_with", "steps/shipped_models", "steps/heard"]
     with pytest.raises(ValueError, match="parts/nothing: no such table or row"):
         chosen(("parts/nothing",), Path("r"), "small")
 
@@ -116,10 +116,13 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     assert known["parts/close"]["seeds"] == [0, 1]
     assert known["parts/worse"]["seeds"] == [0]
     page = results.page(known)
-    closing = page[page.index("holds zero"):]
     assert "| worse | all | 1 | **+0.15** [+0.1" in page
-    assert "close" in closing.split("<details>")[0] or results.undecided(known["parts/close"]) is False
-    assert "| worse | `mel_rmse`" not in closing
+    assert "| worse | `mel_rmse`" not in page              # it is decided
+    assert "*Not run yet.*" in page
+    about = dict(against="all", judged_by="mel_rmse", decision="kept: it costs nothing")
+    tie = judged(tmp_path, "tie", [v + d for v, d in zip(clips, (1, -1, 1.5, -1))], **about)
+    page = results.page(results.collect([*every, tie], tmp_path))
+    assert re.search(r"\| tie \| `mel_rmse` \| \+0\.125 \[-1, \+1\.\d\] \| kept: it costs nothing \|", page)
 
 
 def test_the_page_is_what_the_figures_make():
