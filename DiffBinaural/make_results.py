@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import ResultsConfig
 from DiffBinaural.experiments import ROOT, Experiment, carry_out, chosen
-from DiffBinaural.results import close_calls, collect, draw, page
+from DiffBinaural.results import close_calls, collect, draw, page, updated
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import read_json, replacing, write_json
 
@@ -23,7 +23,7 @@ def main(cfg: ResultsConfig) -> None:
     wanted = chosen(cfg.only, root, cfg.scale)
     carry_out_all(wanted, root, cfg.scale)
     carry_out_all(close_calls(wanted, root), root, cfg.scale)
-    known = (read_json(figures) if figures.exists() else {}) | collect(wanted, root)
+    known = updated(read_json(figures) if figures.exists() else {}, collect(wanted, root))
     write_json(figures, known)
     draw(ROOT / cfg.docs, known)
     with replacing(ROOT / cfg.page) as partial:

@@ -10,7 +10,7 @@ from statistics import fmean
 import numpy as np
 
 from DiffBinaural.evaluation import ANCHORS, rows_of, summary
-from DiffBinaural.experiments import ROOT, SEEDS, Experiment, finished, record_of
+from DiffBinaural.experiments import EXPERIMENTS, ROOT, SEEDS, Experiment, finished, record_of
 from DiffBinaural.metrics import METRICS
 from DiffBinaural.paired import interval
 from DiffBinaural.utils.files import read_json
@@ -44,6 +44,12 @@ def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
             "seeds": [each.seed for each in (e, *repeats)], "seconds": round(sum(records[0]["seconds"])),
             "machine": records[0]["machine"], **READERS[e.table](e, root)}
     return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.{DIGITS}g}"))
+
+
+def updated(known: dict[str, dict], new: dict[str, dict]) -> dict[str, dict]:
+    """Both, the new before the known, in the list's order and without rows that it does not have any more."""
+    both = known | new
+    return {title: both[title] for e in EXPERIMENTS if (title := f"{e.table}/{e.row}") in both}
 
 
 def repeated(experiment: Experiment) -> list[Experiment]:

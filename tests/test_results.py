@@ -148,6 +148,12 @@ def test_figures_in_the_readmes_tables_are_rows_of_the_results():
             assert line in rows, line
 
 
+def test_new_figures_replace_old_ones_in_the_lists_order():
+    old = {"parts/all": {"v": 1}, "quality/1 source, room": {"v": 1}, "parts/gone": {"v": 1}}
+    assert list(results.updated(old, {"parts/vision": {"v": 2}, "parts/all": {"v": 2}}).items()) == [
+        ("quality/1 source, room", {"v": 1}), ("parts/all", {"v": 2}), ("parts/vision", {"v": 2})]
+
+
 def test_a_seed_has_a_folder_of_its_own():
     e = EXPERIMENTS[-1]
     assert replace(e, seed=1).folder(Path()) != e.folder(Path())
