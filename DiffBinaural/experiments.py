@@ -166,7 +166,7 @@ def sampled(run: str, sampling: str = "", how: str = "--renderer wiener",
             *judged(SCENES, {"model": "{here}/wavs"}, {"model": "{here}/mels"}, anchors))
 
 
-def vocoder(row: str, *changed: tuple[str, object], **about) -> Experiment:
+def vocoder(row: str, *changed: tuple[str, object], anchors: bool = False, **about) -> Experiment:
     """A small vocoder, trained alike but for one part; copy synthesis of the test list."""
     sounds = f"{SCENES}/processed/binaural_audios_22050Hz"
     return Experiment("parts", row, (
@@ -174,7 +174,7 @@ def vocoder(row: str, *changed: tuple[str, object], **about) -> Experiment:
         "--freeze_step {freeze} --training_steps {steps_2a} --validation_interval {steps_2a} --seed {seed}",
         "BigVGAN/inference_binaural.py --checkpoint_file {here}/vocoder/g_best.pth "
         f"--input_wavs_dir {sounds} --list {SCENES}/splits/test.csv --output_dir {{here}}/wavs",
-        *judged(SCENES, {"model": "{here}/wavs"}, anchors=False)), settings=changed, **about)
+        *judged(SCENES, {"model": "{here}/wavs"}, anchors=anchors)), settings=changed, **about)
 
 
 VOCODER_DATA = (f"--audio_dir {SCENES}/processed/binaural_audios_22050Hz "
@@ -182,14 +182,16 @@ VOCODER_DATA = (f"--audio_dir {SCENES}/processed/binaural_audios_22050Hz "
                 "--config {here}/vocoder.json")
 
 
-def continued(row: str, script: str, words: str, **about) -> Experiment:
+def continued(row: str, script: str, words: str, *, anchors: bool = False, **about) -> Experiment:
     """The small vocoder, trained on for a while; then the sound of stage 1's mels of the test list."""
     return Experiment("parts", row, (
         f"BigVGAN/{script}.py {VOCODER_DATA} --checkpoint_path {{here}}/vocoder "
         "--init_from {root}/parts/vocoder/vocoder --training_steps {steps_2b} "
         f"--validation_interval {{steps_2b}} --seed {{seed}} {words}",
-        rendered(SCENES, "{root}/parts/all/mels", "wavs", "--checkpoint_file {here}/vocoder/g_best.pth"),
-        *judged(SCENES, {"model": "{here}/wavs"}, anchors=False)), settings=(), **about)
+        # the last, not the best: each side would choose its own by other mels, the untrained start perhaps
+        rendered(SCENES, "{root}/parts/all/mels", "wavs",
+                 "--checkpoint_file {here}/vocoder/g_{steps_2b:0>8}"),
+        *judged(SCENES, {"model": "{here}/wavs"}, anchors=anchors)), settings=(), **about)
 
 
 TWO = "{root}/quality/2_sources_room/data"
@@ -215,7 +217,7 @@ EXPERIMENTS = (
               against="all", judged_by="mel_rmse") for other in ("pred_x0", "pred_v", "pred_noise")),
     trained("one model of both ears", "", ears=("left", "right"),
             how="--checkpoint_file weights/vocoder/g_best.pth", against="phasor", judged_by="mel_ild_error"),
-    vocoder("vocoder"),
+    vocoder("vocoder", anchors=True),
     vocoder("interaural loss", ("lambda_interaural", 0), against="vocoder", judged_by="itd_error"),
     vocoder("level loss", ("lambda_level", 0), against="vocoder", judged_by="ild_error"),
     vocoder("MRD", ("resolutions", []), against="vocoder", judged_by="mrstft"),
@@ -223,7 +225,7 @@ EXPERIMENTS = (
     Experiment("data", "predicted", tuple(stage1(
         SCENES, "mels", run="{root}/parts/all/stage1_both", listing=each) for each in ("train", "val"))),
     continued("scheduled sampling, with", "train_binaural_both",
-              "--mel_pred_dir {root}/data/predicted/mels --pred_mel_end_step {ramp}"),
+              "--mel_pred_dir {root}/data/predicted/mels --pred_mel_end_step {ramp}", anchors=True),
     continued("scheduled sampling", "train_binaural_mel", "", against="scheduled sampling, with",
               judged_by="mrstft"),
 
@@ -263,7 +265,7 @@ EXPERIMENTS = (
 def chosen(only: tuple[str, ...], root: Path, scale: str) -> list[Experiment]:
     """The experiments of these tables, or <table>/<row>s, with all that they need, in the list's order.
 
-    One needs another where its commands read from the other's folder.  ValueError for a name that is none.
+    ValueError for a name that is none.
     """
     names = {name for e in EXPERIMENTS for name in (e.table, str(e.folder(Path())))}
     if unknown := [name for name in only if slug_path(name) not in names]:
@@ -272,10 +274,16 @@ def chosen(only: tuple[str, ...], root: Path, scale: str) -> list[Experiment]:
     wanted = {slug_path(name) for name in only}
     take = [not only or not wanted.isdisjoint((e.table, str(e.folder(Path())))) for e in EXPERIMENTS]
     for i in reversed(range(len(EXPERIMENTS))):
-        text = " ".join(" ".join(words) for words in EXPERIMENTS[i].words(root, scale))
         for k in range(i):
-            take[k] |= take[i] and f"{EXPERIMENTS[k].folder(root)}/" in text
+            take[k] |= take[i] and needs(EXPERIMENTS[i], EXPERIMENTS[k], root, scale)
     return [e for e, taken in zip(EXPERIMENTS, take, strict=True) if taken]
+
+
+def needs(experiment: Experiment, other: Experiment, root: Path, scale: str) -> bool:
+    """Whether one reads from the other's folder, or is compared with it."""
+    words = " ".join(" ".join(command) for command in experiment.words(root, scale))
+    compared = (experiment.table, experiment.against) == (other.table, other.row)
+    return compared or f"{other.folder(root)}/" in words
 
 
 # --- running ------------------------------------------------------------------------------------------------
@@ -302,7 +310,7 @@ def finished(experiment: Experiment, root: Path) -> bool:
 
 
 def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
-    """Run what is not done yet; another list of commands than the record's starts anew.
+    """Run what is not done yet; with other commands than the record's it starts anew, and all that needs it.
 
     Raises ValueError, with the command's last line, where one fails.
     """
@@ -311,9 +319,10 @@ def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
         declared = {"commands": [shlex.join(["python", *command]) for command in words],
                     "settings": dict(experiment.settings or ())}
         record = record_of(experiment, root)
-        if record is None or any(record[name] != declared[name] for name in declared):
-            clear(here)
-            record = {**declared, "seconds": []}
+        if record and any(record[name] != declared[name] for name in declared):
+            forget(experiment, root, scale)
+            record = None
+        record = record or {**declared, "seconds": []}
         if experiment.settings is not None:
             plain = read_json(ROOT / "BigVGAN/configs" / SCALES[scale]["vocoder"])
             write_json(here / "vocoder.json", plain | dict(experiment.settings))
@@ -324,20 +333,24 @@ def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
             write_json(here / RECORD, {**record, "machine": machine()})
 
 
-def clear(folder: Path) -> None:
-    """Remove all but the lock."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif not path.name.startswith("."):
-            path.unlink()
+def forget(experiment: Experiment, root: Path, scale: str) -> None:
+    """Remove what an experiment made, all but its lock; with other seeds too, and of all that need it."""
+    for seed in (0, *SEEDS) if experiment.seed == 0 else (experiment.seed,):
+        for path in (ROOT / replace(experiment, seed=seed).folder(root)).glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not path.name.startswith("."):
+                path.unlink()
+    for other in EXPERIMENTS:
+        if needs(other, experiment, root, scale) and record_of(other, root):
+            forget(other, root, scale)
 
 
 def call(command: list[str], log: Path) -> None:
-    """One command from the project's folder; a signal to us goes on to it, so that a training is saved."""
+    """One command from the project's folder; a signal to us goes on to it, once: trainings save then."""
     with (open(log, "ab") as file,
           subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=file,                   # noqa: S603
-                           stderr=subprocess.STDOUT) as process):
+                           stderr=subprocess.STDOUT, start_new_session=True) as process):
         try:
             code = process.wait()
         except BaseException:

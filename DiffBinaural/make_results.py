@@ -14,20 +14,20 @@ from DiffBinaural.configs.advanced_diffusion_config import ResultsConfig
 from DiffBinaural.experiments import ROOT, Experiment, carry_out, chosen
 from DiffBinaural.results import close_calls, collect, draw, page, updated
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.files import read_json, replacing, write_json
+from DiffBinaural.utils.files import read_json, write_json, write_text
 
 
 def main(cfg: ResultsConfig) -> None:
     """Run, repeat close calls with other seeds, collect, write."""
-    root, figures = Path(cfg.output_dir), ROOT / cfg.docs / "results.json"
+    suffix, docs = ("", "docs") if cfg.scale == "small" else (f"_{cfg.scale}", f"docs/{cfg.scale}")
+    root, figures = Path(cfg.output_dir or f"generated/results{suffix}"), ROOT / docs / "results.json"
     wanted = chosen(cfg.only, root, cfg.scale)
     carry_out_all(wanted, root, cfg.scale)
     carry_out_all(close_calls(wanted, root), root, cfg.scale)
     known = updated(read_json(figures) if figures.exists() else {}, collect(wanted, root))
     write_json(figures, known)
-    draw(ROOT / cfg.docs, known)
-    with replacing(ROOT / cfg.page) as partial:
-        Path(partial).write_text(page(known), encoding="utf-8")
+    draw(ROOT / docs, known)
+    write_text(ROOT / f"RESULTS{suffix}.md", page(known, docs))
 
 
 def carry_out_all(experiments: list[Experiment], root: Path, scale: str) -> None:

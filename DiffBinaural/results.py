@@ -34,15 +34,13 @@ def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
     """What docs/results.json keeps of each finished row: title -> how it was made, and its figures."""
     found = {}
     for e in experiments:
-        if e.table == "data" or not finished(e, root):
+        if not finished(e, root):
             continue
-        repeats = [again for again in repeated(e) if finished(again, root)]
-        records = [record_of(each, root) for each in (e, *repeats)]
+        record, read = record_of(e, root), READERS.get(e.table)
         found[f"{e.table}/{e.row}"] = {
-            "folder": str(e.folder(root)),
-            "commands": records[0]["commands"], "settings": records[0]["settings"],
-            "seeds": [each.seed for each in (e, *repeats)], "seconds": round(sum(records[0]["seconds"])),
-            "machine": records[0]["machine"], **READERS[e.table](e, root)}
+            "folder": str(e.folder(root)), "commands": record["commands"], "settings": record["settings"],
+            "seeds": [0], "seconds": round(sum(record["seconds"])), "machine": record["machine"],
+            **(read(e, root) if read else {})}
     return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.{DIGITS}g}"))
 
 
@@ -62,7 +60,8 @@ def clips_of(experiment: Experiment, root: Path) -> dict[str, dict[str, dict]]:
     files = [ROOT / experiment.folder(root) / name for name in ("steps.json", "metrics.json")]
     systems: dict[str, dict] = {}
     for row in rows_of(next(file for file in files if file.exists())):
-        systems.setdefault(row["system"], {})[row["id"]] = row
+        clip = row["id"].removesuffix("_000000")       # mels of a whole clip say when it starts
+        systems.setdefault(row["system"], {})[clip] = row
     return systems
 
 
@@ -107,13 +106,14 @@ def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS
     sides = [[replace(experiment, row=row, seed=seed) for row in (experiment.row, base or experiment.row)]
              for seed in seeds]
     without, with_it = zip(*[pair for pair in sides if all(finished(e, root) for e in pair)], strict=True)
+    about = {"seeds": [e.seed for e in without],
+             "seconds": round(sum(sum(record_of(e, root)["seconds"]) for e in without))}
     systems = {"without" if base else "model": seeds_mean(without, root, names)}
     if not base:
-        copies = clips_of(experiment, root).get(COPY)
-        return against(systems | ({COPY: copies} if copies else {}), names, COPY)
+        return about | against(clips_of(experiment, root) | systems, names, COPY)
     systems["with"] = seeds_mean(with_it, root, names)
-    return {"part_of": base, "judged_by": experiment.judged_by, "decision": experiment.decision,
-            **against(systems, names, "with")}
+    return about | {"part_of": base, "judged_by": experiment.judged_by, "decision": experiment.decision,
+                    **against(systems, names, "with")}
 
 
 def heard(experiment: Experiment, root: Path) -> dict:
@@ -153,15 +153,15 @@ READERS: dict[str, Callable[[Experiment, Path], dict]] = {
     "places": placed}
 
 
-def undecided(entry: dict) -> bool:
-    """Whether a part's interval, of the figure that it is there for, holds zero."""
+def unproved(entry: dict) -> bool:
+    """Whether leaving a part out does not, for sure, make the figure worse that it is there for."""
     judged = entry["systems"]["without"][entry["judged_by"]]
-    return judged["low"] <= 0 <= judged["high"]
+    return judged["low"] <= 0 if METRICS[entry["judged_by"]].better == "lower" else judged["high"] >= 0
 
 
 def close_calls(experiments: list[Experiment], root: Path) -> list[Experiment]:
-    """Parts whose interval holds zero with seed 0, and what they are compared with, for the other seeds."""
-    close = [e for e in experiments if e.against and undecided(part(e, root, seeds=(0,)))]
+    """Parts that seed 0 does not prove, and what they are compared with, for the other seeds."""
+    close = [e for e in experiments if e.against and unproved(part(e, root, seeds=(0,)))]
     rows = dict.fromkeys(row for e in close for row in (e.against, e.row))
     named = {e.row: e for e in experiments if e.table == "parts"}
     return [again for row in rows for again in repeated(named[row])]
@@ -180,16 +180,18 @@ def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
     return {title.split("/", 1)[1]: entry for title, entry in known.items() if title.startswith(f"{table}/")}
 
 
-def page(known: dict[str, dict]) -> str:
-    """RESULTS.md: the words of results.md, with the tables where it names them."""
+def page(known: dict[str, dict], docs: str = "docs") -> str:
+    """RESULTS.md: the words of results.md, with the tables where it names them; docs: of its pictures."""
     def block(marker: re.Match) -> str:
         section, name = marker.groups()
         rows = of_table(known, section)
         if not rows:
             return NOT_YET
-        return made_with(rows) if name == "made" else SECTIONS[section](rows)[name]
+        if name == "made":
+            return made_with(of_table(known, "data") | rows if section == "parts" else rows)
+        return SECTIONS[section](rows)[name]
     words = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+) (\w+)\}\}", block, words)
+    return re.sub(r"\{\{(\w+) (\w+)\}\}", block, words).replace("(docs/", f"({docs}/")
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -239,10 +241,11 @@ def system_table(rows: dict[str, dict], names: tuple[str, ...], first: str) -> s
 
 
 def share_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[str, ...]) -> str:
-    """Means as per cent more or less than the mono copy's."""
+    """Differences from the mono copy in per cent of its own mean, with their intervals."""
     def share(entry: dict, system: str, name: str) -> str:
-        value, base = (entry["systems"].get(each, {}).get(name) for each in (system, COPY))
-        return f"{100 * (value['mean'] / base['mean'] - 1):+.0f} %" if value and base else "–"
+        found, base = (entry["systems"][each][name] for each in (system, COPY))
+        mean, low, high = (f"{100 * found[end] / base['mean']:+.0f}" for end in ("difference", "low", "high"))
+        return f"{mean} % [{low}, {high}]"
     return table(["scenes", "system, against the mono copy", *head(names)],
                  [[title, system, *(share(entry, system, name) for name in names)]
                   for title, entry in rows.items() for system in systems])
@@ -258,17 +261,18 @@ def quality_section(rows: dict[str, dict]) -> dict[str, str]:
 def parts_section(rows: dict[str, dict]) -> dict[str, str]:
     """What is lost where a part is left out, and what follows where nothing is."""
     names = FIGURES["parts"]
-    whole = [[row if system == "model" else system, *cells(figures, names)] for row, entry in rows.items()
-             if "part_of" not in entry for system, figures in entry["systems"].items()]
+    order = ("model", *ANCHORS)
+    whole = [[row, system, *cells(entry["systems"][system], names)] for row, entry in rows.items()
+             if "part_of" not in entry for system in order if system in entry["systems"]]
     parts = {row: entry for row, entry in rows.items() if "part_of" in entry}
     left_out = [[row, entry["part_of"], str(len(entry["seeds"])),
                  *cells(entry["systems"]["without"], names, "difference")] for row, entry in parts.items()]
     close = [[row, f"`{name}`", *cells(entry["systems"]["without"], [name], "difference"),
               entry["decision"] or "open"]
-             for row, entry in parts.items() if undecided(entry) for name in [entry["judged_by"]]]
-    return {"whole": table(["trained small, with every part", *head(names)], whole),
+             for row, entry in parts.items() if unproved(entry) for name in [entry["judged_by"]]]
+    return {"whole": table(["trained small, with every part", "system", *head(names)], whole),
             "left_out": table(["left out", "of", "seeds", *head(names)], left_out),
-            "undecided": table(["left out", "judged by", "difference", "what was done"], close)}
+            "unproved": table(["left out", "judged by", "difference", "what was done"], close)}
 
 
 def steps_section(rows: dict[str, dict]) -> dict[str, str]:
@@ -311,9 +315,7 @@ def places_section(rows: dict[str, dict]) -> dict[str, str]:
 
 def general_section(rows: dict[str, dict]) -> dict[str, str]:
     """One source in a room, one thing other than in training."""
-    only = {row: {**entry, "systems": {name: entry["systems"][name] for name in ("wiener", COPY)}}
-            for row, entry in rows.items()}
-    return {"systems": system_table(only, FIGURES["general"], "one source in a room, but")}
+    return {"systems": system_table(rows, FIGURES["general"], "one source in a room, but")}
 
 
 def anchors_section(rows: dict[str, dict]) -> dict[str, str]:

@@ -28,7 +28,7 @@ from DiffBinaural.utils.arguments import parse
 def test_commands_are_ones_that_the_scripts_take(experiment, scale):
     for script, *words in experiment.words(Path("generated"), scale):
         module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
-        assert parse(get_type_hints(module.main)["cfg"], getattr(module, "PRESETS", None), words)
+        parse(get_type_hints(module.main)["cfg"], getattr(module, "PRESETS", None), words)
 
 
 def test_rows_and_folders_are_told_apart_and_parts_belong_to_rows():
@@ -41,6 +41,9 @@ def test_rows_and_folders_are_told_apart_and_parts_belong_to_rows():
 
 
 def test_a_row_brings_what_it_needs_in_the_lists_order():
+    for e in EXPERIMENTS:
+        rows = {(one.table, one.row) for one in chosen((f"{e.table}/{e.row}",), Path("r"), "small")}
+        assert not e.against or ("parts", e.against) in rows
     found = chosen(("parts/scheduled sampling, with", "steps"), Path("r"), "small")
     names = [str(e.folder(Path())) for e in found]
     assert names == ["quality/2_sources_room", "data/scenes", "parts/all", "parts/vocoder", "data/predicted",
@@ -77,16 +80,41 @@ def test_what_is_done_is_not_done_again(note, tmp_path):
     assert notes.read_text() == "ax"
 
 
+def test_what_a_first_command_has_saved_is_there_when_it_goes_on(note, tmp_path):
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table/stop").touch()
+    with pytest.raises(ValueError, match="no b today"):
+        carry_out(note("b"), tmp_path, "small")
+    (tmp_path / "table/row/half").touch()
+    (tmp_path / "table/stop").unlink()
+    carry_out(note("b"), tmp_path, "small")
+    assert (tmp_path / "table/row/half").exists()
+
+
+def test_with_an_experiment_go_those_that_need_it(tmp_path, monkeypatch):
+    first = Experiment("t", "first", ("x",))
+    second = Experiment("t", "second", ("x {root}/t/first/file",))
+    third = Experiment("t", "third", ("x",), against="second")
+    other = Experiment("t", "other", ("x",))
+    monkeypatch.setattr(experiments, "EXPERIMENTS", (first, second, third, other))
+    for e in (first, second, third, replace(third, seed=2), other):
+        e.folder(tmp_path).mkdir(parents=True)
+        (e.folder(tmp_path) / "record.json").write_text('{"commands": ["x"], "seconds": [1.0]}')
+    experiments.forget(first, tmp_path, "small")
+    left = [e.row for e in (first, second, third, replace(third, seed=2), other) if finished(e, tmp_path)]
+    assert left == ["other"]
+
+
 def judged(root, row, values, **about):
     """A finished experiment of the parts, whose clips have these figures."""
-    e = Experiment("parts", row, (), **about)
+    e = Experiment("parts", row, ("x",), **about)
     folder = e.folder(root)
     folder.mkdir(parents=True)
     rows = [{"id": str(clip), "system": system, "mel_rmse": value}
             for clip, value in enumerate(values) for system in ("model", "mono_copy")]
     (folder / "metrics.json").write_text(json.dumps({"clips": rows}))
     (folder / "record.json").write_text(json.dumps(
-        {"commands": [], "settings": {}, "seconds": [], "machine": experiments.machine()}))
+        {"commands": ["x"], "settings": {}, "seconds": [1.0], "machine": experiments.machine()}))
     return e
 
 
@@ -101,7 +129,10 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     assert found["difference"] == pytest.approx(0.15)      # though clips differ by far more than the systems
     assert 0.1 <= found["low"] < 0.15 < found["high"] <= 0.2
     every = [whole, worse, close]
-    assert [e.row for e in every if e.against and results.undecided(results.part(e, tmp_path))] == ["close"]
+    harmful = judged(tmp_path, "harmful", [v - 0.1 for v in clips], against="all", judged_by="mel_rmse")
+    assert not results.unproved(results.part(worse, tmp_path))
+    assert results.unproved(results.part(close, tmp_path))
+    assert results.unproved(results.part(harmful, tmp_path))         # sure, but of the contrary
     again = results.close_calls(every, tmp_path)
     assert sorted((e.row, e.seed) for e in again) == [("all", 1), ("all", 2), ("close", 1), ("close", 2)]
 
@@ -128,16 +159,16 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
 def test_the_page_is_what_the_figures_make():
     known = json.loads((ROOT / "docs/results.json").read_text())
     assert (ROOT / "RESULTS.md").read_text() == results.page(known)
-    listed = {f"{e.table}/{e.row}" for e in EXPERIMENTS if e.table != "data"}
-    assert listed == set(known)
+    assert [f"{e.table}/{e.row}" for e in EXPERIMENTS] == list(known)
+    for entry in known.values():
+        assert "part_of" not in entry or entry["decision"] or not results.unproved(entry)
 
 
 def test_commands_of_the_page_are_those_of_the_list():
     known, root = json.loads((ROOT / "docs/results.json").read_text()), Path("generated/results")
     for e in EXPERIMENTS:
-        if e.table != "data":
-            words = [command.split() for command in known[f"{e.table}/{e.row}"]["commands"]]
-            assert words == [["python", *command] for command in e.words(root, "small")]
+        words = [command.split() for command in known[f"{e.table}/{e.row}"]["commands"]]
+        assert words == [["python", *command] for command in e.words(root, "small")]
 
 
 def test_figures_in_the_readmes_tables_are_rows_of_the_results():

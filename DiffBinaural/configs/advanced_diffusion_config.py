@@ -330,11 +330,10 @@ class ResultsConfig:
 
     only: tuple[str, ...] = option((), "tables (quality, parts, steps, places, general, anchors, speed) or "
                                    "<table>/<row>, with what they need; default: all")
-    output_dir: str = option("generated/results", "folder, within the project's, of what experiments make; "
-                             "what is there is not made again")
-    scale: Literal["small", "base"] = option("small", "small: 2 cores, minutes each; base: a GPU, hours each")
-    docs: str = option("docs", "folder of results.json and of the page's pictures")
-    page: str = option("RESULTS.md", "the page")
+    scale: Literal["small", "base"] = option("small", "small: 2 cores, minutes each, RESULTS.md and docs/; "
+                                             "base: a GPU, hours each, RESULTS_base.md and docs/base/")
+    output_dir: str | None = option(None, "folder, within the project's, of what experiments make; what is "
+                                    "there is not made again. Default: generated/results, or …_base")
 
 
 @dataclass(frozen=True, kw_only=True)
