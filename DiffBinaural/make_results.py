@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import ResultsConfig
 from DiffBinaural.experiments import ROOT, Experiment, carry_out, chosen
-from DiffBinaural.results import close_calls, collect, draw, page, updated
+from DiffBinaural.results import close_calls, collect, updated
+from DiffBinaural.results_page import draw, page
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import read_json, write_json, write_text
 

@@ -32,8 +32,8 @@ GRAPH = {name: {target for target in imported(path) if target in FILES} for name
 STAGE_1 = {"configs": 0, "utils.arguments": 0, "utils": 1, "position_utils": 1, "training_stabilizer": 1,
            "diffusion_utils": 1, "dataset": 2, "modules": 2, "metrics": 2, "rendering": 2, "evaluation": 2,
            "scenes": 2, "sounds": 2, "speech": 2, "looks": 2, "fairplay": 2, "preparation": 2,
-           "experiments": 2, "modules.models": 3, "paired": 3, "report": 3, "results": 4, "generation": 4,
-           "validation": 4, "streaming": 4, "placement": 4, "training": 4}
+           "experiments": 2, "modules.models": 3, "paired": 3, "report": 3, "results": 4, "results_page": 4,
+           "generation": 4, "validation": 4, "streaming": 4, "placement": 4, "training": 4}
 STAGE_2 = {"env": 1, "batch": 2, "activations": 2,
            "alias_free_activation": 2, "convolutions": 1, "loss": 2, "discriminators": 2, "utils": 2,
            "bigvgan": 3, "meldataset": 3, "synthesis": 4, "validation": 4, "training": 4}

@@ -9,7 +9,7 @@ from typing import get_type_hints
 
 import pytest
 
-from DiffBinaural import experiments, results
+from DiffBinaural import experiments, results, results_page
 from DiffBinaural.experiments import (
     EXPERIMENTS,
     ROOT,
@@ -146,19 +146,19 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     known = results.collect(every, tmp_path)
     assert known["parts/close"]["seeds"] == [0, 1]
     assert known["parts/worse"]["seeds"] == [0]
-    page = results.page(known)
+    page = results_page.page(known)
     assert "| worse | all | 1 | **+0.15** [+0.1" in page
     assert "| worse | `mel_rmse`" not in page              # it is decided
     assert "*Not run yet.*" in page
     about = dict(against="all", judged_by="mel_rmse", decision="kept: it costs nothing")
     tie = judged(tmp_path, "tie", [v + d for v, d in zip(clips, (1, -1, 1.5, -1))], **about)
-    page = results.page(results.collect([*every, tie], tmp_path))
+    page = results_page.page(results.collect([*every, tie], tmp_path))
     assert re.search(r"\| tie \| `mel_rmse` \| \+0\.125 \[-1, \+1\.\d\] \| kept: it costs nothing \|", page)
 
 
 def test_the_page_is_what_the_figures_make():
     known = json.loads((ROOT / "docs/results.json").read_text())
-    assert (ROOT / "RESULTS.md").read_text() == results.page(known)
+    assert (ROOT / "RESULTS.md").read_text() == results_page.page(known)
     assert [f"{e.table}/{e.row}" for e in EXPERIMENTS] == list(known)
     for entry in known.values():
         assert "part_of" not in entry or entry["decision"] or not results.unproved(entry)
