@@ -10,16 +10,28 @@ AT_ONCE = 1_000_000                    # numbers that are drawn together
 INTERVAL = (2.5, 97.5)                 # percentiles: 95 % of the resampled means lie between
 
 
-def interval(differences: np.ndarray, seed: int) -> tuple[float, float]:
-    """Where the mean of differences (n,) lies: percentile bootstrap over clips (Efron & Tibshirani 1993).
+def resampled(values: np.ndarray, seed: int) -> np.ndarray:
+    """Means (RESAMPLES, …) of values (n, …), drawn n at a time with replacement.
 
     The seed decides which clips a resample holds; the same seed gives every figure of n clips the same ones.
     """
-    random, n, means = np.random.default_rng(seed), len(differences), []
+    random, n, means = np.random.default_rng(seed), len(values), []
     for rows in np.array_split(np.arange(RESAMPLES), max(n * RESAMPLES // AT_ONCE, 1)):
-        means.append(differences[random.integers(n, size=(len(rows), n))].mean(axis=1))
-    low, high = np.percentile(np.concatenate(means), INTERVAL)
+        means.append(values[random.integers(n, size=(len(rows), n))].mean(axis=1))
+    return np.concatenate(means)
+
+
+def interval(differences: np.ndarray, seed: int) -> tuple[float, float]:
+    """Where the mean of differences (n,) lies: percentile bootstrap over clips (Efron & Tibshirani 1993)."""
+    low, high = np.percentile(resampled(differences, seed), INTERVAL)
     return float(low), float(high)
+
+
+def ratio(values: np.ndarray, others: np.ndarray, seed: int) -> tuple[float, float, float]:
+    """Ratio of the means of values and others (n,), clip by clip, and where it lies, as of interval."""
+    means = resampled(np.stack([values, others], axis=1), seed)
+    low, high = np.percentile(means[:, 0] / means[:, 1], INTERVAL)
+    return float(values.mean() / others.mean()), float(low), float(high)
 
 
 def compare(rows: list[dict], a: str, b: str, seed: int) -> dict:

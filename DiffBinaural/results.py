@@ -11,7 +11,7 @@ import numpy as np
 from DiffBinaural.evaluation import rows_of, summary
 from DiffBinaural.experiments import EXPERIMENTS, ROOT, SEEDS, Experiment, finished, record_of
 from DiffBinaural.metrics import METRICS
-from DiffBinaural.paired import interval
+from DiffBinaural.paired import interval, ratio
 from DiffBinaural.utils.files import read_json
 
 COPY = "mono_copy"
@@ -61,7 +61,8 @@ def clips_of(experiment: Experiment, root: Path) -> dict[str, dict[str, dict]]:
 
 
 def figure(values: dict[str, dict], name: str, others: dict[str, dict] | None) -> dict | None:
-    """One figure of a system: mean, n, and the mean difference from another system with its 95 % interval.
+    """One figure of a system: mean, n, and the mean difference from another system with its 95 % interval;
+    of errors also how many times the other's mean it is, with that interval.
 
     values, others  clip -> its figures;  None where a figure is known of no clip
     """
@@ -69,11 +70,14 @@ def figure(values: dict[str, dict], name: str, others: dict[str, dict] | None) -
     if not known:
         return None
     found = {"mean": fmean(known.values()), "n": len(known)}
-    pairs = [value - others[clip][name] for clip, value in known.items()
+    pairs = [(value, others[clip][name]) for clip, value in known.items()
              if others and others.get(clip, {}).get(name) is not None]
     if len(pairs) > 1:
-        found["difference"] = fmean(pairs)
-        found["low"], found["high"] = interval(np.array(pairs), seed=0)
+        ours, theirs = np.array(pairs).T
+        found["difference"] = float((ours - theirs).mean())
+        found["low"], found["high"] = interval(ours - theirs, seed=0)
+        if METRICS[name].better == "lower" and theirs.mean() > 0:      # an error: how many times the other's?
+            found["times"] = ratio(ours, theirs, seed=0)
     return found
 
 

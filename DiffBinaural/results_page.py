@@ -84,10 +84,9 @@ def system_table(rows: dict[str, dict], names: tuple[str, ...], first: str) -> s
 
 
 def share_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[str, ...]) -> str:
-    """Differences from the mono copy in per cent of its own mean, with their intervals."""
+    """How much larger or smaller errors are than the mono copy's, in per cent, with the intervals."""
     def share(entry: dict, system: str, name: str) -> str:
-        found, base = (entry["systems"][each][name] for each in (system, COPY))
-        mean, low, high = (f"{100 * found[end] / base['mean']:+.0f}" for end in ("difference", "low", "high"))
+        mean, low, high = (f"{100 * (times - 1):+.0f}" for times in entry["systems"][system][name]["times"])
         return f"{mean} % [{low}, {high}]"
     return table(["scenes", "system, against the mono copy", *head(names)],
                  [[title, system, *(share(entry, system, name) for name in names)]

@@ -25,7 +25,7 @@ from DiffBinaural.evaluation import (
     wavs,
     wavs_or_mels,
 )
-from DiffBinaural.paired import compare, format_paired
+from DiffBinaural.paired import compare, format_paired, ratio
 from DiffBinaural.utils.files import write_json
 from DiffBinaural.utils.helpers import (
     mel_spectrogram,
@@ -301,6 +301,15 @@ def test_two_systems_are_compared_clip_by_clip(data, results, tmp_path):
 
 def scores(system, values, name="stft"):
     return [{"id": f"{k}", "system": system, name: value} for k, value in enumerate(values)]
+
+
+def test_a_ratio_of_errors_knows_which_clips_belong_together():
+    others = np.random.default_rng(3).lognormal(size=40)
+    assert ratio(others / 4, others, seed=0) == pytest.approx((0.25, 0.25, 0.25))
+    mean, low, high = ratio(others[::-1].copy(), others, seed=0)           # the same clips, wrongly paired
+    assert mean == pytest.approx(1)
+    assert low < 0.8
+    assert high > 1.25
 
 
 def test_the_interval_is_that_of_the_mean():
