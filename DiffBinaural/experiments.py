@@ -249,8 +249,7 @@ EXPERIMENTS = (
 
     *(general(change, words) for change, words in {
         "as in training": "", "head of 8 cm": "--head_radius 8", "head of 9.5 cm": "--head_radius 9.5",
-        "head of 11 cm": "--head_radius 11", "camera of 60°": "--fov 60", "camera of 90°": "--fov 90",
-        "5 pictures a second": "--fps 5", "25 pictures a second": "--fps 25",
+        "head of 11 cm": "--head_radius 11", "camera of 60°": "--fov 60", "25 pictures a second": "--fps 25",
         "speech": "--audio_dir {root}/places/speech/speech", "5 sources": "--sources 5"}.items()),
 
     Experiment("anchors", "1 to 3 sources", (
