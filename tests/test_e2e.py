@@ -168,7 +168,7 @@ def covering_cases():
                 case[name] = max(fits, key=lambda v: sum(p in left for p in pairs_of({**case, name: v})))
         for pair in pairs_of(case):
             left.pop(pair, None)
-        cases.append(case)
+        cases.append({name: case[name] for name in FACTORS})
     return cases, every
 
 
