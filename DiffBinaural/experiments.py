@@ -206,13 +206,17 @@ EXPERIMENTS = (
             judged_by="mel_ild_error"),
     trained("detections", "--interaural_phase --hide_detections 1", "--no-detections", against="all",
             judged_by="mel_ild_error"),
-    trained("mirror augmentation", "--interaural_phase --no-mirror", against="all",
-            judged_by="mel_ild_error"),
+    trained("mirror augmentation", "--interaural_phase --no-mirror", against="all", judged_by="mel_ild_error",
+            decision="kept: it costs nothing, and so few passes over the scenes cannot show what twice as "
+                     "many are worth"),
     trained("phasor", "", how="--checkpoint_file weights/vocoder/g_best.pth", against="all",
             judged_by="itd_error"),
     Experiment("parts", "joint denoising", sampled("{base}/stage1_both", "--no-joint"), against="all",
-               judged_by="mel_rmse"),
-    trained("EMA", "--interaural_phase --ema_decay 0", against="all", judged_by="mel_rmse"),
+               judged_by="mel_rmse", decision="kept: it costs nothing; with two steps and a model that "
+               "leaves little to chance, windows apart agree about as well"),
+    trained("EMA", "--interaural_phase --ema_decay 0", against="all", judged_by="mel_rmse",
+            decision="kept: in so short a training, whose rates fall to zero, the average only lags behind, and "
+                     "leaving it out gains next to nothing; nothing is shown here about long ones"),
     *(trained(f"objective pred_residual ({other} in its place)", f"--interaural_phase --objective {other}",
               against="all", judged_by="mel_rmse") for other in ("pred_x0", "pred_v", "pred_noise")),
     trained("one model of both ears", "", ears=("left", "right"),
