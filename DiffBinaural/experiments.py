@@ -215,8 +215,8 @@ EXPERIMENTS = (
                judged_by="mel_rmse", decision="kept: it costs nothing; with two steps and a model that "
                "leaves little to chance, windows apart agree about as well"),
     trained("EMA", "--interaural_phase --ema_decay 0", against="all", judged_by="mel_rmse",
-            decision="kept: in so short a training, whose rates fall to zero, the average only lags behind, and "
-                     "leaving it out gains next to nothing; nothing is shown here about long ones"),
+            decision="kept: in so short a training, whose rates fall to zero, the average only lags behind, "
+                     "and leaving it out gains next to nothing; nothing is shown here about long ones"),
     *(trained(f"objective pred_residual ({other} in its place)", f"--interaural_phase --objective {other}",
               against="all", judged_by="mel_rmse") for other in ("pred_x0", "pred_v", "pred_noise")),
     trained("one model of both ears", "", ears=("left", "right"),
