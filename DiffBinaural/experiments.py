@@ -220,9 +220,13 @@ EXPERIMENTS = (
     *(trained(f"objective pred_residual ({other} in its place)", f"--interaural_phase --objective {other}",
               against="all", judged_by="mel_rmse") for other in ("pred_x0", "pred_v", "pred_noise")),
     trained("one model of both ears", "", ears=("left", "right"),
-            how="--checkpoint_file weights/vocoder/g_best.pth", against="phasor", judged_by="mel_ild_error"),
+            how="--checkpoint_file weights/vocoder/g_best.pth", against="phasor", judged_by="mel_ild_error",
+            decision="one model stays the default, for half the work and the phasor, which lies between the "
+                     "ears; two with twice the training are better here, and `--ears left` and `right` stay"),
     vocoder("vocoder", anchors=True),
-    vocoder("interaural loss", ("lambda_interaural", 0), against="vocoder", judged_by="itd_error"),
+    vocoder("interaural loss", ("lambda_interaural", 0), against="vocoder", judged_by="itd_error",
+            decision="kept, and to be judged again on a longer training: a vocoder of so few steps has no phase "
+                     "that could be right between the ears"),
     vocoder("level loss", ("lambda_level", 0), against="vocoder", judged_by="ild_error"),
     vocoder("MRD", ("resolutions", []), against="vocoder", judged_by="mrstft"),
     vocoder("MPD", ("mpd_reshapes", []), against="vocoder", judged_by="mrstft"),
