@@ -225,8 +225,8 @@ EXPERIMENTS = (
                      "ears; two with twice the training are better here, and `--ears left` and `right` stay"),
     vocoder("vocoder", anchors=True),
     vocoder("interaural loss", ("lambda_interaural", 0), against="vocoder", judged_by="itd_error",
-            decision="kept, and to be judged again on a longer training: a vocoder of so few steps has no phase "
-                     "that could be right between the ears"),
+            decision="kept, and to be judged again on a longer training: a vocoder of so few steps has no "
+                     "phase that could be right between the ears"),
     vocoder("level loss", ("lambda_level", 0), against="vocoder", judged_by="ild_error"),
     vocoder("MRD", ("resolutions", []), against="vocoder", judged_by="mrstft"),
     vocoder("MPD", ("mpd_reshapes", []), against="vocoder", judged_by="mrstft"),
