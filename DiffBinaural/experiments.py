@@ -235,8 +235,8 @@ EXPERIMENTS = (
     continued("scheduled sampling, with", "train_binaural_both",
               "--mel_pred_dir {root}/data/predicted/mels --pred_mel_end_step {ramp}", anchors=True),
     continued("scheduled sampling", "train_binaural_mel", "", against="scheduled sampling, with",
-              judged_by="mrstft", decision="kept as stage 2b, which is nothing else, and need not be run: so few "
-              "steps on the mels of so small a stage 1 show neither gain nor loss"),
+              judged_by="mrstft", decision="kept as stage 2b, which is nothing else, and need not be run: so "
+              "few steps on the mels of so small a stage 1 show neither gain nor loss"),
 
     Experiment("steps", "shipped models", (
         f"DiffBinaural/evaluate_steps.py --run weights/stage1 --data_root {TWO} "
