@@ -123,7 +123,8 @@ def steps_section(rows: dict[str, dict]) -> dict[str, str]:
     if entry := rows.get("shipped models"):
         seconds = {f"{sampler}, {row['step']}": f"{row[f'{sampler}/seconds a second']:.2g}"
                    for row in entry["rows"] for sampler in ("ddim", "dpm++")}
-        found["mels"] = table(["sampler, steps", *head(names), "seconds for a second of sound"],
+        picture = "![quality and time against the number of denoising steps](docs/steps.png)\n\n"
+        found["mels"] = picture + table(["sampler, steps", *head(names), "seconds for a second of sound"],
                               [[system, *cells(figures, names), seconds.get(system, "–")]
                                for system, figures in entry["systems"].items()])
     if entry := rows.get("heard"):
