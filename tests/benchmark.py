@@ -301,6 +301,8 @@ def length_rows(bench: Bench) -> None:
 
 def training_rows(bench: Bench) -> None:
     """A step of both trainings of the demo, with the loader's share of it."""
+    net = vocoder(bench, base_of(load_config(LARGE)))      # by itself, this part has no large convolutions
+    bench.see(net, quietly(lambda: net(torch.randn(1, 80, 160, device=bench.device))))
     with tempfile.TemporaryDirectory() as folder, world(bench.cfg.device) as job:
         root = Path(folder, "data")
         simulate_dataset.main(SimulateConfig(out=str(root), clips=12, seconds=4, sources=(1, 1)))
