@@ -314,8 +314,8 @@ def format_table(systems: dict, metrics: dict) -> str:
     rows = [["mean ± standard error (std)", *systems]]
     for name, m in metrics.items():
         if any(name in figures for figures in systems.values()):
-            label = f"{name} {'↓' if m.better == 'lower' else '↑'} {m.unit}".rstrip()
-            rows.append([label, *(format_cell(figures.get(name), m.scale) for figures in systems.values())])
+            cells = [format_cell(figures.get(name), m.scale) for figures in systems.values()]
+            rows.append([m.titled(name), *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 

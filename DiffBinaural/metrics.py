@@ -55,6 +55,10 @@ class Metric:
     scale: float = 1.0                         # factor in print; JSON and CSV hold the figure itself
     at: int | None = None                      # Hz that the figure resamples to; None = as the sounds are
 
+    def titled(self, name: str) -> str:
+        """A name with what is better and the unit, as the head of a row or column."""
+        return f"{name} {'↓' if self.better == 'lower' else '↑'} {self.unit}".rstrip()
+
 
 WAV_METRICS: dict[str, Metric] = {}
 MEL_METRICS: dict[str, Metric] = {}

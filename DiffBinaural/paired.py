@@ -72,7 +72,7 @@ def format_paired(paired: dict) -> str:
         mean, low, high = (None if found[k] is None else f"{m.scale * found[k]:+.3g}"
                            for k in ("mean", "low", "high"))
         between = f" [{low}, {high}]" if low else ""
-        lines.append((f"{name} {'↓' if m.better == 'lower' else '↑'} {m.unit}".rstrip(),
+        lines.append((m.titled(name),
                       f"{mean}{between} n={found['n']}", f"* {found['better']}" if found["better"] else ""))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -24,7 +24,7 @@ def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
 
 
 def page(known: dict[str, dict], docs: str = "docs") -> str:
-    """RESULTS.md: the words of results.md, with the tables where it names them; docs: of its pictures."""
+    """RESULTS.md: the words of results_page.md, with the tables where it names them; docs: of its pictures."""
     def block(marker: re.Match) -> str:
         section, name = marker.groups()
         rows = of_table(known, section)
@@ -44,8 +44,7 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 def head(names: Iterable[str]) -> list[str]:
     """Titles of figures: name, what is better, unit."""
-    arrows = {"lower": "↓", "higher": "↑"}
-    return [f"`{name}` {arrows[METRICS[name].better]} {METRICS[name].unit}".rstrip() for name in names]
+    return [METRICS[name].titled(f"`{name}`") for name in names]
 
 
 def short(value: float, digits: int, sign: str = "") -> str:
@@ -135,13 +134,17 @@ def steps_section(rows: dict[str, dict]) -> dict[str, str]:
 
 def speed_section(rows: dict[str, dict]) -> dict[str, str]:
     """The benchmark's parts as one table."""
-    units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
-    measured = [row for entry in rows.values() for row in entry["bench"]["rows"]]
-    lines = [[row["name"], *("–" if row[name] is None else f"{row[name]:.3g}{unit}"
-                             for name, unit in units.items()), row["note"]] for row in measured]
     rates = ", ".join(f"{row} {entry['bench']['peak_gflops']:.0f}" for row, entry in rows.items())
-    return {"rows": table(["", "seconds", "floor", "gap", "plain", "faster", "memory", ""], lines),
+    return {"rows": bench_table([row for entry in rows.values() for row in entry["bench"]["rows"]]),
             "rates": f"The best rates that convolutions reached, part by part: {rates} GFLOP/s."}
+
+
+def bench_table(rows: list[dict]) -> str:
+    """Rows of the benchmark's JSON as a table."""
+    units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
+    return table(["", "seconds", "floor", "gap", "plain", "faster", "memory", ""],
+                 [[row["name"], *("–" if row[name] is None else f"{row[name]:.3g}{unit}"
+                                  for name, unit in units.items()), row["note"]] for row in rows])
 
 
 def places_section(rows: dict[str, dict]) -> dict[str, str]:

@@ -47,6 +47,7 @@ from DiffBinaural.generation import generate, ready
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.modules.networks import Upsample
 from DiffBinaural.modules.norms import NormSiLU
+from DiffBinaural.results_page import bench_table
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.files import write_json
@@ -90,16 +91,6 @@ class Row:
         return {"name": self.name, "seconds": self.seconds, "floor_s": floor, "gap": self.seconds / floor,
                 "plain_s": self.plain_s, "speedup": self.plain_s and self.plain_s / self.seconds,
                 "peak_mb": self.peak_mb, "note": self.note}
-
-
-HEAD = "| | seconds | floor | gap | plain | faster | memory | |\n|---|---|---|---|---|---|---|---|"
-
-
-def line(row: dict) -> str:
-    """A finished row of the table."""
-    units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
-    cells = ["-" if row[name] is None else f"{row[name]:.3g}{unit}" for name, unit in units.items()]
-    return "| " + " | ".join([row["name"], *cells, row["note"]]) + " |"
 
 
 # --- measuring ----------------------------------------------------------------------------------------------
@@ -395,7 +386,7 @@ def main(cfg: BenchConfig) -> None:
     write_json(Path(cfg.output_json), {"peak_gflops": bench.rate / 1e9, "device": str(bench.device),
                                        "threads": torch.get_num_threads(), "rows": rows})
     print(f"best rate of a convolution of these networks: {bench.rate / 1e9:.0f} GFLOP/s, {bench.device}, "
-          f"{torch.get_num_threads()} threads", HEAD, *map(line, rows), sep="\n")
+          f"{torch.get_num_threads()} threads", bench_table(rows), sep="\n")
 
 
 if __name__ == "__main__":
