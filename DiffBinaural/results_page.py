@@ -24,7 +24,7 @@ def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
 
 
 def page(known: dict[str, dict], docs: str = "docs") -> str:
-    """RESULTS.md: the words of results_page.md, with the tables where it names them; docs: of its pictures."""
+    """RESULTS.md: the words of results_page.md, with the tables that it names; docs: of its pictures."""
     def block(marker: re.Match) -> str:
         section, name = marker.groups()
         rows = of_table(known, section)
