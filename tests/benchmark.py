@@ -247,7 +247,7 @@ def unet_rows(bench: Bench) -> None:
     inputs = unet_inputs(bench.device)
     once = quietly(lambda: fast.unet(*inputs))
     bench.see(seen, quietly(lambda: seen(*inputs)))
-    flops = operations(quietly(lambda: seen(*inputs)))       # of the packed convolutions none are counted
+    flops = operations(quietly(lambda: seen(*inputs)))       # of the direct form
     one = bench.add("UNet once, 80x80", once, plainly(lambda: plain(*inputs)), flops=flops,
                     repeats=4 * bench.cfg.repeats)
     clip, few = noise_clip(10, cfg), steps_of(SamplingConfig(), cfg.diffusion.objective)

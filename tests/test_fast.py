@@ -3,15 +3,17 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from DiffBinaural.configs.advanced_diffusion_config import preset_config
-from DiffBinaural.modules.networks import Upsample
+from DiffBinaural.modules.networks import Conv2dPlus, Upsample, quickest
 from DiffBinaural.modules.norms import group_norm_silu, two_passes
 from DiffBinaural.modules.unet import UNet
+from DiffBinaural.modules.winograd import WinogradConv2d, toom_cook
 
 
 @settings(max_examples=40, deadline=None)
@@ -61,16 +63,52 @@ def test_gradients_take_the_plain_form():
 @pytest.mark.parametrize(("windows", "frames"), [(1, 80), (3, 80), (2, 33)])
 def test_the_unet_for_inference_is_the_one_that_was_trained(preset, windows, frames):
     torch.manual_seed(0)
-    cfg = replace(preset_config(preset, id="", data_root="").model, dim=16)
+    cfg = replace(preset_config(preset, id="", data_root="").model, dim=24)
     net = UNet(cfg, 80, 4).eval()
     x, mono = torch.randn(windows, 4, 80, frames), torch.randn(windows, 1, 80, frames)
     inputs = (x, torch.arange(windows) * 300, mono, torch.randn(windows, 20, cfg.context_dim))
     wanted = net(*inputs).detach()
-    net.fold(packed=True).to(memory_format=torch.channels_last)
+    net.fold(cpu=True).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         got = net(*inputs)
     assert wanted.std() > 0.01
     assert torch.allclose(got, wanted, atol=1e-4 * float(wanted.std()))
+
+
+def test_products_at_points_are_a_convolution():
+    into, kernel, back = toom_cook([0, 1, -1, 2, 3])
+    random = np.random.default_rng(0)
+    edge, taps = random.normal(size=6), random.normal(size=3)
+    assert back @ (kernel @ taps * (into @ edge)) == pytest.approx(np.correlate(edge, taps))
+
+
+@settings(max_examples=40, deadline=None)
+@given(batch=st.integers(1, 30), inputs=st.sampled_from((48, 49, 96)), outputs=st.sampled_from((48, 80)),
+       height=st.integers(1, 22), width=st.integers(1, 22), plus=st.booleans(), inplace=st.booleans(),
+       last=st.booleans(), seed=st.integers(0, 99))
+def test_a_quarter_of_the_multiplications(batch, inputs, outputs, height, width, plus, inplace, last, seed):
+    torch.manual_seed(seed)
+    conv = Conv2dPlus(inputs, outputs, 3, padding=1, inplace=inplace)
+    order = torch.channels_last if last else torch.contiguous_format
+    x = torch.randn(batch, inputs, height, width).contiguous(memory_format=order)
+    more = torch.randn(batch, outputs, height, width).contiguous(memory_format=order) if plus else None
+    wanted = torch.nn.functional.conv2d(x.double(), conv.weight.double(), conv.bias.double(), padding=1)
+    wanted = wanted + more.double() if plus else wanted
+    fast = quickest(conv)
+    assert isinstance(fast, WinogradConv2d)
+    before = [x.clone(), more.clone() if plus else None]
+    with torch.inference_mode():
+        got = fast(x, more)
+    assert torch.equal(x, before[0])
+    assert not plus or inplace or torch.equal(more, before[1])
+    assert (got - wanted).abs().max() < 2e-5, "as exact as float32's direct form"
+
+
+def test_other_convolutions_stay_as_they_are():
+    for conv in (torch.nn.Conv2d(64, 64, 3), torch.nn.Conv2d(64, 64, 3, padding=1, stride=2),
+                 torch.nn.Conv2d(64, 64, 1), torch.nn.Conv2d(64, 4, 3, padding=1),
+                 torch.nn.Conv2d(64, 64, 3, padding=1, groups=2)):
+        assert quickest(conv) is conv
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 2), (7, 8)])

@@ -33,7 +33,6 @@ class Attention(nn.Module):
         keep = None if mask is None else ~mask[:, None, None, :]
         return self.to_out(F.scaled_dot_product_attention(q, k, v, attn_mask=keep).transpose(1, 2).flatten(2))
 
-
     def folded(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """A few tokens (B, K, context) and the layers around them in two matrices, for very many queries.
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from DiffBinaural.configs.advanced_diffusion_config import ModelConfig
 from DiffBinaural.modules.attention import CrossAttention, SelfAttention
-from DiffBinaural.modules.networks import PackedConv2d, ResBlock, Upsample, keep_variance, sinusoids
+from DiffBinaural.modules.networks import ResBlock, Upsample, keep_variance, quickest, sinusoids
 from DiffBinaural.modules.norms import group_norm_silu
 
 
@@ -61,13 +61,13 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
         self.head_norm = group_norm_silu(dims[0], inplace=True)
 
-    def fold(self, *, packed: bool) -> "UNet":
-        """Bring layers into the form that inference runs fastest in; packed: on a CPU."""
+    def fold(self, *, cpu: bool) -> "UNet":
+        """Bring layers into the form that inference runs fastest in."""
         self.grow = nn.ModuleList(layer.folded() for layer in self.grow)
         for part in list(self.modules()):
             for name, layer in list(part.named_children()):
-                if packed and isinstance(layer, nn.Conv2d):
-                    setattr(part, name, PackedConv2d(layer))
+                if cpu and isinstance(layer, nn.Conv2d):
+                    setattr(part, name, quickest(layer))
         return self
 
     def forward(self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor) -> Tensor:
