@@ -1,12 +1,28 @@
 """What several test files use: the real scripts, and what they leave on a tiny simulated dataset."""
 
 import importlib
+import os
 from typing import get_type_hints
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from DiffBinaural.utils.arguments import parse
+
+
+def pytest_configure():
+    """One thread here and in what is started: networks this small only make threads wait for each other."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def two_threads():
+    """For loops that are to be shared out."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
 
 
 def call(script, *words):

@@ -36,15 +36,6 @@ SMALL = dict(resblock="1", upsample_rates=(16, 16), upsample_kernel_sizes=(32, 3
              activation="snakebeta", snake_logscale=True)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    # Networks this small only make threads wait for each other, for minutes on a busy machine.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def close(tensor, record, tolerance=2e-4):
     """Whether a tensor is the one that a golden record describes."""
     assert list(tensor.shape) == record["shape"]
@@ -442,7 +433,7 @@ def test_chunks_of_any_mel_equal_the_whole(frames, chunk, seed):
 def peak_of(seconds):
     """Peak memory in MB of a process that vocodes a silence, less the mel and the sound themselves."""
     frames, changes = round(seconds * 22050 / 256), "resblock='2', resblock_dilation_sizes=((1,),)"
-    code = ("import resource, sys, torch; from tests.test_bigvgan import small; torch.set_num_threads(1);"
+    code = ("import resource, sys, torch; from tests.test_bigvgan import small;"
             f"small({changes}).vocode(torch.full((1, 80, {frames}), -11.5));"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -49,8 +49,7 @@ def first_gradient(data_root, ckpt, batch, accumulate):
 def torchrun(count, script, *words):
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}",
              "--", script, *words]                 # or torchrun takes our --run for its own --run-path
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
@@ -104,10 +103,9 @@ def test_two_processes_train_validate_and_generate_as_one(scenes, scripts, scala
 def test_a_run_killed_three_times_ends_bit_for_bit_like_an_undisturbed_one(scenes, scripts, tmp_path):
     options = ("--batch_size_per_gpu", 2, "--num_epoch", 4, "--eval_epoch", 2, "--save_steps", 2,
                "--workers", 2, "--no-train_trunk")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(folder):
-        return subprocess.Popen([sys.executable, TRAIN, *words(scenes, folder, *options)], env=environment,
+        return subprocess.Popen([sys.executable, TRAIN, *words(scenes, folder, *options)],
                                 stderr=subprocess.PIPE, start_new_session=True)
     whole = start(tmp_path / "whole")
     assert whole.wait() == 0, whole.stderr.read()[-2000:]
@@ -216,8 +214,7 @@ def test_a_killed_vocoder_run_ends_bit_for_bit_like_an_undisturbed_one(scenes, n
 
     def start(folder):
         words = vocoder_words(scenes, folder, narrow, *options)
-        return subprocess.Popen([sys.executable, TRAIN_VOCODER, *words],
-                                env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+        return subprocess.Popen([sys.executable, TRAIN_VOCODER, *words], stderr=subprocess.PIPE)
     whole = start(tmp_path / "whole")
     assert whole.wait() == 0, whole.stderr.read()[-2000:]
     moment, folder = random.Random(3), tmp_path / "killed"

@@ -15,6 +15,8 @@ from DiffBinaural.modules.norms import group_norm_silu, two_passes
 from DiffBinaural.modules.unet import UNet
 from DiffBinaural.modules.winograd import WinogradConv2d, toom_cook
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 @settings(max_examples=40, deadline=None)
 @given(batch=st.integers(1, 3), channels=st.sampled_from((1, 3, 8, 24, 64)), height=st.integers(2, 40),

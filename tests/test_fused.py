@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 
+pytestmark = pytest.mark.usefixtures("two_threads")
 TILES = (1023, 1024, 1025, 1029, 2047, 2048, 2049, 3071, 5000)       # around the borders of tiles
 
 
