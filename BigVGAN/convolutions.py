@@ -3,6 +3,8 @@
 In that order a CPU convolves up to six times as fast as in torch's own; what is computed is the same.
 """
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,3 +38,46 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         (stride,), (padding,) = self.stride, self.padding
         return F.conv_transpose2d(x[:, :, None], self.weight[:, :, None], self.bias, (1, stride),
                                   (0, padding))[:, :, 0]
+
+
+class NarrowConv2d(nn.Conv2d):
+    """nn.Conv2d of pictures; of very few channels, a CPU takes neighbours in a row as channels of one place.
+
+    A processor multiplies eight channels in the time of two.  With four neighbours as one place it computes
+    two to three times as much, two to five times as fast, forward and backward.
+    """
+
+    block, few = 4, 8                         # neighbours that come out together; channels that are enough
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H, ⌈W / stride⌉)"""
+        width, (down, across), (rows, columns) = self.kernel_size[1], self.stride, self.padding
+        suits = down == 1 and 5 <= width == 2 * columns + 1 <= 2 * self.block * across + 1
+        if x.device.type != "cpu" or not suits or max(self.weight.shape[:2]) >= self.few:
+            return self.plain(x)
+        step, made = self.block * across, -(-x.shape[3] // across)
+        x = channels_last(F.pad(x, (0, -x.shape[3] % step)))
+        x = x.permute(0, 2, 3, 1).unflatten(2, (-1, step)).flatten(3).permute(0, 3, 1, 2)
+        taps = taps_of_blocks(width, across, columns, self.block).to(self.weight.dtype)
+        weight = torch.einsum("ochk,jidk->joichd", self.weight, taps).flatten(2, 3).flatten(0, 1)
+        y = F.conv2d(x, weight, self.bias.repeat(self.block), padding=(rows, 1))
+        y = y.permute(0, 2, 3, 1).unflatten(3, (self.block, -1)).flatten(2, 3)
+        return y[:, :, :made].permute(0, 3, 1, 2)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The same, place by place."""
+        return super().forward(x)
+
+
+@lru_cache
+@torch.inference_mode(False)
+def taps_of_blocks(width: int, stride: int, padding: int, block: int) -> Tensor:
+    """Which tap of a kernel joins an input of the last, this or the next block to an output of this one.
+
+    -> (outputs of a block, inputs of a block, 3, taps), 1 or 0
+    """
+    step = block * stride
+    made, taken, beside = torch.meshgrid(torch.arange(block), torch.arange(step), torch.arange(-1, 2),
+                                         indexing="ij")
+    tap = beside * step + taken - made * stride + padding
+    return (tap[..., None] == torch.arange(width)).float()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import weight_norm
 
-from BigVGAN.convolutions import channels_last
+from BigVGAN.convolutions import NarrowConv2d, channels_last
 from BigVGAN.env import VocoderConfig
 
 SLOPE = 0.1                                   # of the leaky ReLUs
@@ -36,7 +36,7 @@ class Judge(nn.Module):
 def conv2d(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)) -> nn.Module:
     """A weight-normalised convolution that keeps the size where the stride is 1."""
     padding = (kernel[0] // 2, kernel[1] // 2)
-    return weight_norm(nn.Conv2d(inputs, outputs, kernel, stride, padding))
+    return weight_norm(NarrowConv2d(inputs, outputs, kernel, stride, padding))
 
 
 class PeriodJudge(Judge):

@@ -55,6 +55,7 @@ from DiffBinaural.utils.helpers import pick_device
 
 CONFIGS = Path(__file__).parents[1] / "BigVGAN/configs"
 LARGE, TINY = CONFIGS / "bigvgan_22khz_80band.json", CONFIGS / "bigvgan_binaural_tiny.json"
+FAST = (Activation1d, NormSiLU, Upsample, convolutions.NarrowConv2d)     # each with a plain form beside
 STATUS = Path("/proc/self/status")                     # where Linux tells the resident memory
 MB = 2**20
 
@@ -170,10 +171,10 @@ def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device
 @contextmanager
 def plain_layers() -> Iterator[None]:
     """Every layer that has a fast form runs in its plain one, in torch's own order of memory."""
-    fast = {(layer, "forward"): layer.forward for layer in (Activation1d, NormSiLU, Upsample)}
+    fast = {(layer, "forward"): layer.forward for layer in FAST}
     fast |= {(bigvgan, "side_by_side"): convolutions.side_by_side,
              (discriminators, "channels_last"): convolutions.channels_last}
-    for layer in (Activation1d, NormSiLU, Upsample):
+    for layer in FAST:
         layer.forward = layer.plain
     bigvgan.side_by_side = discriminators.channels_last = Tensor.contiguous
     try:

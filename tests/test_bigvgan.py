@@ -19,6 +19,7 @@ from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.alias_free_activation.filter import kaiser_sinc_filter1d
 from BigVGAN.bigvgan import BigVGAN, generator_file, load_generator, load_strict, read_generator
+from BigVGAN.convolutions import NarrowConv2d
 from BigVGAN.discriminators import MultiPeriodDiscriminator, MultiResolutionDiscriminator
 from BigVGAN.env import VocoderConfig, load_config
 from BigVGAN.utils import save_generator
@@ -428,6 +429,21 @@ def test_chunks_of_any_mel_equal_the_whole(frames, chunk, seed):
     part = torch.randn(2, 80, frames, generator=torch.Generator().manual_seed(seed)) - 4
     with torch.no_grad():
         assert torch.allclose(model.vocode(part, chunk), model(part), atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(inputs=st.integers(1, 9), outputs=st.integers(1, 9), height=st.integers(1, 9),
+       width=st.integers(1, 40), taps=st.sampled_from((3, 5, 9)), stride=st.integers(1, 3),
+       seed=st.integers(0, 99))
+def test_neighbours_as_channels_make_the_same_convolution(inputs, outputs, height, width, taps, stride, seed):
+    torch.manual_seed(seed)
+    conv = NarrowConv2d(inputs, outputs, (3, taps), (1, stride), (1, taps // 2)).double()
+    x = torch.randn(2, inputs, height, width, dtype=torch.float64, requires_grad=True)
+    fast, plain = conv(x), conv.plain(x)
+    assert torch.allclose(fast, plain, atol=1e-12)
+    ways = [torch.autograd.grad(y.square().sum(), [x, *conv.parameters()]) for y in (fast, plain)]
+    for one, other in zip(*ways, strict=True):
+        assert torch.allclose(one, other, atol=1e-9)
 
 
 def peak_of(seconds):
