@@ -206,9 +206,8 @@ EXPERIMENTS = (
             judged_by="mel_ild_error"),
     trained("detections", "--interaural_phase --hide_detections 1", "--no-detections", against="all",
             judged_by="mel_ild_error"),
-    trained("mirror augmentation", "--interaural_phase --no-mirror", against="all", judged_by="mel_ild_error",
-            decision="kept: it costs nothing, and so few passes over the scenes cannot show what twice as "
-                     "many are worth"),
+    trained("mirror augmentation", "--interaural_phase --no-mirror", against="all",
+            judged_by="mel_ild_error"),
     trained("phasor", "", how="--checkpoint_file weights/vocoder/g_best.pth", against="all",
             judged_by="itd_error"),
     Experiment("parts", "joint denoising", sampled("{base}/stage1_both", "--no-joint"), against="all",
@@ -226,7 +225,7 @@ EXPERIMENTS = (
     vocoder("vocoder", anchors=True),
     vocoder("interaural loss", ("lambda_interaural", 0), against="vocoder", judged_by="itd_error",
             decision="kept, and to be judged again on a longer training: a vocoder of so few steps has no "
-                     "phase that could be right between the ears"),
+                     "phase that could be right between the ears, and spectra are the better for it"),
     vocoder("level loss", ("lambda_level", 0), against="vocoder", judged_by="ild_error"),
     vocoder("MRD", ("resolutions", []), against="vocoder", judged_by="mrstft"),
     vocoder("MPD", ("mpd_reshapes", []), against="vocoder", judged_by="mrstft"),
@@ -235,8 +234,8 @@ EXPERIMENTS = (
     continued("scheduled sampling, with", "train_binaural_both",
               "--mel_pred_dir {root}/data/predicted/mels --pred_mel_end_step {ramp}", anchors=True),
     continued("scheduled sampling", "train_binaural_mel", "", against="scheduled sampling, with",
-              judged_by="mrstft", decision="kept as stage 2b, which is nothing else, and need not be run: so "
-              "few steps on the mels of so small a stage 1 show neither gain nor loss"),
+              judged_by="mrstft", decision="kept as stage 2b, which is nothing else, and need not be run: on "
+              "mels of so small a stage 1 it buys levels and envelopes with the detail of spectra"),
 
     Experiment("steps", "shipped models", (
         f"DiffBinaural/evaluate_steps.py --run weights/stage1 --data_root {TWO} "
