@@ -11,9 +11,9 @@ override D := demo-train
 	.venv/bin/pip install --quiet -r requirements.txt
 	touch $@
 
-# Two processes, each with whole files, whose tests share what they have made; files with few tests are not the short ones.
+# Two processes; the one that is done first takes over what the other has not begun.
 test: .venv/installed
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n 2 --dist worksteal
 
 # Killed, damaged, bad and hostile: everything of tests/faults, of which `make test` runs a short form.
 test-faults: .venv/installed

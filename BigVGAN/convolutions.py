@@ -1,6 +1,6 @@
-"""Convolutions that run on memory with the channels of a moment side by side.
+"""Convolutions in the form that a CPU is fast in; what is computed is the same.
 
-In that order a CPU convolves up to six times as fast as in torch's own; what is computed is the same.
+With the channels of a moment side by side in memory it is up to six times as fast as in torch's own order.
 """
 
 from functools import lru_cache
@@ -44,21 +44,29 @@ class NarrowConv2d(nn.Conv2d):
     """nn.Conv2d of pictures; of very few channels, a CPU takes neighbours in a row as channels of one place.
 
     A processor multiplies eight channels in the time of two.  With four neighbours as one place it computes
-    two to three times as much, two to five times as fast, forward and backward.
+    1.3 (stride 1) or 2.7 times (stride 2) as much, two to five times as fast, forward and backward.
     """
 
     block, few = 4, 8                         # neighbours that come out together; channels that are enough
 
+    def suits(self, x: Tensor) -> bool:
+        """Whether neighbours can stand for channels, and that gains."""
+        width, (down, across), (_, columns) = self.kernel_size[1], self.stride, self.padding
+        how = (down, self.dilation, self.groups, self.padding_mode)
+        usual = how == (1, (1, 1), 1, "zeros") and self.bias is not None
+        reach = 5 <= width == 2 * columns + 1 <= 2 * self.block * across + 1
+        return usual and reach and x.device.type == "cpu" and max(self.weight.shape[:2]) < self.few
+
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H, ⌈W / stride⌉)"""
-        width, (down, across), (rows, columns) = self.kernel_size[1], self.stride, self.padding
-        suits = down == 1 and 5 <= width == 2 * columns + 1 <= 2 * self.block * across + 1
-        if x.device.type != "cpu" or not suits or max(self.weight.shape[:2]) >= self.few:
+        """(B, C, H, W) -> (B, C', ⌈H / stride⌉, ⌈W / stride⌉), where the padding is half the kernel."""
+        if not self.suits(x):
             return self.plain(x)
+        across, (rows, columns) = self.stride[1], self.padding
         step, made = self.block * across, -(-x.shape[3] // across)
-        x = channels_last(F.pad(x, (0, -x.shape[3] % step)))
-        x = x.permute(0, 2, 3, 1).unflatten(2, (-1, step)).flatten(3).permute(0, 3, 1, 2)
-        taps = taps_of_blocks(width, across, columns, self.block).to(self.weight.dtype)
+        if spare := -x.shape[3] % step:
+            x = F.pad(x, (0, spare))
+        x = channels_last(x).permute(0, 2, 3, 1).unflatten(2, (-1, step)).flatten(3).permute(0, 3, 1, 2)
+        taps = taps_of_blocks(self.kernel_size[1], across, columns, self.block).to(self.weight.dtype)
         weight = torch.einsum("ochk,jidk->joichd", self.weight, taps).flatten(2, 3).flatten(0, 1)
         y = F.conv2d(x, weight, self.bias.repeat(self.block), padding=(rows, 1))
         y = y.permute(0, 2, 3, 1).unflatten(3, (self.block, -1)).flatten(2, 3)

@@ -225,7 +225,7 @@ EXPERIMENTS = (
     vocoder("vocoder", anchors=True),
     vocoder("interaural loss", ("lambda_interaural", 0), against="vocoder", judged_by="itd_error",
             decision="kept, and to be judged again on a longer training: a vocoder of so few steps has no "
-                     "phase that could be right between the ears, and spectra are the better for it"),
+                     "phase that could be right between the ears, while `mrstft` is the better for it"),
     vocoder("level loss", ("lambda_level", 0), against="vocoder", judged_by="ild_error"),
     vocoder("MRD", ("resolutions", []), against="vocoder", judged_by="mrstft"),
     vocoder("MPD", ("mpd_reshapes", []), against="vocoder", judged_by="mrstft"),

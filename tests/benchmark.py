@@ -169,12 +169,12 @@ def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device
 
 
 @contextmanager
-def plain_layers() -> Iterator[None]:
-    """Every layer that has a fast form runs in its plain one, in torch's own order of memory."""
-    fast = {(layer, "forward"): layer.forward for layer in FAST}
+def plain_layers(layers: tuple[type[nn.Module], ...] = FAST) -> Iterator[None]:
+    """Layers that have a fast form run in their plain one, in torch's own order of memory."""
+    fast = {(layer, "forward"): layer.forward for layer in layers}
     fast |= {(bigvgan, "side_by_side"): convolutions.side_by_side,
              (discriminators, "channels_last"): convolutions.channels_last}
-    for layer in FAST:
+    for layer in layers:
         layer.forward = layer.plain
     bigvgan.side_by_side = discriminators.channels_last = Tensor.contiguous
     try:
@@ -184,10 +184,10 @@ def plain_layers() -> Iterator[None]:
             setattr(owner, name, value)
 
 
-def plainly(work: Callable[[], object]) -> Callable[[], object]:
+def plainly(work: Callable[[], object], layers: tuple[type[nn.Module], ...] = FAST) -> Callable[[], object]:
     """The work in plain layers."""
     def plain():
-        with plain_layers():
+        with plain_layers(layers):
             return work()
     return plain
 
@@ -231,7 +231,8 @@ class Bench:
 
     def train(self, name: str, ours: Callable, plain: Callable, batches: Iterator, samples: int) -> None:
         """A training step and how much of it goes into waiting for the loader."""
-        row = self.add(f"training step, {name}", ours, plain)
+        flops = operations(plainly(ours, (convolutions.NarrowConv2d,)))       # it computes too much
+        row = self.add(f"training step, {name}", ours, plain, flops=flops)
         waiting = statistics.median(clock(lambda: next(batches), self.device) for _ in range(20))
         self.say(f"{samples / row.seconds:.1f} samples a second; {100 * waiting / row.seconds:.1f} % waiting")
 

@@ -20,9 +20,10 @@ def pytest_configure():
 @pytest.fixture
 def two_threads():
     """For loops that are to be shared out."""
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
-    torch.set_num_threads(1)
+    torch.set_num_threads(before)
 
 
 def call(script, *words):

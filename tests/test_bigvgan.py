@@ -446,6 +446,13 @@ def test_neighbours_as_channels_make_the_same_convolution(inputs, outputs, heigh
         assert torch.allclose(one, other, atol=1e-9)
 
 
+@pytest.mark.parametrize("how", [{"dilation": (1, 2)}, {"padding_mode": "reflect"}, {"bias": False},
+                                 {"groups": 2}])
+def test_neighbours_are_channels_of_usual_convolutions_only(how):
+    conv, x = NarrowConv2d(2, 2, (3, 9), (1, 2), (1, 4), **how), torch.randn(1, 2, 4, 20)
+    assert torch.equal(conv(x), conv.plain(x))
+
+
 def peak_of(seconds):
     """Peak memory in MB of a process that vocodes a silence, less the mel and the sound themselves."""
     frames, changes = round(seconds * 22050 / 256), "resblock='2', resblock_dilation_sizes=((1,),)"

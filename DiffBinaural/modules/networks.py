@@ -81,8 +81,8 @@ def winograd() -> type[nn.Module] | None:
 
 def quickest(conv: nn.Conv2d) -> nn.Module:
     """A convolution in the form that is fastest on a CPU, in float32 without gradients."""
-    quarter = winograd()
-    return quarter(conv) if quarter and quarter.suits(conv) else conv
+    form = winograd()
+    return form(conv) if form and form.suits(conv) else conv
 
 
 class Upsample(nn.Sequential):
