@@ -42,7 +42,13 @@ INTO, BACK = INTO.astype(np.float32), BACK.astype(np.float32)
 
 
 @compiled
-def mixed(row, a, b, c, d, e, f, y):
+def line(x, b, row, nothing):
+    """A row of picture b in x (B, H, W, C) as (W · C,); outside of it, nothing."""
+    return x[b, row].reshape(-1) if 0 <= row < x.shape[1] else nothing
+
+
+@compiled
+def mixed(row, y, a, b, c, d, e, f):
     """y = row · (a, …, f), each (n,)."""
     for k in range(len(y)):
         y[k] = row[0] * a[k] + row[1] * b[k] + row[2] * c[k] + row[3] * d[k] + row[4] * e[k] + row[5] * f[k]
@@ -76,13 +82,13 @@ def to_tiles(x, first, tiles):
     down, across = -(-height // MADE), tiles.shape[2]
     for strip in prange(tiles.shape[1]):
         b, top = (first + strip) // down, (first + strip) % down * MADE - 1
-        rows = np.zeros((TILE, width * channels), np.float32)
-        for i in range(max(-top, 0), min(TILE, height - top)):
-            rows[i] = x[b, top + i].reshape(-1)
+        nothing = np.zeros(width * channels, np.float32)
+        rows = (line(x, b, top, nothing), line(x, b, top + 1, nothing), line(x, b, top + 2, nothing),
+                line(x, b, top + 3, nothing), line(x, b, top + 4, nothing), line(x, b, top + 5, nothing))
         edge = np.zeros((MADE * across + 2, channels), np.float32)
         inner = edge[1:width + 1].reshape(-1)
         for i in range(TILE):
-            mixed(INTO[i], rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], inner)
+            mixed(INTO[i], inner, *rows)
             for j in range(TILE):
                 gathered(INTO[j], edge, tiles[TILE * i + j, strip])
 
@@ -97,9 +103,8 @@ def from_tiles(tiles, first, bias, add, y):
         half = np.empty((TILE, tiles.shape[2]), np.float32)
         for i in range(min(MADE, height - top)):
             for j in range(TILE):
-                mixed(BACK[i], tiles[j, strip], tiles[TILE + j, strip], tiles[2 * TILE + j, strip],
-                      tiles[3 * TILE + j, strip], tiles[4 * TILE + j, strip], tiles[5 * TILE + j, strip],
-                      half[j])
+                mixed(BACK[i], half[j], tiles[j, strip], tiles[TILE + j, strip], tiles[2 * TILE + j, strip],
+                      tiles[3 * TILE + j, strip], tiles[4 * TILE + j, strip], tiles[5 * TILE + j, strip])
             for place in range(min(MADE, width)):
                 spread(BACK[place], half.reshape(TILE, -1, channels), bias, add, place, y[b, top + i])
 
