@@ -231,7 +231,7 @@ class Bench:
 
     def train(self, name: str, ours: Callable, plain: Callable, batches: Iterator, samples: int) -> None:
         """A training step and how much of it goes into waiting for the loader."""
-        flops = operations(plainly(ours, (convolutions.NarrowConv2d,)))       # it computes too much
+        flops = operations(plainly(ours, (convolutions.NarrowConv2d,)))       # of the direct form
         row = self.add(f"training step, {name}", ours, plain, flops=flops)
         waiting = statistics.median(clock(lambda: next(batches), self.device) for _ in range(20))
         self.say(f"{samples / row.seconds:.1f} samples a second; {100 * waiting / row.seconds:.1f} % waiting")

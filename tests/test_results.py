@@ -159,8 +159,7 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
 def test_the_page_is_what_the_figures_make():
     known = json.loads((ROOT / "docs/results.json").read_text())
     assert (ROOT / "RESULTS.md").read_text() == results_page.page(known)
-    listed = [f"{e.table}/{e.row}" for e in EXPERIMENTS]
-    assert list(known) == listed
+    assert list(known) == [f"{e.table}/{e.row}" for e in EXPERIMENTS]
     for entry in known.values():
         assert "part_of" not in entry or entry["decision"] or not results.unproved(entry)
 
@@ -168,9 +167,8 @@ def test_the_page_is_what_the_figures_make():
 def test_commands_of_the_page_are_those_of_the_list():
     known, root = json.loads((ROOT / "docs/results.json").read_text()), Path("generated/results")
     for e in EXPERIMENTS:
-        if entry := known.get(f"{e.table}/{e.row}"):
-            words = [command.split() for command in entry["commands"]]
-            assert words == [["python", *command] for command in e.words(root, "small")]
+        words = [command.split() for command in known[f"{e.table}/{e.row}"]["commands"]]
+        assert words == [["python", *command] for command in e.words(root, "small")]
 
 
 def test_figures_in_the_readmes_tables_are_rows_of_the_results():
