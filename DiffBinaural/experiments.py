@@ -1,7 +1,7 @@
 """The small experiments behind RESULTS.md: what they are, in order, and how they are run and resumed.
 
-An experiment is a few of the project's own commands, meant for six minutes of two cores; slow ones take longer.
-Each keeps what it made, and record.json, in a folder of its own; what is there is not made again.
+An experiment is a few of the project's own commands, meant for six minutes of two cores; slow cores take
+longer.  Each keeps what it made, and record.json, in a folder of its own; what is there is not made again.
 """
 
 import os
