@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-TINY = 1e-9                      # keeps the division finite when a linear-scale parameter reaches 0
+TINY = 1e-9  # keeps the division finite when a linear-scale parameter reaches 0
 
 
 class Ripple(nn.Module):
@@ -28,7 +28,7 @@ class SnakeBeta(Ripple):
     def __init__(self, channels: int, *, logscale: bool):
         super().__init__()
         self.logscale = logscale
-        start = torch.zeros if logscale else torch.ones      # either way alpha = beta = 1
+        start = torch.zeros if logscale else torch.ones  # either way alpha = beta = 1
         self.alpha = nn.Parameter(start(channels))
         self.beta = nn.Parameter(start(channels))
 
@@ -52,4 +52,4 @@ class Snake(Ripple):
         return alpha, 1 / (alpha + TINY)
 
 
-ACTIVATIONS = {"snake": Snake, "snakebeta": SnakeBeta}        # by their names in config.json
+ACTIVATIONS = {"snake": Snake, "snakebeta": SnakeBeta}  # by their names in config.json

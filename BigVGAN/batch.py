@@ -16,9 +16,25 @@ from DiffBinaural.utils.files import abandoned, discard
 from DiffBinaural.utils.lists import number, read_rows
 from DiffBinaural.utils.media import MUXED, mux
 
-VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".mpg", ".mpeg", ".flv",
-                    ".wmv", ".ogv", ".3gp"})
-COLUMNS = ("input_wav", "detections")                         # paths beside the CSV that names them
+VIDEOS = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".ts",
+        ".mts",
+        ".mpg",
+        ".mpeg",
+        ".flv",
+        ".wmv",
+        ".ogv",
+        ".3gp",
+    }
+)
+COLUMNS = ("input_wav", "detections")  # paths beside the CSV that names them
 
 
 def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
@@ -37,8 +53,10 @@ def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
     taken: dict[str, str] = {}
     for job in jobs:
         if job.output in taken:
-            raise ValueError(f"{job.output}: {taken[job.output]} and {job.input_video} would both go there; "
-                             "give other names")
+            raise ValueError(
+                f"{job.output}: {taken[job.output]} and {job.input_video} would both go there; "
+                "give other names"
+            )
         taken[job.output] = job.input_video
     return jobs
 
@@ -49,11 +67,18 @@ def _job(cfg: E2EConfig, video: Path, name: str | None = None, **given) -> E2ECo
 
     def beside(folder, suffix):
         return folder and str(Path(folder, name).with_suffix(suffix))
+
     if cfg.input_wav and "input_wav" not in given:
         found = sorted(Path(cfg.input_wav).glob(f"{glob.escape(video.stem)}.*"))
         given["input_wav"] = str(found[0] if found else Path(cfg.input_wav) / f"{video.stem}.wav")
-    return replace(cfg, input_video=str(video), output=str(Path(cfg.output, name)),
-                   mux=beside(cfg.mux, kind), plot=beside(cfg.plot, ".png"), **given)
+    return replace(
+        cfg,
+        input_video=str(video),
+        output=str(Path(cfg.output, name)),
+        mux=beside(cfg.mux, kind),
+        plot=beside(cfg.plot, ".png"),
+        **given,
+    )
 
 
 def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:

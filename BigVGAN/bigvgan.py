@@ -16,8 +16,8 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import load_tensors
 from DiffBinaural.utils.helpers import pick_device, pieces
 
-PUBLISHED = "bigvgan_generator.pt"            # what NVIDIA calls the weights in its folders
-START_STD = 0.01                              # of new convolution weights
+PUBLISHED = "bigvgan_generator.pt"  # what NVIDIA calls the weights in its folders
+START_STD = 0.01  # of new convolution weights
 
 
 def started(conv: nn.Module) -> nn.Module:
@@ -117,7 +117,7 @@ class BigVGAN(nn.Module):
         assert mel.shape[1:-1] == (self.cfg.num_mels,), mel.shape
         x = self.conv_pre(side_by_side(mel) if mel.device.type == "cpu" else mel)
         for up, blocks in self.stages():
-            x = up(x)                                                           # (B, C / 2, T · rate)
+            x = up(x)  # (B, C / 2, T · rate)
             x = sum(block(x) for block in blocks) / len(blocks)
         x = self.conv_post(self.activation_post(x)).float()
         return torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
@@ -174,9 +174,9 @@ def _download(repo_id: str) -> Path:
     except ImportError:
         raise ValueError(f"{repo_id}: no such folder; for the hub: pip install huggingface_hub") from None
     try:
-        hf_hub_download(repo_id=repo_id, filename=CONFIG)       # into the same snapshot folder as the weights
+        hf_hub_download(repo_id=repo_id, filename=CONFIG)  # into the same snapshot folder as the weights
         return Path(hf_hub_download(repo_id=repo_id, filename=PUBLISHED))
-    except OSError as error:                                    # the hub's own errors are of this kind, too
+    except OSError as error:  # the hub's own errors are of this kind, too
         raise FileNotFoundError(f"{repo_id}: {str(error).splitlines()[0]}") from None
 
 
@@ -209,8 +209,11 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], source: str | Path)
     state = in_layout(state, ours)
     wrong = [f"lacks {name}" for name in ours if name not in state]
     wrong += [f"has an unknown {name}" for name in state if name not in ours]
-    wrong += [f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-              for name, tensor in ours.items() if name in state and state[name].shape != tensor.shape]
+    wrong += [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in ours.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
     if wrong:
         rest = f", and {len(wrong) - 4} more" if len(wrong) > 4 else ""
         raise ValueError(f"{source}: does not fit the config: {', '.join(wrong[:4])}{rest}")
@@ -219,7 +222,7 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], source: str | Path)
 
 def in_layout(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
     """Bring weights, of whichever layout, to the names in `wanted`: weight_g and weight_v, or weight."""
-    for i, name in enumerate(("weight_g", "weight_v")):          # torch's newer weight norm numbers them
+    for i, name in enumerate(("weight_g", "weight_v")):  # torch's newer weight norm numbers them
         state = {key.replace(f"parametrizations.weight.original{i}", name): t for key, t in state.items()}
     converted = {}
     for name, tensor in state.items():

@@ -26,8 +26,9 @@ class Conv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)"""
         (stride,), (padding,), (dilation,) = self.stride, self.padding, self.dilation
-        return F.conv2d(x[:, :, None], self.weight[:, :, None], self.bias, (1, stride), (0, padding),
-                        (1, dilation))[:, :, 0]
+        return F.conv2d(
+            x[:, :, None], self.weight[:, :, None], self.bias, (1, stride), (0, padding), (1, dilation)
+        )[:, :, 0]
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
@@ -36,8 +37,9 @@ class ConvTranspose1d(nn.ConvTranspose1d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T · stride)"""
         (stride,), (padding,) = self.stride, self.padding
-        return F.conv_transpose2d(x[:, :, None], self.weight[:, :, None], self.bias, (1, stride),
-                                  (0, padding))[:, :, 0]
+        return F.conv_transpose2d(
+            x[:, :, None], self.weight[:, :, None], self.bias, (1, stride), (0, padding)
+        )[:, :, 0]
 
 
 class NarrowConv2d(nn.Conv2d):
@@ -47,7 +49,7 @@ class NarrowConv2d(nn.Conv2d):
     1.3 (stride 1) or 2.7 times (stride 2) as much, two to five times as fast, forward and backward.
     """
 
-    block, few = 4, 8                         # neighbours that come out together; channels that are enough
+    block, few = 4, 8  # neighbours that come out together; channels that are enough
 
     def suits(self, x: Tensor) -> bool:
         """Whether neighbours can stand for channels, and that gains."""
@@ -85,7 +87,8 @@ def taps_of_blocks(width: int, stride: int, padding: int, block: int) -> Tensor:
     -> (outputs of a block, inputs of a block, 3, taps), 1 or 0
     """
     step = block * stride
-    made, taken, beside = torch.meshgrid(torch.arange(block), torch.arange(step), torch.arange(-1, 2),
-                                         indexing="ij")
+    made, taken, beside = torch.meshgrid(
+        torch.arange(block), torch.arange(step), torch.arange(-1, 2), indexing="ij"
+    )
     tap = beside * step + taken - made * stride + padding
     return (tap[..., None] == torch.arange(width)).float()

@@ -10,7 +10,7 @@ from torch.nn.utils import weight_norm
 from BigVGAN.convolutions import NarrowConv2d, channels_last
 from BigVGAN.env import VocoderConfig
 
-SLOPE = 0.1                                   # of the leaky ReLUs
+SLOPE = 0.1  # of the leaky ReLUs
 
 
 class Judge(nn.Module):
@@ -47,7 +47,8 @@ class PeriodJudge(Judge):
         self.period = period
         widths = [1, *(int(c * channel_mult) for c in (32, 128, 512, 1024, 1024))]
         self.convs = nn.ModuleList(
-            conv2d(a, b, (5, 1), (stride, 1)) for a, b, stride in zip(widths, widths[1:], (3, 3, 3, 3, 1)))
+            conv2d(a, b, (5, 1), (stride, 1)) for a, b, stride in zip(widths, widths[1:], (3, 3, 3, 3, 1))
+        )
         self.conv_post = conv2d(widths[-1], 1, (3, 1))
 
     def picture(self, wav: Tensor) -> Tensor:
@@ -65,7 +66,8 @@ class ResolutionJudge(Judge):
         width = int(32 * channel_mult)
         self.convs = nn.ModuleList(
             conv2d(inputs, width, kernel, (1, stride))
-            for inputs, kernel, stride in ((1, (3, 9), 1), *[(width, (3, 9), 2)] * 3, (width, (3, 3), 1)))
+            for inputs, kernel, stride in ((1, (3, 9), 1), *[(width, (3, 9), 2)] * 3, (width, (3, 3), 1))
+        )
         self.conv_post = conv2d(width, 1, (3, 3))
 
     def picture(self, wav: Tensor) -> Tensor:

@@ -18,8 +18,11 @@ def main(cfg: CopySynthesisConfig) -> None:
     """Write one stereo wav for every sound or mel pair."""
     vocoder, mel = wanted_generator(cfg)
     mono_of = None if vocoder else mono_reader(cfg.input_wavs_dir, mel.sample_rate)
-    items = (WavFolder(cfg.input_wavs_dir, mel, cfg.list, phase=vocoder is None) if cfg.input_wavs_dir
-             else MelFolder(cfg.input_mels_dir, mel, cfg.list))
+    items = (
+        WavFolder(cfg.input_wavs_dir, mel, cfg.list, phase=vocoder is None)
+        if cfg.input_wavs_dir
+        else MelFolder(cfg.input_mels_dir, mel, cfg.list)
+    )
     vocode_folder(vocoder, items, cfg, FlatWriter(cfg), mono_of)
 
 

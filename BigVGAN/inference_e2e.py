@@ -34,9 +34,11 @@ def convert(models: list, vocoder: BigVGAN | None, cfg: E2EConfig) -> None:
     if cfg.mux:
         try_track(cfg, mel.sample_rate)
     steps = expected_steps(sound.expected, cfg, models[0].cfg, len(models))
-    with (tqdm(total=steps, desc="generating", unit="step", leave=False) as made,
-          tqdm(total=sound.expected or None, desc=phase, unit="sample", leave=False, position=1) as out,
-          replacing(cfg.output) as part):
+    with (
+        tqdm(total=steps, desc="generating", unit="step", leave=False) as made,
+        tqdm(total=sound.expected or None, desc=phase, unit="sample", leave=False, position=1) as out,
+        replacing(cfg.output) as part,
+    ):
 
         def blocks():
             for block in binaural(models, sound, view, cfg, cfg.detections, phases, made.update):
@@ -48,6 +50,7 @@ def convert(models: list, vocoder: BigVGAN | None, cfg: E2EConfig) -> None:
             for wav in phases.timed(phase, to_sound(vocoder, blocks(), cfg, mel)):
                 yield wav[:, : sound.samples - out.n]
                 out.update(min(wav.shape[1], sound.samples - out.n))
+
         write_wav_blocks(part, trimmed(), mel.sample_rate)
     if cfg.mux:
         with phases("muxing"), replacing(cfg.mux) as part:
@@ -55,8 +58,12 @@ def convert(models: list, vocoder: BigVGAN | None, cfg: E2EConfig) -> None:
     if cfg.plot:
         draw_generated(cfg.plot, columns, mel)
     notice = length_notice(sound.samples / mel.sample_rate, view.seconds())
-    print(*[notice] * bool(notice), phases.summary(cfg.output, sound.samples, mel.sample_rate), sep="\n",
-          file=sys.stderr)
+    print(
+        *[notice] * bool(notice),
+        phases.summary(cfg.output, sound.samples, mel.sample_rate),
+        sep="\n",
+        file=sys.stderr,
+    )
 
 
 def main(cfg: E2EConfig) -> None:

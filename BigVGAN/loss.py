@@ -8,14 +8,15 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.helpers import DB_PER_NEPER, FLOOR, hann, mel_basis, mel_spectrogram
 
 MEL_SCALES = tuple((32 * 2**i, 5 * 2**i) for i in range(7))  # (window in samples, bands)
-RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))   # (n_fft, hop, win) in samples
+RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # (n_fft, hop, win) in samples
 # Added to a magnitude before its logarithm: about -83 dB of a full-scale sine at a window of 600, so that
 # differences that no ear hears do not rule the interaural loss where the ears should be equal.
 INAUDIBLE = 1e-2
-LEVEL_BANDS = 12               # mel-spaced, and wide: the narrowest has 11 bins of the shortest STFT
+LEVEL_BANDS = 12  # mel-spaced, and wide: the narrowest has 11 bins of the shortest STFT
 
 
 # --- adversarial terms --------------------------------------------------------------------------------------
+
 
 def discriminator_loss(estimate: list[Tensor], reference: list[Tensor]) -> Tensor:
     """Σ mean (1 - D(real))² + mean D(generated)²  (Mao et al. 2017): scores of each judge, (B, ·)."""
@@ -35,6 +36,7 @@ def feature_loss(estimate: list[list[Tensor]], reference: list[list[Tensor]]) ->
 
 
 # --- mel terms ----------------------------------------------------------------------------------------------
+
 
 def mel_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig) -> Tensor:
     """Mean absolute difference of the log mels of two sounds (…, N), in nepers."""
@@ -82,6 +84,7 @@ def silence_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig, threshold_
 
 
 # --- between the ears ---------------------------------------------------------------------------------------
+
 
 def ear_mixtures(ears: Tensor, resolution: tuple[int, int, int]) -> Tensor:
     """STFT magnitudes of L + R, L - R, L + iR, L - iR.
@@ -137,7 +140,7 @@ def interaural_loss(estimate: Tensor, reference: Tensor) -> Tensor:
     total = estimate.new_zeros(())
     for resolution in RESOLUTIONS:
         got, wanted = ear_mixtures(estimate, resolution), ear_mixtures(reference, resolution)
-        full_scale = resolution[-1] / 4       # a Hann window sums to win / 2; half of it is at negative Hz
+        full_scale = resolution[-1] / 4  # a Hann window sums to win / 2; half of it is at negative Hz
         total = total + F.l1_loss(got, wanted) / full_scale
         total = total + F.l1_loss((got + INAUDIBLE).log(), (wanted + INAUDIBLE).log())
     return total / len(RESOLUTIONS)

@@ -38,8 +38,16 @@ class MelDataset(torch.utils.data.Dataset):
     Item n is a segment of clip n modulo the number of clips; n also seeds where it is cut.
     """
 
-    def __init__(self, audio_dir: str, listing: str, cfg: VocoderConfig, *, mel_dir: str | None = None,
-                 pred_dir: str | None = None, seed: int = 0):
+    def __init__(
+        self,
+        audio_dir: str,
+        listing: str,
+        cfg: VocoderConfig,
+        *,
+        mel_dir: str | None = None,
+        pred_dir: str | None = None,
+        seed: int = 0,
+    ):
         self.audio_dir, self.cfg, self.seed, self.clips = Path(audio_dir), cfg, seed, read_clips(listing)
         self.folders = {"mel": mel_dir, "mel_pred": pred_dir}
         for folder in filter(None, self.folders.values()):
@@ -80,13 +88,19 @@ class MelDataset(torch.utils.data.Dataset):
         mel = torch.from_numpy(load_mel_pair(paths, self.cfg.num_mels))
         frames = wav.shape[1] // self.cfg.hop_size
         if mel.shape[-1] != frames:
-            raise ValueError(f"{paths[0]}: {mel.shape[-1]} frames, {clip.video_id}.wav has {frames} "
-                             "in that clip; make the mels again from the same list")
+            raise ValueError(
+                f"{paths[0]}: {mel.shape[-1]} frames, {clip.video_id}.wav has {frames} "
+                "in that clip; make the mels again from the same list"
+            )
         return mel
 
     def _mel_paths(self, clip: Clip) -> list[Path]:
-        return [Path(folder) / f"{clip.stem}_{side}.npy"
-                for folder in self.folders.values() if folder for side in SIDES]
+        return [
+            Path(folder) / f"{clip.stem}_{side}.npy"
+            for folder in self.folders.values()
+            if folder
+            for side in SIDES
+        ]
 
 
 def _cut(x: Tensor, start: int, size: int, fill: float) -> Tensor:

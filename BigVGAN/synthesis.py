@@ -68,8 +68,16 @@ class FairplayWriter(FlatWriter):
             write_wav(path, resampled, PUBLISHED, self.subtype)
 
 
-def sound(mel: Tensor, mono: Tensor | None, cfg: MelConfig, renderer: str, *, vocoder: BigVGAN | None = None,
-          exact_downmix: bool = False, chunk: int = CHUNK) -> Tensor:
+def sound(
+    mel: Tensor,
+    mono: Tensor | None,
+    cfg: MelConfig,
+    renderer: str,
+    *,
+    vocoder: BigVGAN | None = None,
+    exact_downmix: bool = False,
+    chunk: int = CHUNK,
+) -> Tensor:
     """What stage 1 made as sound, (2, T · hop): a whole clip's door to all renderers.
 
     mel   (2, M, T), or (4, M, T) with the phasor, which all but the vocoder need
@@ -80,8 +88,9 @@ def sound(mel: Tensor, mono: Tensor | None, cfg: MelConfig, renderer: str, *, vo
     return render(mono, mel, cfg, renderer, exact_downmix=exact_downmix, chunk=chunk)
 
 
-def to_sound(vocoder: BigVGAN | None, blocks: Iterable[tuple[Tensor, Tensor]], cfg: E2EConfig,
-             mel: MelConfig) -> Iterator[np.ndarray]:
+def to_sound(
+    vocoder: BigVGAN | None, blocks: Iterable[tuple[Tensor, Tensor]], cfg: E2EConfig, mel: MelConfig
+) -> Iterator[np.ndarray]:
     """:func:`sound` of a clip that comes in blocks: (2, n) samples at a time, in order.
 
     vocoder  None with another renderer
@@ -105,18 +114,27 @@ def mono_reader(folder: str | Path, rate: int) -> Callable[[str, int], Tensor]:
         try:
             video_id, start = match(name, files)
         except ValueError:
-            raise FileNotFoundError(f"{folder}: no mono of {name}; expected {name}.wav, or <id>.wav of "
-                                    "<id>_<milliseconds>") from None
+            raise FileNotFoundError(
+                f"{folder}: no mono of {name}; expected {name}.wav, or <id>.wav of <id>_<milliseconds>"
+            ) from None
         mono = read_part(files[video_id], Clip(video_id, start), rate, None).mean(axis=0)[:samples]
         if samples - len(mono) >= MelConfig.hop:
-            raise ValueError(f"{files[video_id]}: {len(mono)} samples from {start:g} s on, the mels of "
-                             f"{name} stand for {samples}; expected the sound that they were made from")
+            raise ValueError(
+                f"{files[video_id]}: {len(mono)} samples from {start:g} s on, the mels of "
+                f"{name} stand for {samples}; expected the sound that they were made from"
+            )
         return torch.from_numpy(mono)
+
     return read
 
 
-def vocode_folder(vocoder: BigVGAN | None, items: MelFolder | WavFolder, cfg: VocodeConfig,
-                  writer: FlatWriter, mono_of: Callable | None = None) -> None:
+def vocode_folder(
+    vocoder: BigVGAN | None,
+    items: MelFolder | WavFolder,
+    cfg: VocodeConfig,
+    writer: FlatWriter,
+    mono_of: Callable | None = None,
+) -> None:
     """Make the sound of every item that is not there yet, in order of name.
 
     vocoder  None with another renderer: then the items hold a phasor, and mono_of gives their mono
@@ -126,11 +144,21 @@ def vocode_folder(vocoder: BigVGAN | None, items: MelFolder | WavFolder, cfg: Vo
     with locked(cfg.output_dir, ALONE, "*/"):
         there = [not cfg.overwrite and all(p.is_file() for p in writer.paths(name)) for name in items.names]
         if any(there):
-            tqdm.write(f"{cfg.output_dir}: {sum(there)} of {len(there)} are there already and are skipped; "
-                       "--overwrite makes them again", file=sys.stderr)
+            tqdm.write(
+                f"{cfg.output_dir}: {sum(there)} of {len(there)} are there already and are skipped; "
+                "--overwrite makes them again",
+                file=sys.stderr,
+            )
         for i in tqdm([i for i, known in enumerate(there) if not known], desc=cfg.renderer, unit="clip"):
             name, mel, samples = items[i]
             mono = mono_of(name, samples).to(device) if mono_of else None
-            wav = sound(torch.from_numpy(mel).to(device), mono, items.cfg, cfg.renderer, vocoder=vocoder,
-                        exact_downmix=cfg.exact_downmix, chunk=cfg.chunk)[:, :samples]
+            wav = sound(
+                torch.from_numpy(mel).to(device),
+                mono,
+                items.cfg,
+                cfg.renderer,
+                vocoder=vocoder,
+                exact_downmix=cfg.exact_downmix,
+                chunk=cfg.chunk,
+            )[:, :samples]
             writer.write(name, wav.cpu().numpy(), rate)

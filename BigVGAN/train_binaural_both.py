@@ -20,8 +20,10 @@ def main(cfg: BothMelConfig) -> None:
     """Train, or go on with, the run in --checkpoint_path."""
     cfg = replace(cfg, init_from=cfg.stage1_checkpoint_path or cfg.init_from)
     torch.manual_seed(cfg.seed)
+
     def share(step):
         return pred_mel_probability(step, cfg.pred_mel_start_step, cfg.pred_mel_end_step, cfg.pred_mel_max)
+
     train_vocoder(load_config(cfg.config), cfg, pred_dir=cfg.mel_pred_dir, probability=share)
 
 

@@ -34,7 +34,7 @@ from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.plots import draw_history
 from DiffBinaural.utils.runs import Budget, RunLog, Shuffled, Stop, rate_factor, read_all
 
-WARMUP_STEPS = 20                             # of a run with a time budget, whose rates rise and fall
+WARMUP_STEPS = 20  # of a run with a time budget, whose rates rise and fall
 
 
 def pred_mel_probability(step: int, start: int, end: int, most: float) -> float:
@@ -65,10 +65,17 @@ def regression_losses(estimate: Tensor, reference: Tensor, cfg: VocoderConfig) -
 
 def loss_weights(cfg: VocoderConfig) -> dict[str, float]:
     """Weight of every term; mel_spec_error is only watched where the multi-scale loss takes its place."""
-    return {"mel_spec_error": 0.0 if cfg.use_multiscale_melloss else cfg.lambda_melloss,
-            "multiscale_mel": cfg.lambda_melloss,
-            "silence": cfg.lambda_silence, "interaural": cfg.lambda_interaural, "level": cfg.lambda_level,
-            "gen_loss_mpd": 1.0, "gen_loss_mrd": 1.0, "fm_loss_mpd": 1.0, "fm_loss_mrd": 1.0}
+    return {
+        "mel_spec_error": 0.0 if cfg.use_multiscale_melloss else cfg.lambda_melloss,
+        "multiscale_mel": cfg.lambda_melloss,
+        "silence": cfg.lambda_silence,
+        "interaural": cfg.lambda_interaural,
+        "level": cfg.lambda_level,
+        "gen_loss_mpd": 1.0,
+        "gen_loss_mrd": 1.0,
+        "fm_loss_mpd": 1.0,
+        "fm_loss_mrd": 1.0,
+    }
 
 
 class VocoderRun:
@@ -76,10 +83,12 @@ class VocoderRun:
 
     def __init__(self, cfg: VocoderConfig, train: TrueMelConfig, job: World):
         self.cfg, self.train, self.folder, self.job = cfg, train, Path(train.checkpoint_path), job
-        self.pairs = max(cfg.batch_size // 2, 1)                     # segments of two ears, all processes'
+        self.pairs = max(cfg.batch_size // 2, 1)  # segments of two ears, all processes'
         if self.pairs % job.size:
-            raise ValueError(f"{train.config}: batch_size {cfg.batch_size} is {self.pairs} segments of two "
-                             f"ears; they do not divide among {job.size} processes")
+            raise ValueError(
+                f"{train.config}: batch_size {cfg.batch_size} is {self.pairs} segments of two "
+                f"ears; they do not divide among {job.size} processes"
+            )
         self.generator = BigVGAN(cfg)
         juries = {"mpd": MultiPeriodDiscriminator(cfg), "mrd": MultiResolutionDiscriminator(cfg)}
         self.judges = nn.ModuleDict({name: jury for name, jury in juries.items() if jury.discriminators})
@@ -102,8 +111,10 @@ class VocoderRun:
         """Weights of this run's newest checkpoint, else of --init_from.  -> state to resume from, if any."""
         if pairs := checkpoints(self.folder):
             if load_config(self.folder / CONFIG) != self.cfg:
-                raise ValueError(f"{self.folder} holds a run with another config than {self.train.config}; "
-                                 "resume it with its own config.json, or choose another --checkpoint_path")
+                raise ValueError(
+                    f"{self.folder} holds a run with another config than {self.train.config}; "
+                    "resume it with its own config.json, or choose another --checkpoint_path"
+                )
             weights, state = newest_readable(pairs)
             load_strict(self.generator, weights.get("generator", {}), pairs[0][0])
             for name, judge in self.judges.items():
@@ -136,9 +147,13 @@ class VocoderRun:
     def save(self) -> str:
         """Write g_<steps> and do_<steps>.  -> words on what is kept"""
         states = {name: optimizer.state_dict() for name, optimizer in self.optim.items()}
-        rest = {**{name: judge.state_dict() for name, judge in self.judges.items()},
-                "optim_g": states.pop("g"), "optim_d": states, **self.progress,
-                "safe_step": {name: safe.state_dict() for name, safe in self.safe_step.items()}}
+        rest = {
+            **{name: judge.state_dict() for name, judge in self.judges.items()},
+            "optim_g": states.pop("g"),
+            "optim_d": states,
+            **self.progress,
+            "safe_step": {name: safe.state_dict() for name, safe in self.safe_step.items()},
+        }
         save_run(self.folder, self.progress["steps"], self.generator, rest, self.train.keep)
         return f"{self.folder} is saved at step {self.progress['steps']}"
 
@@ -192,11 +207,11 @@ class VocoderRun:
         """
         random = generator_for(self.train.seed, f"step {self.progress['steps']}")
         predicted = torch.rand(self.pairs, generator=random) < probability
-        predicted = predicted[self.job.rank :: self.job.size]                            # as `loader` shares
-        mel = mixed_mels(batch, predicted).to(self.job.device)                           # (B, 2, M, T)
-        wanted = batch["wav"].to(self.job.device)                                        # (B, 2, N)
+        predicted = predicted[self.job.rank :: self.job.size]  # as `loader` shares
+        mel = mixed_mels(batch, predicted).to(self.job.device)  # (B, 2, M, T)
+        wanted = batch["wav"].to(self.job.device)  # (B, 2, N)
         with self.narrow():
-            flat = self.generator(mel.flatten(0, 1))                                     # (2B, 1, N)
+            flat = self.generator(mel.flatten(0, 1))  # (2B, 1, N)
         numbers, losses = {}, regression_losses(flat.view_as(wanted), wanted, self.cfg)
         if self.progress["steps"] >= self.train.freeze_step:
             real = wanted.flatten(0, 1)[:, None]
@@ -218,8 +233,14 @@ def loader(data: MelDataset, run: VocoderRun) -> DataLoader:
     """Endless batches of this process's share of the segments, from the run's next one on."""
     train, job = run.train, run.job
     order = Shuffled(len(data), train.seed, run.progress["steps"] * run.pairs, share=(job.rank, job.size))
-    return DataLoader(data, run.pairs // job.size, sampler=order, num_workers=train.workers,
-                      pin_memory=job.device.type == "cuda", persistent_workers=train.workers > 0)
+    return DataLoader(
+        data,
+        run.pairs // job.size,
+        sampler=order,
+        num_workers=train.workers,
+        pin_memory=job.device.type == "cuda",
+        persistent_workers=train.workers > 0,
+    )
 
 
 def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callable[[int], float]) -> None:
@@ -233,10 +254,18 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
     if Budget(progress, cfg.training_steps, cfg.time_budget).done(progress["steps"], job.agree) < 1:
         read_all("reading sounds", train.whole, range(len(train)), ALONE)
     if progress["steps"] == 0 and cfg.init_from:
-        validate(run, val, log)                        # what the run starts from: better than that, or not?
+        validate(run, val, log)  # what the run starts from: better than that, or not?
     budget = Budget(progress, cfg.training_steps, cfg.time_budget)
-    with Stop() as stop, tqdm(total=cfg.training_steps, initial=progress["steps"], desc=run.folder.name,
-                              unit="step", disable=not job.first) as bar:
+    with (
+        Stop() as stop,
+        tqdm(
+            total=cfg.training_steps,
+            initial=progress["steps"],
+            desc=run.folder.name,
+            unit="step",
+            disable=not job.first,
+        ) as bar,
+    ):
         for batch in loader(train, run):
             if (done := budget.done(progress["steps"], job.agree)) >= 1:
                 break
@@ -245,8 +274,13 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
             progress["steps"] += 1
             progress["epoch"] = progress["steps"] * run.pairs // len(train)
             if job.first:
-                numbers |= {"learning_rate_g": rate, "learning_rate_d": rate, "epoch": progress["epoch"],
-                            "pred_mel_probability": share, "skipped": skipped(run)}
+                numbers |= {
+                    "learning_rate_g": rate,
+                    "learning_rate_d": rate,
+                    "epoch": progress["epoch"],
+                    "pred_mel_probability": share,
+                    "skipped": skipped(run),
+                }
                 log.scalars(progress["steps"], **{f"training/{name}": n for name, n in numbers.items()})
             bar.set_postfix(mel=f"{numbers['mel_spec_error']:.3f}", refresh=False)
             bar.update()
@@ -286,11 +320,17 @@ def validate(run: VocoderRun, val: MelDataset, log: RunLog | None) -> None:
         draw_history(run.folder / "training_history.png", log.rows, "mel_spec_error", "mrstft", "pesq")
 
 
-def train_vocoder(cfg: VocoderConfig, train: TrueMelConfig, *, pred_dir: str | None = None,
-                  probability: Callable[[int], float] = lambda step: 0.0) -> None:
+def train_vocoder(
+    cfg: VocoderConfig,
+    train: TrueMelConfig,
+    *,
+    pred_dir: str | None = None,
+    probability: Callable[[int], float] = lambda step: 0.0,
+) -> None:
     """Stage 2a (no pred_dir) or 2b: data, networks and the loop."""
-    data = [MelDataset(train.audio_dir, listing, cfg,
-                       mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
-            for listing in (train.list_train, train.list_val)]
+    data = [
+        MelDataset(train.audio_dir, listing, cfg, mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
+        for listing in (train.list_train, train.list_val)
+    ]
     with world(train.device) as job, locked(train.checkpoint_path, job):
         fit(VocoderRun(cfg, train, job), *data, probability)

@@ -26,7 +26,7 @@ def save_run(folder: Path, steps: int, generator: nn.Module, rest: dict, keep: i
     rest  what do_ holds: mpd, mrd, optim_g, optim_d, steps, epoch …
     """
     save_generator(folder / f"g_{steps:08d}", generator)
-    save_tensors(folder / f"do_{steps:08d}", rest)          # last: a resume takes the newest do_ and its g_
+    save_tensors(folder / f"do_{steps:08d}", rest)  # last: a resume takes the newest do_ and its g_
     for prefix in ("g_", "do_"):
         for old in sorted(folder.glob(prefix + "[0-9]" * 8))[:-keep]:
             old.unlink()

@@ -13,9 +13,9 @@ from DiffBinaural.utils.lists import SIDES
 from DiffBinaural.utils.plots import mel_picture
 from DiffBinaural.utils.runs import RunLog
 
-MODES = {"mel": "true", "mel_pred": "predicted"}       # what a synthesis is made from, by its name in a clip
+MODES = {"mel": "true", "mel_pred": "predicted"}  # what a synthesis is made from, by its name in a clip
 JUDGED = {"mrstft": WAV_METRICS["mrstft"], "pesq": WAV_METRICS["pesq_wb"]}
-SHOWN = 3                                              # clips that TensorBoard plays and draws
+SHOWN = 3  # clips that TensorBoard plays and draws
 
 
 def synthesised(generator: BigVGAN, clip: dict, kind: str, device: torch.device) -> Tensor:
@@ -30,8 +30,10 @@ def evaluate(generator: BigVGAN, val: MelDataset, job: World) -> dict[str, float
        …/pesq over those clips that allow it, left out where none does
     """
     numbers = job.share(range(len(val)))
-    mine = [clip_figures(generator, val.whole(i), job.device)
-            for i in tqdm(numbers, desc="validating", unit="clip", leave=False, disable=not job.first)]
+    mine = [
+        clip_figures(generator, val.whole(i), job.device)
+        for i in tqdm(numbers, desc="validating", unit="clip", leave=False, disable=not job.first)
+    ]
     values: dict[str, list[float]] = {}
     for figures in job.gather(mine):
         for name, value in figures.items():
@@ -48,8 +50,10 @@ def clip_figures(generator: BigVGAN, clip: dict, device: torch.device) -> dict[s
         if kind in clip:
             wav = synthesised(generator, clip, kind, device)
             error = (mel_spectrogram(wav, cfg.mel) - truth).abs().mean()
-            found = {"mel_spec_error": float(error),
-                     **measure(JUDGED, wav.numpy(), clip["wav"].numpy(), cfg.sampling_rate)}
+            found = {
+                "mel_spec_error": float(error),
+                **measure(JUDGED, wav.numpy(), clip["wav"].numpy(), cfg.sampling_rate),
+            }
             figures |= {f"validation_{mode}/{name}": v for name, v in found.items() if v is not None}
     return figures
 
@@ -64,11 +68,15 @@ def show(generator: BigVGAN, val: MelDataset, log: RunLog, step: int, device: to
         mels = mel_spectrogram(wav, cfg.mel).numpy()
         log.sound(step, f"{sound}_{number}", wav.numpy(), cfg.sampling_rate)
         log.picture(step, f"{picture}_{number}", mel_picture(list(zip(SIDES, mels, strict=True)), cfg.mel))
+
     for number in range(min(len(val), SHOWN)):
         clip = val.whole(number)
         for kind, mode in MODES.items():
             if kind in clip:
-                if not log.rows:                       # the truth stays what it is
+                if not log.rows:  # the truth stays what it is
                     present((f"gt_{mode}/y", f"gt_{mode}/y_spec"), number, clip["wav"])
-                present((f"generated_{mode}/y_hat", f"generated_{mode}/y_hat_spec"), number,
-                        synthesised(generator, clip, kind, device))
+                present(
+                    (f"generated_{mode}/y_hat", f"generated_{mode}/y_hat_spec"),
+                    number,
+                    synthesised(generator, clip, kind, device),
+                )

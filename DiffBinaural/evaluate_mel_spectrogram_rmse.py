@@ -39,8 +39,10 @@ def main(cfg: EvaluateMelConfig) -> None:
     for clip in tqdm(clips, unit="clip"):
         pairs = compared_mels(clip, mel)
         bands += [(system, band_errors(*pair)) for system, pair in pairs.items()]
-        rows += [{"id": clip.stem, "system": system, **measure(MEL_METRICS, *pair, mel)}
-                 for system, pair in pairs.items()]
+        rows += [
+            {"id": clip.stem, "system": system, **measure(MEL_METRICS, *pair, mel)}
+            for system, pair in pairs.items()
+        ]
     by_band = band_means(bands)
     systems = save(joined(rows), cfg.output_csv, cfg.output_json, bands=by_band, unmatched=lost)
     if cfg.plot:

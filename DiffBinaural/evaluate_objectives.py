@@ -27,8 +27,15 @@ def main(cfg: ObjectivesConfig) -> None:
     out, table = Path(cfg.output_dir), defaultdict(lambda: defaultdict(list))
     for objective, shift, seed in product(OBJECTIVES, cfg.time_shifts, cfg.seeds):
         name = f"{objective}_shift{shift:g}_seed{seed}_{cfg.num_epoch}epochs"
-        tiny = preset_config("tiny", id=name, data_root=cfg.data_root,
-                             ckpt=cfg.output_dir, seed=seed, device=cfg.device, num_epoch=cfg.num_epoch)
+        tiny = preset_config(
+            "tiny",
+            id=name,
+            data_root=cfg.data_root,
+            ckpt=cfg.output_dir,
+            seed=seed,
+            device=cfg.device,
+            num_epoch=cfg.num_epoch,
+        )
         tiny = replace(tiny, diffusion=replace(tiny.diffusion, objective=objective, time_shift=shift))
         done = out / name / f"figures_{cfg.limit}clips_{'_'.join(map(str, cfg.steps))}steps.json"
         if not done.exists():

@@ -16,21 +16,22 @@ from DiffBinaural.utils.files import naming, read_json, replacing, write_json
 from DiffBinaural.utils.helpers import check_mel_config, hann, load_mel_pair, mel_spectrogram, read_wav
 from DiffBinaural.utils.lists import match, mel_pairs
 
-ORACLE = "oracle_mono_phase"           # the truth's magnitudes on the mono's phase
-ANCHORS = ("mono_copy", "swapped", ORACLE)     # mono in both ears; the first system's ears exchanged
-File = Path | tuple[Path, Path]        # a wav, or a mel pair
+ORACLE = "oracle_mono_phase"  # the truth's magnitudes on the mono's phase
+ANCHORS = ("mono_copy", "swapped", ORACLE)  # mono in both ears; the first system's ears exchanged
+File = Path | tuple[Path, Path]  # a wav, or a mel pair
 
 
 # --- which file belongs to which ----------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Place:
     """Where a clip lies in a truth, or in its mono."""
 
-    stem: str                  # of the clip
+    stem: str  # of the clip
     file: File
-    start: float               # seconds
-    whole: bool                # the clip is all of it, not a part of unknown end
+    start: float  # seconds
+    whole: bool  # the clip is all of it, not a part of unknown end
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Prediction:
     stem: str
     file: File
     truth: Place
-    mono: Place | None         # None: (L+R)/2 of the truth
-    anchored: bool             # of the first system: the anchors are measured beside it, where wanted
+    mono: Place | None  # None: (L+R)/2 of the truth
+    anchored: bool  # of the first system: the anchors are measured beside it, where wanted
 
 
 def wavs(folder: str | Path) -> dict[str, Path]:
@@ -95,8 +96,9 @@ def some(names: list[str], most: int = 10) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def predictions(words: tuple[str, ...], find: Callable, truths: dict, mono_dir: str | None = None,
-                anchors: bool = True) -> list:
+def predictions(
+    words: tuple[str, ...], find: Callable, truths: dict, mono_dir: str | None = None, anchors: bool = True
+) -> list:
     """Every clip of every system with its truth and mono.
 
     words   of --pred_dir
@@ -115,16 +117,24 @@ def predictions(words: tuple[str, ...], find: Callable, truths: dict, mono_dir: 
     if mono_dir and len(mono) < len(truth):
         raise ValueError(f"no mono in --mono_dir for {some(sorted(truth.keys() - mono))}; {form}")
     first = next(iter(systems))
-    return [Prediction(system, stem, file, truth[stem], mono.get(stem), anchors and system == first)
-            for system, files in systems.items() for stem, file in files.items() if stem in truth]
+    return [
+        Prediction(system, stem, file, truth[stem], mono.get(stem), anchors and system == first)
+        for system, files in systems.items()
+        for stem, file in files.items()
+        if stem in truth
+    ]
 
 
 def unmatched(words: tuple[str, ...], find: Callable, truths: dict, found: list[Prediction]) -> dict:
     """What has no partner, for the JSON: predictions without a truth, by system, and truths without any."""
     known, seen = {(p.system, p.stem) for p in found}, {p.truth.file for p in found}
-    return {"predictions": {system: [stem for stem in find(folder) if (system, stem) not in known]
-                            for system, folder in named_folders(words).items()},
-            "truths": [name for name, file in truths.items() if file not in seen]}
+    return {
+        "predictions": {
+            system: [stem for stem in find(folder) if (system, stem) not in known]
+            for system, folder in named_folders(words).items()
+        },
+        "truths": [name for name, file in truths.items() if file not in seen],
+    }
 
 
 def remarks(found: list[Prediction], truths: dict[str, File], lost: dict) -> list[str]:
@@ -147,6 +157,7 @@ def remarks(found: list[Prediction], truths: dict[str, File], lost: dict) -> lis
 
 # --- what is compared with what -----------------------------------------------------------------------------
 
+
 def cut(place: Place, sound: np.ndarray, rate: float, size: int, *, slack: int, block: int = 1) -> np.ndarray:
     """The part of a truth (or mono) that a prediction stands for.
 
@@ -155,13 +166,15 @@ def cut(place: Place, sound: np.ndarray, rate: float, size: int, *, slack: int, 
     block  pad the end with zeros to whole blocks first, as whoever makes mels does
     ->     (..., n), n <= size
     """
-    part = sound[..., round(place.start * rate):]
+    part = sound[..., round(place.start * rate) :]
     part = np.pad(part, [(0, 0)] * (part.ndim - 1) + [(0, -part.shape[-1] % block)])
     length, unit = part.shape[-1], "samples" if sound.ndim == 2 else "frames"
     if not length or size - length > slack or (place.whole and length - size > slack):
         file = place.file if isinstance(place.file, Path) else place.file[0]
-        raise ValueError(f"{place.stem}: the prediction has {size} {unit}, {file} has {length} from "
-                         f"{place.start:g} s on; they may differ by {slack}")
+        raise ValueError(
+            f"{place.stem}: the prediction has {size} {unit}, {file} has {length} from "
+            f"{place.start:g} s on; they may differ by {slack}"
+        )
     return part[..., :size]
 
 
@@ -192,8 +205,12 @@ def on_phase_of(mono: np.ndarray, wav: np.ndarray, cfg: MelConfig) -> np.ndarray
     The STFT is the mel's (1024/256, Hann, centred), so this is what perfect mels with the mono's phase give.
     """
     sizes = dict(n_fft=cfg.n_fft, hop_length=cfg.hop, window=hann(cfg.n_fft, torch.device("cpu")))
-    true, heard = (torch.stft(torch.from_numpy(np.ascontiguousarray(x)), **sizes, pad_mode="constant",
-                              return_complex=True) for x in (wav, mono))
+    true, heard = (
+        torch.stft(
+            torch.from_numpy(np.ascontiguousarray(x)), **sizes, pad_mode="constant", return_complex=True
+        )
+        for x in (wav, mono)
+    )
     return torch.istft(torch.polar(true.abs(), heard.angle()), **sizes, length=wav.shape[1]).numpy()
 
 
@@ -231,8 +248,10 @@ def heard(clip: list[Prediction], rate: int) -> dict[str, tuple]:
 
 def measured(clip: list[Prediction], rate: int) -> list[dict]:
     """Every figure of a clip, a row for each system."""
-    return [{"id": clip[0].stem, "system": system, **measure(WAV_METRICS, *pair, rate)}
-            for system, pair in heard(clip, rate).items()]
+    return [
+        {"id": clip[0].stem, "system": system, **measure(WAV_METRICS, *pair, rate)}
+        for system, pair in heard(clip, rate).items()
+    ]
 
 
 def mels_at(place: Place, sound: np.ndarray, size: int, cfg: MelConfig) -> np.ndarray:
@@ -263,6 +282,7 @@ def compared_mels(p: Prediction, cfg: MelConfig) -> dict[str, tuple]:
 
 # --- figures of many clips ----------------------------------------------------------------------------------
 
+
 def rows_of(path: str | Path) -> list[dict]:
     """The clips of a JSON that an evaluate script wrote."""
     content = read_json(path)
@@ -287,8 +307,13 @@ def summary(values: list[float | None]) -> dict:
     found = [value for value in values if value is not None]
     n = len(found)
     std = stdev(found) if n > 1 else None
-    return {"mean": fmean(found) if n else None, "std": std, "se": std / n**0.5 if n > 1 else None,
-            "n": n, "missing": len(values) - n}
+    return {
+        "mean": fmean(found) if n else None,
+        "std": std,
+        "se": std / n**0.5 if n > 1 else None,
+        "n": n,
+        "missing": len(values) - n,
+    }
 
 
 def summarise(rows: list[dict]) -> dict:
@@ -301,8 +326,12 @@ def summarise(rows: list[dict]) -> dict:
     for row in rows:
         for name in row.keys() - {"id", "system"}:
             values.setdefault(row["system"], {}).setdefault(name, []).append(row[name])
-    return {"systems": {system: {name: summary(named[name]) for name in sorted(named)}
-                        for system, named in values.items()}, "clips": rows}
+    return {
+        "systems": {
+            system: {name: summary(named[name]) for name in sorted(named)} for system, named in values.items()
+        },
+        "clips": rows,
+    }
 
 
 def format_table(systems: dict, metrics: dict) -> str:
@@ -352,8 +381,9 @@ def over_splits(root: str | Path, family: str) -> tuple[dict, list[str]]:
     for system, figures in (pair for table in tables for pair in table.items()):
         for name, figure in figures.items():
             means.setdefault(system, {}).setdefault(name, []).append(figure["mean"])
-    systems = {system: {name: summary(values) for name, values in named.items()}
-               for system, named in means.items()}
+    systems = {
+        system: {name: summary(values) for name, values in named.items()} for system, named in means.items()
+    }
     return systems, [path.parent.name for path in found]
 
 
@@ -362,8 +392,10 @@ def band_means(rows: list[tuple[str, dict]]) -> dict[str, dict]:
     clips: dict[str, list[dict]] = {}
     for system, errors in rows:
         clips.setdefault(system, []).append(errors)
-    return {system: {kind: np.mean([e[kind] for e in every], axis=0).tolist() for kind in every[0]}
-            for system, every in clips.items()}
+    return {
+        system: {kind: np.mean([e[kind] for e in every], axis=0).tolist() for kind in every[0]}
+        for system, every in clips.items()
+    }
 
 
 def save(rows: list[dict], to_csv: str | None, to_json: str | None, **extra) -> dict:

@@ -14,15 +14,15 @@ from DiffBinaural.utils.helpers import read_wav, resample
 from DiffBinaural.utils.lists import checked_id
 from DiffBinaural.utils.media import pictures, stated_seconds, write_video
 
-DOWNLOADED_RATE = 48_000                     # Hz
-LENGTHS = (480_256, 479_232)                 # samples of an ear; a downloaded clip has the one or the other
+DOWNLOADED_RATE = 48_000  # Hz
+LENGTHS = (480_256, 479_232)  # samples of an ear; a downloaded clip has the one or the other
 FOREIGN = "/nowhere/but/on/the/disks/of/their/authors/audio/binaural16k/"
 FOLDERS = ("binaural_audios", "audios", "videos", "splits")
 SETS = ("train", "val", "test")
-FAMILIES = {"splits": "", "new_splits": "five_", "five_splits": "five_"}   # folder -> prefix in our layout
+FAMILIES = {"splits": "", "new_splits": "five_", "five_splits": "five_"}  # folder -> prefix in our layout
 POINTER = b"version https://git-lfs"
-SLACK = 0.5                                  # seconds by which lengths may differ without a word
-UNKNOWN = 2**32 - 1                          # the size that a wav states which was written to a pipe
+SLACK = 0.5  # seconds by which lengths may differ without a word
+UNKNOWN = 2**32 - 1  # the size that a wav states which was written to a pipe
 
 
 def sixteen_bits(wav: np.ndarray) -> np.ndarray:
@@ -31,6 +31,7 @@ def sixteen_bits(wav: np.ndarray) -> np.ndarray:
 
 
 # --- reading ------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Download:
@@ -52,8 +53,10 @@ def subfolder(root: Path, *names: str) -> Path:
     for name in names:
         if (root / name).is_dir():
             return root / name
-    raise FileNotFoundError(f"{root}: has no {'/ or '.join(names)}/; expected FAIR-Play as downloaded, with "
-                            "binaural_audios/ (or audios/), videos/ and splits/")
+    raise FileNotFoundError(
+        f"{root}: has no {'/ or '.join(names)}/; expected FAIR-Play as downloaded, with "
+        "binaural_audios/ (or audios/), videos/ and splits/"
+    )
 
 
 def whole(path: Path) -> Path:
@@ -63,8 +66,9 @@ def whole(path: Path) -> Path:
     with open(path, "rb") as file:
         head, size = file.read(len(POINTER)), path.stat().st_size
     if head == POINTER:
-        raise ValueError(f"{path}: is a git-lfs pointer, not the file itself; "
-                         "run `git lfs pull` in the download")
+        raise ValueError(
+            f"{path}: is a git-lfs pointer, not the file itself; run `git lfs pull` in the download"
+        )
     stated = int.from_bytes(head[4:8], "little")
     if head.startswith(b"RIFF") and stated != UNKNOWN and size < stated + 8:
         raise ValueError(f"{path}: breaks off after {size} of {stated + 8} bytes")
@@ -127,11 +131,13 @@ def film(path: Path, fps: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
         yield picture
         count += 1
     if count / fps < stated_seconds(path) - SLACK:
-        raise ValueError(f"{path}: breaks off after {count / fps:.1f} of {stated_seconds(path):.1f} s; "
-                         "download it again")
+        raise ValueError(
+            f"{path}: breaks off after {count / fps:.1f} of {stated_seconds(path):.1f} s; download it again"
+        )
 
 
 # --- writing ------------------------------------------------------------------------------------------------
+
 
 def length(number: int) -> int:
     """Samples of a simulated clip by its number, from 0 on: one in four is of the shorter kind."""
@@ -166,8 +172,9 @@ def write_clip(root: Path, number: int, wav: np.ndarray, rate: int, frames: np.n
     frames  (K, H, W, 3) uint8 RGB, `fps` a second
     """
     samples = length(number)
-    write_recording(root / f"binaural_audios/{number + 1:06d}.wav",
-                    resample(wav, rate, DOWNLOADED_RATE)[:, :samples])
+    write_recording(
+        root / f"binaural_audios/{number + 1:06d}.wav", resample(wav, rate, DOWNLOADED_RATE)[:, :samples]
+    )
     hiss = np.random.default_rng(number).normal(0, 0.05, (2, samples)).astype(np.float32)
     with replacing(root / f"videos/{number + 1:06d}.mp4") as partial:
         write_video(partial, frames, fps, hiss, DOWNLOADED_RATE)

@@ -28,8 +28,8 @@ from DiffBinaural.utils.helpers import DB_PER_NEPER, generator_for, save_mel_pai
 from DiffBinaural.utils.lists import EARS, SIDES, Clip
 from DiffBinaural.utils.locks import locked
 
-BLOCK = 5168                                           # mel frames of a block at most: 60 s
-PICTURES_A_CALL = 32                                   # that the trunk looks at together
+BLOCK = 5168  # mel frames of a block at most: 60 s
+PICTURES_A_CALL = 32  # that the trunk looks at together
 
 
 def load_config(run: str | Path) -> TrainConfig:
@@ -40,8 +40,9 @@ def load_config(run: str | Path) -> TrainConfig:
     return from_dict(TrainConfig, read_json(path), str(path))
 
 
-def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth",
-               frame: str = "frame_best.pth") -> BinauralModel:
+def load_model(
+    run: str | Path, device: torch.device, unet: str = "unet_best.pth", frame: str = "frame_best.pth"
+) -> BinauralModel:
     """A trained model in eval mode; the run's config.json says how it is built.
 
     unet, frame  weights: names of files in the run folder, or paths
@@ -51,8 +52,9 @@ def load_model(run: str | Path, device: torch.device, unet: str = "unet_best.pth
     return ready(model, device)
 
 
-def fill(model: BinauralModel, run: str | Path, unet: str = "unet_best.pth",
-         frame: str = "frame_best.pth") -> None:
+def fill(
+    model: BinauralModel, run: str | Path, unet: str = "unet_best.pth", frame: str = "frame_best.pth"
+) -> None:
     """Load a run's averaged weights into a model built alike; names as of :func:`load_model`."""
     for part, name in ((model.unet, unet), (model.frame, frame)):
         path = Path(run) / name if Path(name).name == name else Path(name)
@@ -92,8 +94,9 @@ def encoded(model: BinauralModel, eyes: Eyes) -> dict[str, Tensor]:
     for first in range(0, eyes.count, PICTURES_A_CALL):
         pictures = eyes.stack(range(first, min(first + PICTURES_A_CALL, eyes.count)))
         both = torch.stack([look(model, pictures, mirror=mirror) for mirror in (False, True)], dim=2)
-        parts.append({"maps": both.cpu()[~pictures["mask"]].half(),
-                      "box": pictures["box"], "mask": pictures["mask"]})
+        parts.append(
+            {"maps": both.cpu()[~pictures["mask"]].half(), "box": pictures["box"], "mask": pictures["mask"]}
+        )
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -101,8 +104,11 @@ def windows(clip: dict, maps: Tensor, group: Tensor, size: int) -> dict[str, Ten
     """Some windows of a whole clip as a batch on the device of its pictures' maps (P, S, C, h, w)."""
     shown = clip["which"][group]
     starts = [clip["starts"][w] for w in group]
-    mels = {name: cut(padded(clip[name], size, QUIET[name]), starts, size).to(maps.device)
-            for name in QUIET if name in clip}
+    mels = {
+        name: cut(padded(clip[name], size, QUIET[name]), starts, size).to(maps.device)
+        for name in QUIET
+        if name in clip
+    }
     eyes = {name: clip[name][shown].to(maps.device) for name in ("box", "mask")}
     return {**mels, **eyes, "maps": maps[shown.to(maps.device)]}
 
@@ -118,7 +124,7 @@ class Noise:
 
     def __init__(self, seed: int, stem: str, rows: list[int], bands: int, frames: int):
         self.seed, self.stem, self.rows, self.bands = seed, stem, rows, bands
-        self.first = min(frames, BLOCK)                # frames of the first tile; all others have BLOCK
+        self.first = min(frames, BLOCK)  # frames of the first tile; all others have BLOCK
 
     def __call__(self, step: int, start: int, stop: int) -> Tensor:
         """Frames [start, stop) of what denoising step `step` draws (0: what it starts from): (rows, M, n)."""
@@ -136,7 +142,7 @@ class Windows:
 
     def __init__(self):
         self.starts: list[int] = []
-        self.until = 0                                 # where the next window begins, or where the clip ends
+        self.until = 0  # where the next window begins, or where the clip ends
         self.mono, self.context = {}, {}
 
     def add(self, part: dict, context: Tensor) -> None:
@@ -175,8 +181,9 @@ class Step:
         if self.x is None:
             self.x, self.before, self.total, self.weight = x, before, blank, x.new_zeros(x.shape[-1])
         else:
-            self.x, self.before, self.total = (torch.cat(pair, dim=-1) for pair in (
-                (self.x, x), (self.before, before), (self.total, blank)))
+            self.x, self.before, self.total = (
+                torch.cat(pair, dim=-1) for pair in ((self.x, x), (self.before, before), (self.total, blank))
+            )
             self.weight = torch.cat([self.weight, x.new_zeros(x.shape[-1])])
         end, starts, first = self.begin + self.x.shape[-1], windows.starts, self.done
         while self.done < len(starts) and starts[self.done] + self.size <= end:
@@ -188,7 +195,8 @@ class Step:
         settled = min(starts[self.done] if self.done < len(starts) else windows.until, end) - self.begin
         ready = [held[..., :settled] for held in (self.x, self.before, self.total, self.weight)]
         self.x, self.before, self.total, self.weight = (
-            held[..., settled:].clone() for held in (self.x, self.before, self.total, self.weight))
+            held[..., settled:].clone() for held in (self.x, self.before, self.total, self.weight)
+        )
         x0 = (ready[2] / ready[3]).clamp(-1, 1)
         self.begin += settled
         return advance(ready[0], x0, ready[1], self.begin - settled), x0
@@ -200,8 +208,13 @@ def symmetric(here: Callable, there: Callable, exchange: Callable) -> Callable:
 
 
 @torch.inference_mode()
-def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, stem: str,
-           tick: Callable[[int], object] = int) -> Iterator[Tensor]:
+def stream(
+    model: BinauralModel,
+    parts: Iterable[dict],
+    cfg: SamplingConfig,
+    stem: str,
+    tick: Callable[[int], object] = int,
+) -> Iterator[Tensor]:
     """Sample a clip part by part: the same mel as from all its windows at once, in memory that does not grow.
 
     parts  the clip's windows in order: starts, until (where the next part begins, or the clip ends), frames
@@ -217,8 +230,9 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
     def denoise(x: Tensor, numbers: range, t: int) -> Tensor:
         made = []
         for group in torch.arange(len(numbers)).split(cfg.batch_windows):
-            mono, context = (torch.stack([held[numbers[w]] for w in group])
-                             for held in (live.mono, live.context))
+            mono, context = (
+                torch.stack([held[numbers[w]] for w in group]) for held in (live.mono, live.context)
+            )
             ways = [model.denoiser(mono.to(device), way, cfg.guidance_scale) for way in context.unbind(1)]
             made.append((symmetric(*ways, model.exchange) if cfg.symmetric else ways[0])(x[group], t))
             tick(len(group))
@@ -227,8 +241,17 @@ def stream(model: BinauralModel, parts: Iterable[dict], cfg: SamplingConfig, ste
     def advance(number: int, x: Tensor, x0: Tensor, before: Tensor, first: int) -> Tensor:
         (t, following), last = order[number], model.diffusion.abar[order[number - 1][0]]
         drawn = noise(number + 1, first, first + x.shape[-1]).to(device) if fresh else 0.0
-        return model.diffusion.step(x, x0, t, following, sampler=cfg.sampler, eta=cfg.eta, fresh=drawn,
-                                    before=(before, last) if number else None)[0]
+        return model.diffusion.step(
+            x,
+            x0,
+            t,
+            following,
+            sampler=cfg.sampler,
+            eta=cfg.eta,
+            fresh=drawn,
+            before=(before, last) if number else None,
+        )[0]
+
     for part in parts:
         live.add(part, contexts(model, part, cfg))
         noise = noise or Noise(cfg.seed, stem, rows, part["mono"].shape[-2], part["frames"])
@@ -251,8 +274,11 @@ def contexts(model: BinauralModel, part: dict, cfg: SamplingConfig) -> Tensor:
         maps, box = look(model, part, mirror=mirror), mirror_positions(part["box"]) if mirror else part["box"]
         eyes = {"box": box.to(maps.device), "mask": part["mask"].to(maps.device), "maps": maps}
         groups = part["which"].to(maps.device).split(cfg.batch_windows)
-        found.append(torch.cat([model.context({name: value[which] for name, value in eyes.items()})
-                                for which in groups]))
+        found.append(
+            torch.cat(
+                [model.context({name: value[which] for name, value in eyes.items()}) for which in groups]
+            )
+        )
     return torch.stack(found, dim=1)
 
 
@@ -268,12 +294,18 @@ def parts_of(clip: dict, cfg: TrainConfig, count: int) -> Iterator[dict]:
             seen = {name: clip[name][shown] for name in ("objects", "maps", "box", "mask") if name in clip}
             seen["which"] = which
         until = starts[first + count] if first + count < len(starts) else frames
-        yield {"starts": starts[mine], "until": until, "frames": frames, **seen,
-               "mono": cut(padded(clip["mono_mel"], size), starts[mine], size)}
+        yield {
+            "starts": starts[mine],
+            "until": until,
+            "frames": frames,
+            **seen,
+            "mono": cut(padded(clip["mono_mel"], size), starts[mine], size),
+        }
 
 
-def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig,
-             count: int = BLOCK // WINDOW_HOP) -> Tensor:
+def generate(
+    model: BinauralModel, clip: dict, cfg: SamplingConfig, count: int = BLOCK // WINDOW_HOP
+) -> Tensor:
     """Sample a whole clip: windows share one noise and are merged at every denoising step.
 
     The noise is the clip's own: its name and cfg.seed give the same sound in any company.
@@ -289,14 +321,22 @@ def generate(model: BinauralModel, clip: dict, cfg: SamplingConfig,
 def generate_apart(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
     """As :func:`generate`, but each window by itself, with a noise of its own, and merged at the end only."""
     size, total = model.cfg.view.window, clip["mono_mel"].shape[-1]
-    alone = [{**clip, "stem": f"{clip['stem']} {start}", "starts": [0], "times": clip["times"][w : w + 1],
-              "mono_mel": clip["mono_mel"][..., start : start + size]}
-             for w, start in enumerate(clip["starts"])]
+    alone = [
+        {
+            **clip,
+            "stem": f"{clip['stem']} {start}",
+            "starts": [0],
+            "times": clip["times"][w : w + 1],
+            "mono_mel": clip["mono_mel"][..., start : start + size],
+        }
+        for w, start in enumerate(clip["starts"])
+    ]
     return stitch(torch.stack([generate(model, window, cfg) for window in alone]), clip["starts"], total)
 
 
-def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig,
-                  how: Callable = generate) -> Tensor:
+def generate_pair(
+    models: list[BinauralModel], clip: dict, cfg: SamplingConfig, how: Callable = generate
+) -> Tensor:
     """A clip from one model of both ears, or from one of each: (2 or, with a phasor, 4, M, T)."""
     return torch.cat([how(model, clip, cfg) for model in models])
 
@@ -317,8 +357,15 @@ def load_models(runs: tuple[str, ...], device: torch.device, *weights: str) -> l
 
 def clips_of(dataset_class: type[WholeClips], cfg: ClipsConfig, trained: TrainConfig) -> WholeClips:
     """The clips of --list_test, in the split of the run where --split does not say otherwise."""
-    return dataset_class(cfg.data_root, cfg.list_test, trained.mel, trained.view, truth=False,
-                         fold=cfg.fold, split=trained.split if cfg.split is None else cfg.split)
+    return dataset_class(
+        cfg.data_root,
+        cfg.list_test,
+        trained.mel,
+        trained.view,
+        truth=False,
+        fold=cfg.fold,
+        split=trained.split if cfg.split is None else cfg.split,
+    )
 
 
 def generate_all(dataset_class: type[WholeClips], cfg: GenerateConfig):
@@ -365,6 +412,8 @@ def comparison(clip: dict, mel: Tensor, ears=EARS["both"]) -> list[tuple[str, np
         rows.append((f"{SIDES[ear]}, predicted", made))
         if "binaural_mel" in clip:
             truth = clip["binaural_mel"][ear]
-            rows += [(f"{SIDES[ear]}, true", truth),
-                     (f"{SIDES[ear]}, predicted - true, dB", (made - truth) * DB_PER_NEPER)]
+            rows += [
+                (f"{SIDES[ear]}, true", truth),
+                (f"{SIDES[ear]}, predicted - true, dB", (made - truth) * DB_PER_NEPER),
+            ]
     return [(title, values.numpy()) for title, values in rows]

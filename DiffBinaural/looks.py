@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 
 from DiffBinaural.position_utils import FOV, azimuth_to_x, units_to_boxes
 
-FRAME = (240, 120)             # width, height in pixels
-SHARP = 4                      # looks are drawn so many times larger, then averaged: smooth motion
-MARGIN = 2                     # pixels around a look on its own little canvas
-DARK = 0.3                     # brightness of details
+FRAME = (240, 120)  # width, height in pixels
+SHARP = 4  # looks are drawn so many times larger, then averaged: smooth motion
+MARGIN = 2  # pixels around a look on its own little canvas
+DARK = 0.3  # brightness of details
 
 
 def ellipse(x: float, y: float, across: float, down: float) -> list[tuple[float, float]]:
@@ -38,14 +38,26 @@ BELL = [(0.25, -1), (0.55, -0.6), (0.65, 0.3), (1, 0.75), (1, 1)]
 # back to the front. The first touches all four sides, so that box and shape agree; each is its own mirror
 # image, so that a mirrored picture shows nothing new.
 SHAPES = {
-    "plucked": ((0.85, 1.1), [(0, -1), (1, 1), (-1, 1)], ellipse(0, 0.45, 0.25, 0.2),
-                rectangle(-0.04, -0.6, 0.04, 0.8)),
-    "blown":   ((1.25, 0.4), rectangle(-1, -1, 1, 1),
-                *(rectangle(x - 0.08, -0.4, x + 0.08, 0.4) for x in (-0.6, -0.2, 0.2, 0.6))),
-    "bell":    ((0.9, 0.9), [*BELL, *((-x, y) for x, y in reversed(BELL))], rectangle(-0.8, 0.5, 0.8, 0.65)),
-    "vowel":   ((0.85, 1.0), ellipse(0, 0, 1, 1), ellipse(-0.35, -0.3, 0.14, 0.14),
-                ellipse(0.35, -0.3, 0.14, 0.14), ellipse(0, 0.4, 0.4, 0.22)),
-    "noise":   ((1.05, 1.05), star(8, 0.5), ellipse(0, 0, 0.2, 0.2)),
+    "plucked": (
+        (0.85, 1.1),
+        [(0, -1), (1, 1), (-1, 1)],
+        ellipse(0, 0.45, 0.25, 0.2),
+        rectangle(-0.04, -0.6, 0.04, 0.8),
+    ),
+    "blown": (
+        (1.25, 0.4),
+        rectangle(-1, -1, 1, 1),
+        *(rectangle(x - 0.08, -0.4, x + 0.08, 0.4) for x in (-0.6, -0.2, 0.2, 0.6)),
+    ),
+    "bell": ((0.9, 0.9), [*BELL, *((-x, y) for x, y in reversed(BELL))], rectangle(-0.8, 0.5, 0.8, 0.65)),
+    "vowel": (
+        (0.85, 1.0),
+        ellipse(0, 0, 1, 1),
+        ellipse(-0.35, -0.3, 0.14, 0.14),
+        ellipse(0.35, -0.3, 0.14, 0.14),
+        ellipse(0, 0.4, 0.4, 0.22),
+    ),
+    "noise": ((1.05, 1.05), star(8, 0.5), ellipse(0, 0, 0.2, 0.2)),
 }
 
 
@@ -54,8 +66,8 @@ class Look:
     """What a source looks like, wherever it is."""
 
     shape: str
-    colour: tuple[int, int, int]         # RGB
-    half: tuple[float, float]            # half-width, half-height in pixels
+    colour: tuple[int, int, int]  # RGB
+    half: tuple[float, float]  # half-width, half-height in pixels
 
 
 def draw_look(rng: np.random.Generator, shape: str, hue: float) -> Look:
@@ -103,8 +115,9 @@ def box_of(look: Look, azimuth: np.ndarray, elevation: np.ndarray, fov: float = 
     return units_to_boxes(np.stack([x, y, *half], -1), width, height)
 
 
-def film(rng: np.random.Generator, shapes: Sequence[str], angles: Sequence[tuple],
-         fov: float = FOV) -> tuple[np.ndarray, list]:
+def film(
+    rng: np.random.Generator, shapes: Sequence[str], angles: Sequence[tuple], fov: float = FOV
+) -> tuple[np.ndarray, list]:
     """Draw sources where their directions project.
 
     shapes  one for each source

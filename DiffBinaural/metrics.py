@@ -27,18 +27,18 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.helpers import FLOOR, band_centres, resample
 from DiffBinaural.utils.lists import SIDES
 
-PUBLISHED = 16_000                                      # Hz, of FAIR-Play's, CCStereo's figures; PESQ's too
-SILENCE = 1e-4                                          # a peak below this (-80 dB full scale) is no sound
-GATE = 1e-4                                             # -40 dB in energy
-ILD_EDGES = (0, 500, 1000, 1500, 3000, 6000, 11_025)    # Hz
+PUBLISHED = 16_000  # Hz, of FAIR-Play's, CCStereo's figures; PESQ's too
+SILENCE = 1e-4  # a peak below this (-80 dB full scale) is no sound
+GATE = 1e-4  # -40 dB in energy
+ILD_EDGES = (0, 500, 1000, 1500, 3000, 6000, 11_025)  # Hz
 ILD_WEIGHTS = np.array([0.5, 0.7, 1.0, 1.5, 1.5, 1.3])
-LEVEL_BAND = (1500, 6000)                               # Hz, where the head casts a deep shadow
-ILD_FLOOR = 1e-8                                        # of the strongest frame's energy: no ILD over 80 dB
-PHASE_LIMIT = 1500                                      # Hz: above it ears follow envelopes, not phases
+LEVEL_BAND = (1500, 6000)  # Hz, where the head casts a deep shadow
+ILD_FLOOR = 1e-8  # of the strongest frame's energy: no ILD over 80 dB
+PHASE_LIMIT = 1500  # Hz: above it ears follow envelopes, not phases
 ILD_TITLE = "ILD 1.5 to 6 kHz, dB"
-MAX_LAG = 1e-3                                          # seconds; the widest heads reach 0.8 ms
-RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))      # n_fft, hop, window
-SDR_FLOOR = 1e-10                                       # of the estimate's energy: no SI-SDR over 100 dB
+MAX_LAG = 1e-3  # seconds; the widest heads reach 0.8 ms
+RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # n_fft, hop, window
+SDR_FLOOR = 1e-10  # of the estimate's energy: no SI-SDR over 100 dB
 
 
 class NotMeasurable(ValueError):
@@ -49,11 +49,11 @@ class NotMeasurable(ValueError):
 class Metric:
     """A figure, and what a table needs to know of it."""
 
-    figure: Callable                           # (estimate, reference, rate or MelConfig) -> float
+    figure: Callable  # (estimate, reference, rate or MelConfig) -> float
     better: Literal["lower", "higher"]
     unit: str = ""
-    scale: float = 1.0                         # factor in print; JSON and CSV hold the figure itself
-    at: int | None = None                      # Hz that the figure resamples to; None = as the sounds are
+    scale: float = 1.0  # factor in print; JSON and CSV hold the figure itself
+    at: int | None = None  # Hz that the figure resamples to; None = as the sounds are
 
     def titled(self, name: str) -> str:
         """A name with what is better and the unit, as the head of a row or column."""
@@ -66,6 +66,7 @@ MEL_METRICS: dict[str, Metric] = {}
 
 def metric(table: dict, better: str, unit: str = "", scale: float = 1.0, at: int | None = None) -> Callable:
     """Enter a figure into a table, have it check shapes and resample to `at` (Hz) first."""
+
     def enter(figure):
         @wraps(figure)
         def call(estimate, reference, rate):
@@ -78,8 +79,10 @@ def metric(table: dict, better: str, unit: str = "", scale: float = 1.0, at: int
             if at:
                 pair, rate = [resample(x, rate, at) for x in pair], at
             return float(figure(*pair, rate))
+
         table[figure.__name__] = Metric(call, better, unit, scale, at)
         return call
+
     return enter
 
 
@@ -100,6 +103,7 @@ def spectrum(wav: np.ndarray, n_fft: int, hop: int, win: int, pad_mode="constant
 
 
 # --- FAIR-Play's official figures, and CCStereo's -----------------------------------------------------------
+
 
 def unit_peaks(*wavs: np.ndarray) -> list[np.ndarray]:
     """Each sound divided by its own peak over both ears."""
@@ -163,6 +167,7 @@ def snr(estimate, reference, rate):
 
 # --- what the ears compare ----------------------------------------------------------------------------------
 
+
 def frames(wav: np.ndarray, size: int, hop: int) -> np.ndarray:
     """Hann-windowed frames (2, T, size) that lie wholly inside (2, N)."""
     if wav.shape[-1] < size:
@@ -207,7 +212,7 @@ def level_error(estimate: np.ndarray, reference: np.ndarray, hz: np.ndarray) -> 
 @metric(WAV_METRICS, "lower", "dB")
 def ild_error(estimate, reference, rate):
     """Error of the interaural level difference; six bands, frames 1024/512, gated."""
-    unit_peaks(estimate, reference)            # one silent ear is an extreme ILD; a silent sound has none
+    unit_peaks(estimate, reference)  # one silent ear is an extreme ILD; a silent sound has none
     powers = ((np.abs(np.fft.rfft(frames(x, 1024, 512))) ** 2).swapaxes(1, 2) for x in (estimate, reference))
     return level_error(*powers, np.fft.rfftfreq(1024, 1 / rate))
 
@@ -224,7 +229,7 @@ def itd(wav: np.ndarray, rate: float) -> np.ndarray:
     wav  (2, N)
     ->   (T,)  t_left - t_right in seconds, positive where the right ear leads; NaN where an ear is silent
     """
-    left, right = np.fft.rfft(frames(wav, 2048, 1024), 4096)           # twice the frame: no lag wraps around
+    left, right = np.fft.rfft(frames(wav, 2048, 1024), 4096)  # twice the frame: no lag wraps around
     hz, lag = np.fft.rfftfreq(4096, 1 / rate), round(MAX_LAG * rate)
     cross = left * right.conj() * ((hz > 0) & (hz <= PHASE_LIMIT))
     top = np.abs(cross).max(axis=1, keepdims=True)
@@ -234,7 +239,7 @@ def itd(wav: np.ndarray, rate: float) -> np.ndarray:
     peak = 1 + score[:, 1:-1].argmax(axis=1)
     before, at, after = (score[np.arange(len(score)), peak + k] for k in (-1, 0, 1))
     bend = np.minimum(before + after - 2 * at, -np.finfo(float).tiny)
-    vertex = np.clip((before - after) / 2 / bend, -0.5, 0.5)           # of the parabola through the three
+    vertex = np.clip((before - after) / 2 / bend, -0.5, 0.5)  # of the parabola through the three
     return np.where(top[:, 0] > 0, (peak + vertex - lag - 1) / rate, np.nan)
 
 
@@ -314,6 +319,7 @@ def ipd_error(estimate, reference, rate):
 
 # --- the sound itself ---------------------------------------------------------------------------------------
 
+
 @metric(WAV_METRICS, "higher", "dB")
 def si_sdr(estimate, reference, rate):
     """Scale-invariant SDR (Le Roux et al. 2019), ears averaged and never exchanged; within ±100 dB."""
@@ -369,9 +375,9 @@ def stoi(estimate, reference, rate):
     """Short-time objective intelligibility (Taal et al. 2011), to 1, per ear, averaged.  A speech measure."""
     from pystoi import stoi as of_ear
 
-    sounding(estimate, reference, at_least=round(0.4 * rate))      # one of its segments takes 384 ms
+    sounding(estimate, reference, at_least=round(0.4 * rate))  # one of its segments takes 384 ms
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)         # pystoi: cannot, take 1e-5
+        warnings.simplefilter("error", RuntimeWarning)  # pystoi: cannot, take 1e-5
         try:
             return np.mean([of_ear(reference[ear], estimate[ear], rate) for ear in (0, 1)])
         except RuntimeWarning as warning:
@@ -379,6 +385,7 @@ def stoi(estimate, reference, rate):
 
 
 # --- log mels: (2, M, T) in nepers --------------------------------------------------------------------------
+
 
 def band_errors(estimate: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
     """RMSE (nepers), L1 (nepers) and L2 (mean square, nepers²) of each ear and mel band, (2, M) each."""
@@ -403,9 +410,11 @@ def mel_ild_error(estimate, reference, cfg):
 
 def enter_ear(kind: str, ear: int, side: str, unit: str) -> None:
     """Enter mel_<kind>_<side>, one ear's rmse, l1 or l2, into MEL_METRICS."""
+
     def figure(estimate, reference, cfg):
         mean = {k: v[ear].mean() for k, v in band_errors(estimate, reference).items()}
         return np.sqrt(mean["l2"]) if kind == "rmse" else mean[kind]
+
     figure.__name__, figure.__doc__ = f"mel_{kind}_{side}", f"{kind.upper()} of the {side} ear's log mel."
     metric(MEL_METRICS, "lower", unit)(figure)
 
@@ -423,7 +432,7 @@ def measure(metrics: dict[str, Metric], estimate, reference, rate) -> dict[str, 
     rate  Hz of two (2, N) sounds with WAV_METRICS, MelConfig of two (2, M, T) log mels with MEL_METRICS
     """
     inputs, figures = {None: (estimate, reference, rate)}, {}
-    for at in {one.at for one in metrics.values()} - {None}:           # once for all the figures that want it
+    for at in {one.at for one in metrics.values()} - {None}:  # once for all the figures that want it
         pair = (np.ascontiguousarray(x, dtype=float) for x in (estimate, reference))
         inputs[at] = (*(resample(x, rate, at) for x in pair), at)
     for name, one in metrics.items():

@@ -6,8 +6,8 @@ from DiffBinaural.evaluation import some
 from DiffBinaural.metrics import METRICS, Metric
 
 RESAMPLES = 10_000
-AT_ONCE = 1_000_000                    # numbers that are drawn together
-INTERVAL = (2.5, 97.5)                 # percentiles: 95 % of the resampled means lie between
+AT_ONCE = 1_000_000  # numbers that are drawn together
+INTERVAL = (2.5, 97.5)  # percentiles: 95 % of the resampled means lie between
 
 
 def resampled(values: np.ndarray, seed: int) -> np.ndarray:
@@ -44,8 +44,10 @@ def compare(rows: list[dict], a: str, b: str, seed: int) -> dict:
     clips = {system: {row["id"]: row for row in rows if row["system"] == system} for system in (a, b)}
     shared = sorted(clips[a].keys() & clips[b])
     if not shared:
-        raise ValueError(f"{a} and {b} have no clip in common: {some(list(clips[a]), 3)} against "
-                         f"{some(list(clips[b]), 3)}; give both the same file names")
+        raise ValueError(
+            f"{a} and {b} have no clip in common: {some(list(clips[a]), 3)} against "
+            f"{some(list(clips[b]), 3)}; give both the same file names"
+        )
     found = {}
     for name, metric in METRICS.items():
         pairs = [[clips[system][clip].get(name) for system in (a, b)] for clip in shared]
@@ -69,11 +71,19 @@ def format_paired(paired: dict) -> str:
     lines = [(f"{paired['a']} - {paired['b']}", "mean difference [95 % interval]", "better")]
     for name, found in paired["metrics"].items():
         m = METRICS[name]
-        mean, low, high = (None if found[k] is None else f"{m.scale * found[k]:+.3g}"
-                           for k in ("mean", "low", "high"))
+        mean, low, high = (
+            None if found[k] is None else f"{m.scale * found[k]:+.3g}" for k in ("mean", "low", "high")
+        )
         between = f" [{low}, {high}]" if low else ""
-        lines.append((m.titled(name),
-                      f"{mean}{between} n={found['n']}", f"* {found['better']}" if found["better"] else ""))
+        lines.append(
+            (
+                m.titled(name),
+                f"{mean}{between} n={found['n']}",
+                f"* {found['better']}" if found["better"] else "",
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-                     for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

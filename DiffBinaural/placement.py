@@ -20,7 +20,7 @@ from DiffBinaural.utils.helpers import band_centres, read_wav, save_mel_pair, wr
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.plots import Columns, draw_generated
 
-UNDETECTED = 0.25                                      # half-size of a whole picture that stands for a source
+UNDETECTED = 0.25  # half-size of a whole picture that stands for a source
 
 
 def place(clip: dict, x: float, y: float) -> dict:
@@ -104,12 +104,19 @@ def place_all(dataset_class: type[RealBinaural], cfg: PlaceConfig) -> list[dict]
                 folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
                 save_mel_pair(folder, clip["stem"], pair)
                 write_mel_config(folder, mel)
-                if not cfg.sweep:                          # whose curve says more than hundreds of pictures
+                if not cfg.sweep:  # whose curve says more than hundreds of pictures
                     columns = Columns()
                     columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair[:2])]))
                     draw_generated(folder / f"{clip['stem']}.png", columns, mel)
-                rows.append({"id": clip["stem"], "x": x, "azimuth": azimuth, "ild_db": level(pair[:2], mel),
-                             "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel)})
+                rows.append(
+                    {
+                        "id": clip["stem"],
+                        "x": x,
+                        "azimuth": azimuth,
+                        "ild_db": level(pair[:2], mel),
+                        "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel),
+                    }
+                )
         shares = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]
         every = job.gather(shares)
         return [row for share in every for row in share] if job.first else []
@@ -133,8 +140,18 @@ def heard_at(folder: Path, mono_dir: Path) -> list[dict]:
         size = min(pair.shape[1], mono.shape[1])
         wrong = abs(azimuth) > 5 and not (itd * azimuth > 0 and ild * azimuth > 0)
         clear = float(stoi(pair[:, :size], mono[:, :size].repeat(2, axis=0), rate))
-        rows.append({"folder": folder.name, "id": path.stem, "x": x, "azimuth": azimuth, "itd_us": itd,
-                     "ild_db": ild, "stoi": clear, "wrong": wrong})
+        rows.append(
+            {
+                "folder": folder.name,
+                "id": path.stem,
+                "x": x,
+                "azimuth": azimuth,
+                "itd_us": itd,
+                "ild_db": ild,
+                "stoi": clear,
+                "wrong": wrong,
+            }
+        )
     if not rows:
         raise FileNotFoundError(f"{folder}: no wavs")
     return rows

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import FOV
 
-HEAD_RADIUS = 0.0875          # metres
-SPEED_OF_SOUND = 343.0        # metres a second
-ORDERS = 44                   # terms of the sphere's series; at 11 kHz the last is below 1e-11
+HEAD_RADIUS = 0.0875  # metres
+SPEED_OF_SOUND = 343.0  # metres a second
+ORDERS = 44  # terms of the sphere's series; at 11 kHz the last is below 1e-11
 
 
 def azimuth_to_x(azimuth, fov: float):
@@ -118,8 +118,9 @@ def sphere_modes(rate: int, n_fft: int, radius: float) -> tuple[Tensor, Tensor]:
     return real[0::2].contiguous(), real[1::2].contiguous()
 
 
-def sphere_response(sine: np.ndarray, rate: int, n_fft: int,
-                    radius: float = HEAD_RADIUS) -> tuple[Tensor, Tensor]:
+def sphere_response(
+    sine: np.ndarray, rate: int, n_fft: int, radius: float = HEAD_RADIUS
+) -> tuple[Tensor, Tensor]:
     """What a rigid sphere with ears at ±90° makes of a plane wave (Duda & Martens 1998, infinite distance).
 
     sine    (T,)  cosine of the angle between the source and the right ear's axis; at ear height sin(azimuth)

@@ -28,8 +28,8 @@ from DiffBinaural.utils.media import write_picture
 
 SETTINGS, PLACES = "dataset.json", ("processed/*/", "splits/*/")
 TOOLS = ("av", "h5py", "numpy", "pillow", "soundfile", "torchaudio")
-OTHER_SOUND = 2 / 32768        # more than other versions of the tools would change in a sample
-OTHER_PICTURE = 16.0           # … and in a picture, JPEG included: mean difference in grey levels of 256
+OTHER_SOUND = 2 / 32768  # more than other versions of the tools would change in a sample
+OTHER_PICTURE = 16.0  # … and in a picture, JPEG included: mean difference in grey levels of 256
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Made:
     """What became of a clip."""
 
     name: str
-    samples: int = 0           # of an ear, at our rate
+    samples: int = 0  # of an ear, at our rate
     pictures: int = 0
-    fault: str = ""            # why there is nothing of it
+    fault: str = ""  # why there is nothing of it
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Job:
     source: Download
     root: Path
     fps: int
-    size: tuple[int, int]      # width, height in pixels
+    size: tuple[int, int]  # width, height in pixels
 
     @property
     def settings(self) -> dict:
@@ -66,12 +66,14 @@ def plan(source: str | Path, root: str | Path, fps: int, size: tuple[int, int]) 
     """A job whose folders are found.  Raises ValueError for a place that would change the download."""
     inside, download = Path(root).resolve(), Path(source).resolve()
     if inside == download or download in inside.parents:
-        raise ValueError(f"--out {root} lies in the download {source}, which is only read; "
-                         "give another folder")
+        raise ValueError(
+            f"--out {root} lies in the download {source}, which is only read; give another folder"
+        )
     return Job(find(source), Path(root), fps, size)
 
 
 # --- making -------------------------------------------------------------------------------------------------
+
 
 def prepare_clip(name: str, job: Job) -> Made:
     """Make what a clip still lacks; a product that is there is whole, since it appears at once or never."""
@@ -106,22 +108,34 @@ def prepare(job: Job, workers: int) -> tuple[list[str], list[str]]:
         for name, rows in kept.items():
             write_split(job.root, name, rows)
         broken = {clip.name: clip.fault for clip in made if clip.fault}
-        write_json(job.root / SETTINGS, {
-            **job.settings, "clips": len(seconds), "samples": sum(clip.samples for clip in made),
-            "pictures": sum(clip.pictures for clip in made), "left_out": broken,
-            "splits": {name: len(rows) for name, rows in kept.items()},
-            "versions": {tool: version(tool) for tool in TOOLS}})
+        write_json(
+            job.root / SETTINGS,
+            {
+                **job.settings,
+                "clips": len(seconds),
+                "samples": sum(clip.samples for clip in made),
+                "pictures": sum(clip.pictures for clip in made),
+                "left_out": broken,
+                "splits": {name: len(rows) for name, rows in kept.items()},
+                "versions": {tool: version(tool) for tool in TOOLS},
+            },
+        )
     return summary(job, lists, made), [f"{name}: {fault}" for name, fault in broken.items()]
 
 
 def summary(job: Job, lists: dict[str, list[str]], made: list[Made]) -> list[str]:
     """What was made, and what about it may surprise."""
     good = [clip for clip in made if not clip.fault]
-    lines = [f"{job.root}: {len(good)} clips, {sum(clip.pictures for clip in good)} pictures, "
-             f"{sum(clip.samples for clip in good) / RATE / 60:.1f} minutes, {len(lists)} lists"]
+    lines = [
+        f"{job.root}: {len(good)} clips, {sum(clip.pictures for clip in good)} pictures, "
+        f"{sum(clip.samples for clip in good) / RATE / 60:.1f} minutes, {len(lists)} lists"
+    ]
     lengths = [(clip.name, clip.samples / RATE, clip.pictures / job.fps) for clip in good]
-    if odd := [f"{name} ({heard:.1f} s, {seen:.1f} s)" for name, heard, seen in lengths
-               if abs(heard - seen) > max(SLACK, 1 / job.fps)]:
+    if odd := [
+        f"{name} ({heard:.1f} s, {seen:.1f} s)"
+        for name, heard, seen in lengths
+        if abs(heard - seen) > max(SLACK, 1 / job.fps)
+    ]:
         lines.append(f"sound and pictures differ by more than {SLACK} s, and are kept: {', '.join(odd)}")
     if not any(name.startswith("five_") for name in lists):
         lines.append("no scene-disjoint lists there; they go into new_splits/ of the download")
@@ -131,6 +145,7 @@ def summary(job: Job, lists: dict[str, list[str]], made: list[Made]) -> list[str
 
 
 # --- checking -----------------------------------------------------------------------------------------------
+
 
 def verify(job: Job, workers: int) -> tuple[list[str], list[str]]:
     """Compare everything with the download, except clips that had to be left out of it; write nothing.
@@ -149,8 +164,10 @@ def verify(job: Job, workers: int) -> tuple[list[str], list[str]]:
         faults += gather(list_faults(job.root / f"splits/{name}.csv", [k for k in ids if k in names]))
     faults += chain(*spread(partial(clip_faults, job=job), sorted(names), workers))
     left_out = [f"left out when they were made: {', '.join(done['left_out'])}"] if done["left_out"] else []
-    return [f"{job.root}: {len(names)} clips and {len(lists)} lists compared with {job.source.root}",
-            *left_out], faults
+    return [
+        f"{job.root}: {len(names)} clips and {len(lists)} lists compared with {job.source.root}",
+        *left_out,
+    ], faults
 
 
 def gather(faults: Iterator[str]) -> list[str]:

@@ -15,8 +15,11 @@ def main(cfg: PrepareConfig) -> None:
     lines, faults = (verify if cfg.verify else prepare)(job, cfg.workers)
     print(*lines, sep="\n")
     if faults:
-        about = "fault(s) found; delete what is named and prepare again" if cfg.verify else (
-            "clip(s) cannot be prepared and are left out of the lists")
+        about = (
+            "fault(s) found; delete what is named and prepare again"
+            if cfg.verify
+            else ("clip(s) cannot be prepared and are left out of the lists")
+        )
         raise ValueError("\n  ".join([f"{len(faults)} {about}:", *faults]))
 
 

@@ -9,12 +9,13 @@ from torch import Tensor
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.helpers import FLOOR, NOISE, frame_spectra, hann, mel_basis, pieces, reflected
 
-CHUNK = 512                                            # frames that are rendered at once
-CANCELLED = 0.1                                        # of the ears' power is the least the mono may hold
-MOST = 3.0                                             # nepers (26 dB) between an ear and the mono, at most
+CHUNK = 512  # frames that are rendered at once
+CANCELLED = 0.1  # of the ears' power is the least the mono may hold
+MOST = 3.0  # nepers (26 dB) between an ear and the mono, at most
 
 
 # --- from bands to bins -------------------------------------------------------------------------------------
+
 
 def to_bins(bands: Tensor, cfg: MelConfig) -> Tensor:
     """Values of mel bands (…, M, T) at the STFT's bins (…, F, T): means, weighted as the mel weighs the bin.
@@ -36,6 +37,7 @@ def gains(mono: Tensor, mel: Tensor, cfg: MelConfig) -> Tensor:
 
 
 # --- two ears' spectra, from a mono ∝ L + R -----------------------------------------------------------------
+
 
 def closed_form(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:
     """Both ears as loud as their mels say, and the phasor's angle Δ between them, however short it is.
@@ -75,8 +77,16 @@ RENDERERS = {"mono": closed_form, "wiener": wiener}
 
 # --- the renderer -------------------------------------------------------------------------------------------
 
-def render(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str = "wiener", *,
-           exact_downmix: bool = False, chunk: int = CHUNK) -> Tensor:
+
+def render(
+    mono: Tensor,
+    mel: Tensor,
+    cfg: MelConfig,
+    renderer: str = "wiener",
+    *,
+    exact_downmix: bool = False,
+    chunk: int = CHUNK,
+) -> Tensor:
     """The two ears of a mono sound, whose STFT lies on the mel's frames and is inverted without loss.
 
     mono   (N,)       samples, N <= T · hop; silence is put behind them
@@ -92,13 +102,19 @@ def render(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str = "wiener", 
 
 
 @torch.no_grad()
-def render_blocks(blocks: Iterable[tuple[Tensor, Tensor]], cfg: MelConfig, renderer: str = "wiener", *,
-                  exact_downmix: bool = False, chunk: int = CHUNK) -> Iterator[Tensor]:
+def render_blocks(
+    blocks: Iterable[tuple[Tensor, Tensor]],
+    cfg: MelConfig,
+    renderer: str = "wiener",
+    *,
+    exact_downmix: bool = False,
+    chunk: int = CHUNK,
+) -> Iterator[Tensor]:
     """:func:`render` of a clip in blocks of whole frames, (T · hop,) and (4, M, T): the same sound.
 
     ->     (2, n) at a time, in order; what is held does not grow with the clip
     """
-    reach = -(-cfg.n_fft // cfg.hop)                   # frames beside a piece that its samples depend on
+    reach = -(-cfg.n_fft // cfg.hop)  # frames beside a piece that its samples depend on
     joined = (torch.cat([mono.view(-1, cfg.hop).T, mel.flatten(0, 1)]) for mono, mel in blocks)
     for piece, before, behind in pieces(joined, chunk, reach):
         mono, mel = piece[: cfg.hop].T.flatten(), piece[cfg.hop :].unflatten(0, (4, -1))
@@ -122,4 +138,3 @@ def overlap_add(frames: Tensor, cfg: MelConfig) -> Tensor:
     """Sum frames (C, n_fft, T) that start a hop apart: (C, (T - 1) hop + n_fft)."""
     size = (frames.shape[-1] - 1) * cfg.hop + cfg.n_fft
     return F.fold(frames, (1, size), (1, cfg.n_fft), stride=(1, cfg.hop))[:, 0, 0]
-

@@ -17,9 +17,9 @@ from DiffBinaural.utils.helpers import mel_spectrogram
 from DiffBinaural.utils.plots import MEL_TICKS, draw_lines, mel_png, mel_ticks, svg_path
 
 PAGE = Path(__file__).with_name("report.html")
-PEAK = 0.9                             # of a clip's loudest system; the others keep their distance to it
-MOST_GAIN = 10                         # 20 dB: a clip of hiss stays quiet
-STEPS = {"µs": 250, "dB": 5}           # a cue's scale ends at the next of these that all its curves fit in
+PEAK = 0.9  # of a clip's loudest system; the others keep their distance to it
+MOST_GAIN = 10  # 20 dB: a clip of hiss stays quiet
+STEPS = {"µs": 250, "dB": 5}  # a cue's scale ends at the next of these that all its curves fit in
 
 
 def draw_cues(clip: list[Prediction], rate: int, folder: str) -> None:
@@ -27,8 +27,10 @@ def draw_cues(clip: list[Prediction], rate: int, folder: str) -> None:
     pairs = heard(clip, rate)
     for p in clip:
         estimate, reference = pairs[p.system]
-        draw_lines(Path(folder) / p.system / f"{p.stem}.png",
-                   {"truth": cues(reference, rate), p.system: cues(estimate, rate)})
+        draw_lines(
+            Path(folder) / p.system / f"{p.stem}.png",
+            {"truth": cues(reference, rate), p.system: cues(estimate, rate)},
+        )
 
 
 def some_clips(clips: list, most: int) -> list:
@@ -61,11 +63,16 @@ def exhibit(clip: list[Prediction], rate: int) -> dict:
     sounds = {name: wav[:, :size] for name, wav in sounds.items()}
     gain = min(PEAK / max(max(np.abs(wav).max() for wav in sounds.values()), 1e-9), MOST_GAIN)
     lines = {name: cues(wav, rate) for name, wav in sounds.items()}
-    return {"id": clip[0].stem, "seconds": size / rate, "gain": 20 * float(np.log10(gain)),
-            "sounds": {name: {"flac": text(flac(gain * wav, rate)),
-                              "mels": [text(mel_png(mel)) for mel in mels_of(wav)]}
-                       for name, wav in sounds.items()},
-            "cues": [scaled(title, lines) for title in lines["truth"]]}
+    return {
+        "id": clip[0].stem,
+        "seconds": size / rate,
+        "gain": 20 * float(np.log10(gain)),
+        "sounds": {
+            name: {"flac": text(flac(gain * wav, rate)), "mels": [text(mel_png(mel)) for mel in mels_of(wav)]}
+            for name, wav in sounds.items()
+        },
+        "cues": [scaled(title, lines) for title in lines["truth"]],
+    }
 
 
 def flac(wav: np.ndarray, rate: int) -> bytes:
@@ -98,8 +105,9 @@ def embedded(content) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def write_report(path: str | Path, shown: list[dict], rows: list[dict], systems: dict,
-                 paired: dict | None) -> str:
+def write_report(
+    path: str | Path, shown: list[dict], rows: list[dict], systems: dict, paired: dict | None
+) -> str:
     """Write the page, whole or not at all.
 
     shown    of :func:`exhibit`, the clips to listen to
@@ -113,15 +121,34 @@ def write_report(path: str | Path, shown: list[dict], rows: list[dict], systems:
         if row["id"] in known:
             figures[row["id"]][row["system"]] = {k: v for k, v in row.items() if k not in ("id", "system")}
     every = len({row["id"] for row in rows})
-    described = [{"name": name, "what": one.figure.__doc__.splitlines()[0], "better": one.better,
-                  "unit": one.unit, "scale": one.scale}
-                 for name, one in METRICS.items() if any(name in of for of in systems.values())]
-    ticks = [[f"{f / 1000:g}k", (band + 0.5) / MelConfig.n_mels]
-             for f, band in zip(MEL_TICKS, mel_ticks(MelConfig()), strict=True)]
-    index = {"metrics": described, "systems": {name: systems[name] for name in anchors_last(systems)},
-             "figures": figures, "clips": list(figures), "every": every, "paired": paired, "ticks": ticks}
-    blocks = "\n".join(f'<script type="application/json" id="clip-{number}">{embedded(clip)}</script>'
-                       for number, clip in enumerate(shown))
+    described = [
+        {
+            "name": name,
+            "what": one.figure.__doc__.splitlines()[0],
+            "better": one.better,
+            "unit": one.unit,
+            "scale": one.scale,
+        }
+        for name, one in METRICS.items()
+        if any(name in of for of in systems.values())
+    ]
+    ticks = [
+        [f"{f / 1000:g}k", (band + 0.5) / MelConfig.n_mels]
+        for f, band in zip(MEL_TICKS, mel_ticks(MelConfig()), strict=True)
+    ]
+    index = {
+        "metrics": described,
+        "systems": {name: systems[name] for name in anchors_last(systems)},
+        "figures": figures,
+        "clips": list(figures),
+        "every": every,
+        "paired": paired,
+        "ticks": ticks,
+    }
+    blocks = "\n".join(
+        f'<script type="application/json" id="clip-{number}">{embedded(clip)}</script>'
+        for number, clip in enumerate(shown)
+    )
     before, rest = PAGE.read_text(encoding="utf-8").split("{{INDEX}}")
     between, after = rest.split("{{CLIPS}}")
     write_text(path, "".join([before, embedded(index), between, blocks, after]))

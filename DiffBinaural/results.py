@@ -15,14 +15,17 @@ from DiffBinaural.paired import interval, ratio
 from DiffBinaural.utils.files import read_json
 
 COPY = "mono_copy"
-DIGITS = 4                     # of a figure that is kept
+DIGITS = 4  # of a figure that is kept
 
 HEARD = ("stft", "env", "dphase", "itd_error", "ild_error", "iacc_error", "pesq_wb")
 FIGURES = {
-    "quality": ("mel_rmse", *HEARD), "general": HEARD, "anchors": tuple(METRICS),
+    "quality": ("mel_rmse", *HEARD),
+    "general": HEARD,
+    "anchors": tuple(METRICS),
     "parts": ("mel_rmse", "mel_ild_error", "stft", "env", "itd_error", "ild_error", "mrstft", "pesq_wb"),
-    "steps": ("mel_rmse", "mel_ild_error")}
-KNEE, HEARD_KNEE = "ddim, 2", "steps_2"        # what other numbers of steps are compared with: the default
+    "steps": ("mel_rmse", "mel_ild_error"),
+}
+KNEE, HEARD_KNEE = "ddim, 2", "steps_2"  # what other numbers of steps are compared with: the default
 
 
 def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
@@ -33,9 +36,14 @@ def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
             continue
         record, read = record_of(e, root), READERS.get(e.table)
         found[f"{e.table}/{e.row}"] = {
-            "folder": str(e.folder(root)), "commands": record["commands"], "settings": record["settings"],
-            "seeds": [0], "seconds": round(sum(record["seconds"])), "machine": record["machine"],
-            **(read(e, root) if read else {})}
+            "folder": str(e.folder(root)),
+            "commands": record["commands"],
+            "settings": record["settings"],
+            "seeds": [0],
+            "seconds": round(sum(record["seconds"])),
+            "machine": record["machine"],
+            **(read(e, root) if read else {}),
+        }
     return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.{DIGITS}g}"))
 
 
@@ -55,7 +63,7 @@ def clips_of(experiment: Experiment, root: Path) -> dict[str, dict[str, dict]]:
     files = [ROOT / experiment.folder(root) / name for name in ("steps.json", "metrics.json")]
     systems: dict[str, dict] = {}
     for row in rows_of(next(file for file in files if file.exists())):
-        clip = row["id"].removesuffix("_000000")       # mels of a whole clip say when it starts
+        clip = row["id"].removesuffix("_000000")  # mels of a whole clip say when it starts
         systems.setdefault(row["system"], {})[clip] = row
     return systems
 
@@ -70,30 +78,42 @@ def figure(values: dict[str, dict], name: str, others: dict[str, dict] | None) -
     if not known:
         return None
     found = {"mean": fmean(known.values()), "n": len(known)}
-    pairs = [(value, others[clip][name]) for clip, value in known.items()
-             if others and others.get(clip, {}).get(name) is not None]
+    pairs = [
+        (value, others[clip][name])
+        for clip, value in known.items()
+        if others and others.get(clip, {}).get(name) is not None
+    ]
     if len(pairs) > 1:
         ours, theirs = np.array(pairs).T
         found["difference"] = float((ours - theirs).mean())
         found["low"], found["high"] = interval(ours - theirs, seed=0)
-        if METRICS[name].better == "lower" and theirs.mean() > 0:      # an error: how many times the other's?
+        if METRICS[name].better == "lower" and theirs.mean() > 0:  # an error: how many times the other's?
             found["times"] = ratio(ours, theirs, seed=0)
     return found
 
 
 def against(systems: dict[str, dict], names: Iterable[str], base: str) -> dict:
     """Figures of all systems, each beside its difference from one of them."""
-    return {"against": base, "systems": {
-        system: {name: found for name in names if (found := figure(
-            values, name, None if system == base else systems.get(base)))}
-        for system, values in systems.items()}}
+    return {
+        "against": base,
+        "systems": {
+            system: {
+                name: found
+                for name in names
+                if (found := figure(values, name, None if system == base else systems.get(base)))
+            }
+            for system, values in systems.items()
+        },
+    }
 
 
 def seeds_mean(experiments: tuple[Experiment, ...], root: Path, names: Iterable[str]) -> dict[str, dict]:
     """clip -> its figures, each the mean over the seeds that have it."""
     every = [clips_of(each, root)["model"] for each in experiments]
-    return {clip: {name: summary([rows[clip].get(name) for rows in every])["mean"] for name in names}
-            for clip in every[0]}
+    return {
+        clip: {name: summary([rows[clip].get(name) for rows in every])["mean"] for name in names}
+        for clip in every[0]
+    }
 
 
 def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS)) -> dict:
@@ -102,17 +122,25 @@ def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS
     Seeds count that both sides have finished.
     """
     names, base = FIGURES["parts"], experiment.against
-    sides = [[replace(experiment, row=row, seed=seed) for row in (experiment.row, base or experiment.row)]
-             for seed in seeds]
+    sides = [
+        [replace(experiment, row=row, seed=seed) for row in (experiment.row, base or experiment.row)]
+        for seed in seeds
+    ]
     without, with_it = zip(*[pair for pair in sides if all(finished(e, root) for e in pair)], strict=True)
-    about = {"seeds": [e.seed for e in without],
-             "seconds": round(sum(sum(record_of(e, root)["seconds"]) for e in without))}
+    about = {
+        "seeds": [e.seed for e in without],
+        "seconds": round(sum(sum(record_of(e, root)["seconds"]) for e in without)),
+    }
     systems = {"without" if base else "model": seeds_mean(without, root, names)}
     if not base:
         return about | against(clips_of(experiment, root) | systems, names, COPY)
     systems["with"] = seeds_mean(with_it, root, names)
-    return about | {"part_of": base, "judged_by": experiment.judged_by, "decision": experiment.decision,
-                    **against(systems, names, "with")}
+    return about | {
+        "part_of": base,
+        "judged_by": experiment.judged_by,
+        "decision": experiment.decision,
+        **against(systems, names, "with"),
+    }
 
 
 def heard(experiment: Experiment, root: Path) -> dict:
@@ -141,15 +169,28 @@ def placed(experiment: Experiment, root: Path) -> dict:
 
 
 def _at(rows: list[dict]) -> dict:
-    ends = {name: [min(row[name] for row in rows), max(row[name] for row in rows)]
-            for name in ("itd_us", "ild_db", "stoi")}
-    return {"x": rows[0]["x"], "azimuth": rows[0]["azimuth"], **ends, "n": len(rows),
-            "wrong": sum(row["wrong"] for row in rows)}
+    ends = {
+        name: [min(row[name] for row in rows), max(row[name] for row in rows)]
+        for name in ("itd_us", "ild_db", "stoi")
+    }
+    return {
+        "x": rows[0]["x"],
+        "azimuth": rows[0]["azimuth"],
+        **ends,
+        "n": len(rows),
+        "wrong": sum(row["wrong"] for row in rows),
+    }
 
 
 READERS: dict[str, Callable[[Experiment, Path], dict]] = {
-    "quality": heard, "general": heard, "anchors": heard, "parts": part, "steps": steps, "speed": speed,
-    "places": placed}
+    "quality": heard,
+    "general": heard,
+    "anchors": heard,
+    "parts": part,
+    "steps": steps,
+    "speed": speed,
+    "places": placed,
+}
 
 
 def unproved(entry: dict) -> bool:

@@ -25,6 +25,7 @@ def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
 
 def page(known: dict[str, dict], docs: str = "docs") -> str:
     """RESULTS.md: the words of results_page.md, with the tables that it names; docs: of its pictures."""
+
     def block(marker: re.Match) -> str:
         section, name = marker.groups()
         rows = of_table(known, section)
@@ -33,6 +34,7 @@ def page(known: dict[str, dict], docs: str = "docs") -> str:
         if name == "made":
             return made_with(of_table(known, "data") | rows if section == "parts" else rows)
         return SECTIONS[section](rows)[name]
+
     words = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+) (\w+)\}\}", block, words).replace("(docs/", f"({docs}/")
 
@@ -77,86 +79,150 @@ def system_table(rows: dict[str, dict], names: tuple[str, ...], first: str) -> s
     """Every system of every row, the anchors last."""
     lines = []
     for title, entry in rows.items():
-        systems = sorted(entry["systems"], key=lambda system: (system in (*ANCHORS, "ceiling")))
+        systems = sorted(entry["systems"], key=lambda system: system in (*ANCHORS, "ceiling"))
         lines += [[title, system, *cells(entry["systems"][system], names)] for system in systems]
     return table([first, "system", *head(names)], lines)
 
 
 def share_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[str, ...]) -> str:
     """How much larger or smaller errors are than the mono copy's, in per cent, with the intervals."""
+
     def share(entry: dict, system: str, name: str) -> str:
         mean, low, high = (f"{100 * (times - 1):+.0f}" for times in entry["systems"][system][name]["times"])
         return f"{mean} % [{low}, {high}]"
-    return table(["scenes", "system, against the mono copy", *head(names)],
-                 [[title, system, *(share(entry, system, name) for name in names)]
-                  for title, entry in rows.items() for system in systems])
+
+    return table(
+        ["scenes", "system, against the mono copy", *head(names)],
+        [
+            [title, system, *(share(entry, system, name) for name in names)]
+            for title, entry in rows.items()
+            for system in systems
+        ],
+    )
 
 
 def quality_section(rows: dict[str, dict]) -> dict[str, str]:
     """Every renderer of the shipped models, on every kind of scenes."""
-    return {"shares": share_table(rows, ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
-                                  ("wiener", "wiener_whole")),
-            "systems": system_table(rows, FIGURES["quality"], "scenes")}
+    return {
+        "shares": share_table(
+            rows,
+            ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
+            ("wiener", "wiener_whole"),
+        ),
+        "systems": system_table(rows, FIGURES["quality"], "scenes"),
+    }
 
 
 def parts_section(rows: dict[str, dict]) -> dict[str, str]:
     """What is lost where a part is left out, and what follows where nothing is."""
     names = FIGURES["parts"]
     order = ("model", *ANCHORS)
-    whole = [[row, system, *cells(entry["systems"][system], names)] for row, entry in rows.items()
-             if "part_of" not in entry for system in order if system in entry["systems"]]
+    whole = [
+        [row, system, *cells(entry["systems"][system], names)]
+        for row, entry in rows.items()
+        if "part_of" not in entry
+        for system in order
+        if system in entry["systems"]
+    ]
     parts = {row: entry for row, entry in rows.items() if "part_of" in entry}
-    left_out = [[row, entry["part_of"], str(len(entry["seeds"])),
-                 *cells(entry["systems"]["without"], names, "difference")] for row, entry in parts.items()]
-    close = [[row, f"`{name}`", *cells(entry["systems"]["without"], [name], "difference"),
-              entry["decision"] or "open"]
-             for row, entry in parts.items() if unproved(entry) for name in [entry["judged_by"]]]
-    return {"whole": table(["trained small, with every part", "system", *head(names)], whole),
-            "left_out": table(["left out", "of", "seeds", *head(names)], left_out),
-            "unproved": table(["left out", "judged by", "difference", "what was done"], close)}
+    left_out = [
+        [
+            row,
+            entry["part_of"],
+            str(len(entry["seeds"])),
+            *cells(entry["systems"]["without"], names, "difference"),
+        ]
+        for row, entry in parts.items()
+    ]
+    close = [
+        [
+            row,
+            f"`{name}`",
+            *cells(entry["systems"]["without"], [name], "difference"),
+            entry["decision"] or "open",
+        ]
+        for row, entry in parts.items()
+        if unproved(entry)
+        for name in [entry["judged_by"]]
+    ]
+    return {
+        "whole": table(["trained small, with every part", "system", *head(names)], whole),
+        "left_out": table(["left out", "of", "seeds", *head(names)], left_out),
+        "unproved": table(["left out", "judged by", "difference", "what was done"], close),
+    }
 
 
 def steps_section(rows: dict[str, dict]) -> dict[str, str]:
     """Quality and time against the number of denoising steps."""
     names, found = FIGURES["steps"], {}
     if entry := rows.get("shipped models"):
-        seconds = {f"{sampler}, {row['step']}": f"{row[f'{sampler}/seconds a second']:.2g}"
-                   for row in entry["rows"] for sampler in ("ddim", "dpm++")}
+        seconds = {
+            f"{sampler}, {row['step']}": f"{row[f'{sampler}/seconds a second']:.2g}"
+            for row in entry["rows"]
+            for sampler in ("ddim", "dpm++")
+        }
         picture = "![quality and time against the number of denoising steps](docs/steps.png)\n\n"
-        found["mels"] = picture + table(["sampler, steps", *head(names), "seconds for a second of sound"],
-                              [[system, *cells(figures, names), seconds.get(system, "–")]
-                               for system, figures in entry["systems"].items()])
+        found["mels"] = picture + table(
+            ["sampler, steps", *head(names), "seconds for a second of sound"],
+            [
+                [system, *cells(figures, names), seconds.get(system, "–")]
+                for system, figures in entry["systems"].items()
+            ],
+        )
     if entry := rows.get("heard"):
-        found["heard"] = table(["system", *head(HEARD)], [[system, *cells(figures, HEARD)]
-                                                          for system, figures in entry["systems"].items()])
+        found["heard"] = table(
+            ["system", *head(HEARD)],
+            [[system, *cells(figures, HEARD)] for system, figures in entry["systems"].items()],
+        )
     return {"mels": NOT_YET, "heard": NOT_YET} | found
 
 
 def speed_section(rows: dict[str, dict]) -> dict[str, str]:
     """The benchmark's parts as one table."""
     rates = ", ".join(f"{row} {entry['bench']['peak_gflops']:.0f}" for row, entry in rows.items())
-    return {"rows": bench_table([row for entry in rows.values() for row in entry["bench"]["rows"]]),
-            "rates": f"The best rates that convolutions reached, part by part: {rates} GFLOP/s."}
+    return {
+        "rows": bench_table([row for entry in rows.values() for row in entry["bench"]["rows"]]),
+        "rates": f"The best rates that convolutions reached, part by part: {rates} GFLOP/s.",
+    }
 
 
 def bench_table(rows: list[dict]) -> str:
     """Rows of the benchmark's JSON as a table."""
     units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
-    return table(["", "seconds", "floor", "gap", "plain", "faster", "memory", ""],
-                 [[row["name"], *("–" if row[name] is None else f"{row[name]:.3g}{unit}"
-                                  for name, unit in units.items()), row["note"]] for row in rows])
+    return table(
+        ["", "seconds", "floor", "gap", "plain", "faster", "memory", ""],
+        [
+            [
+                row["name"],
+                *("–" if row[name] is None else f"{row[name]:.3g}{unit}" for name, unit in units.items()),
+                row["note"],
+            ]
+            for row in rows
+        ],
+    )
 
 
 def places_section(rows: dict[str, dict]) -> dict[str, str]:
     """Where sounds that were placed by hand are heard."""
     (entry,), forms = rows.values(), {"itd_us": "+.0f", "ild_db": "+.1f"}
-    lines = [[f"{at['x']:+.2f}", f"{at['azimuth']:+.1f}°",
-              *(f"{at[name][0]:{form}} … {at[name][1]:{form}}" for name, form in forms.items()),
-              f"{at['stoi'][0]:.3f}", f"{at['wrong']} of {at['n']}"] for at in entry["places"]]
+    lines = [
+        [
+            f"{at['x']:+.2f}",
+            f"{at['azimuth']:+.1f}°",
+            *(f"{at[name][0]:{form}} … {at[name][1]:{form}}" for name, form in forms.items()),
+            f"{at['stoi'][0]:.3f}",
+            f"{at['wrong']} of {at['n']}",
+        ]
+        for at in entry["places"]
+    ]
     wrong, n = (sum(at[name] for at in entry["places"]) for name in ("wrong", "n"))
     least = min(at["stoi"][0] for at in entry["places"])
-    return {"rows": table(["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least",
-                           "wrong side"], [*lines, ["all", "", "", "", f"{least:.3f}", f"{wrong} of {n}"]])}
+    return {
+        "rows": table(
+            ["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least", "wrong side"],
+            [*lines, ["all", "", "", "", f"{least:.3f}", f"{wrong} of {n}"]],
+        )
+    }
 
 
 def general_section(rows: dict[str, dict]) -> dict[str, str]:
@@ -172,21 +238,37 @@ def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
     def plain(system: str, name: str) -> str:
         found = entry["systems"][system].get(name)
         return f"{short(METRICS[name].scale * found['mean'], 3)}, n={found['n']}" if found else "–"
-    return {"rows": table(["figure", *ANCHORS], [[title, *(plain(system, name) for system in ANCHORS)]
-                                                 for title, name in zip(head(names), names, strict=True)])}
+
+    return {
+        "rows": table(
+            ["figure", *ANCHORS],
+            [
+                [title, *(plain(system, name) for system in ANCHORS)]
+                for title, name in zip(head(names), names, strict=True)
+            ],
+        )
+    }
 
 
 def made_with(rows: dict[str, dict]) -> str:
     """How the rows were made: seeds, time, machine, commands."""
     machines = sorted({describe(entry["machine"]) for entry in rows.values()})
     total = sum(entry["seconds"] for entry in rows.values())
-    lines = ["\n".join([f"# {row}: {entry['seconds']} s, seeds {', '.join(map(str, entry['seeds']))}",
-                        *(f"# $D/vocoder.json: {key} {value}" for key, value in entry["settings"].items()),
-                        f"D={entry['folder']}",
-                        *(command.replace(entry["folder"], "$D") for command in entry["commands"])])
-             for row, entry in rows.items()]
-    return (f"*{'; '.join(machines)}; {total / 60:.0f} minutes for {len(rows)} rows.*\n\n"
-            "<details><summary>Commands</summary>\n\n```\n" + "\n\n".join(lines) + "\n```\n\n</details>")
+    lines = [
+        "\n".join(
+            [
+                f"# {row}: {entry['seconds']} s, seeds {', '.join(map(str, entry['seeds']))}",
+                *(f"# $D/vocoder.json: {key} {value}" for key, value in entry["settings"].items()),
+                f"D={entry['folder']}",
+                *(command.replace(entry["folder"], "$D") for command in entry["commands"]),
+            ]
+        )
+        for row, entry in rows.items()
+    ]
+    return (
+        f"*{'; '.join(machines)}; {total / 60:.0f} minutes for {len(rows)} rows.*\n\n"
+        "<details><summary>Commands</summary>\n\n```\n" + "\n\n".join(lines) + "\n```\n\n</details>"
+    )
 
 
 def describe(machine: dict) -> str:
@@ -196,5 +278,11 @@ def describe(machine: dict) -> str:
 
 
 SECTIONS: dict[str, Callable[[dict], dict[str, str]]] = {
-    "quality": quality_section, "parts": parts_section, "steps": steps_section, "speed": speed_section,
-    "places": places_section, "general": general_section, "anchors": anchors_section}
+    "quality": quality_section,
+    "parts": parts_section,
+    "steps": steps_section,
+    "speed": speed_section,
+    "places": places_section,
+    "general": general_section,
+    "anchors": anchors_section,
+}

@@ -19,22 +19,23 @@ from DiffBinaural.position_utils import FOV, HEAD_RADIUS, SPEED_OF_SOUND, sphere
 from DiffBinaural.sounds import FAMILIES, Rng, excerpt, melody
 
 RATE = MelConfig().sample_rate
-FAR = 55.0                     # degrees; no source goes farther to the side; less in a narrow picture
-HIGH = 15.0                    # degrees; nor farther up or down
-HOP = 512                      # samples from block to block: 23 ms, in which a moving source hardly moves
-GUARD = HOP // 2               # samples of silence on either side of a block for what the head adds
-FFT = 3 * HOP                  # a block of 2 HOP between its guards
+FAR = 55.0  # degrees; no source goes farther to the side; less in a narrow picture
+HIGH = 15.0  # degrees; nor farther up or down
+HOP = 512  # samples from block to block: 23 ms, in which a moving source hardly moves
+GUARD = HOP // 2  # samples of silence on either side of a block for what the head adds
+FFT = 3 * HOP  # a block of 2 HOP between its guards
 
 
 # --- the room -----------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Room:
     """A shoebox around the listener."""
 
-    walls: np.ndarray          # (3, 2) metres from the listener: left, right; behind, ahead; floor, ceiling
-    reflection: float          # share of the amplitude that a wall gives back
-    tail: np.ndarray           # (2, L) response of the diffuse field
+    walls: np.ndarray  # (3, 2) metres from the listener: left, right; behind, ahead; floor, ceiling
+    reflection: float  # share of the amplitude that a wall gives back
+    tail: np.ndarray  # (2, L) response of the diffuse field
 
 
 def draw_room(rng: Rng, radius: float = HEAD_RADIUS) -> Room:
@@ -71,6 +72,7 @@ def mirrored(place: np.ndarray, walls: np.ndarray) -> Iterator[np.ndarray]:
 
 # --- from a dry sound to two ears ---------------------------------------------------------------------------
 
+
 def toward(azimuth, elevation, distance: float) -> np.ndarray:
     """Places (T, 3) in metres, x right, y ahead, z up, that the picture shows at these angles (degrees)."""
     ray = np.stack(np.broadcast_arrays(np.tan(np.radians(azimuth)), 1.0, np.tan(np.radians(elevation))), -1)
@@ -86,8 +88,9 @@ def delayed_blocks(dry: np.ndarray, delay: np.ndarray) -> Tensor:
     return torch.fft.rfft(F.pad(blocks, (GUARD, GUARD)))
 
 
-def render(dry: np.ndarray, path: Callable, room: Room | None = None,
-           radius: float = HEAD_RADIUS) -> np.ndarray:
+def render(
+    dry: np.ndarray, path: Callable, room: Room | None = None, radius: float = HEAD_RADIUS
+) -> np.ndarray:
     """Place a sound on a path around the head, with its first reflections when there is a room.
 
     dry     (N,)  at RATE
@@ -118,8 +121,9 @@ def overlap_add(blocks: Tensor) -> np.ndarray:
     return out.flatten(1).numpy()
 
 
-def listen(sounds: Sequence[np.ndarray], paths: Sequence[Callable], room: Room | None,
-           radius: float = HEAD_RADIUS) -> np.ndarray:
+def listen(
+    sounds: Sequence[np.ndarray], paths: Sequence[Callable], room: Room | None, radius: float = HEAD_RADIUS
+) -> np.ndarray:
     """All sources (N,) on their paths together, with the room's tail: (2, N)."""
     pair = sum(render(sound, path, room, radius) for sound, path in zip(sounds, paths, strict=True))
     return pair + oaconvolve(sum(sounds)[None], room.tail, axes=1)[:, : pair.shape[1]] if room else pair
@@ -127,13 +131,14 @@ def listen(sounds: Sequence[np.ndarray], paths: Sequence[Callable], room: Room |
 
 # --- scenes -------------------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class Source:
     """One sounding object of a scene."""
 
-    family: str                # what it is: a family of sounds, or a recording's name
-    azimuth: np.ndarray        # (K,) degrees in each picture
-    boxes: np.ndarray          # (K, 4) x1, y1, x2, y2 in pixels
+    family: str  # what it is: a family of sounds, or a recording's name
+    azimuth: np.ndarray  # (K,) degrees in each picture
+    boxes: np.ndarray  # (K, 4) x1, y1, x2, y2 in pixels
 
 
 def truth_of(cast: Sequence[Source]) -> list[dict]:
@@ -145,8 +150,8 @@ def truth_of(cast: Sequence[Source]) -> list[dict]:
 class Scene:
     """What a simulated camera with two ears records."""
 
-    binaural: np.ndarray       # (2, N) float32 at RATE, whole multiples of 2^-15
-    frames: np.ndarray         # (K, H, W, 3) uint8; picture k, from 0, shows time k / fps
+    binaural: np.ndarray  # (2, N) float32 at RATE, whole multiples of 2^-15
+    frames: np.ndarray  # (K, H, W, 3) uint8; picture k, from 0, shows time k / fps
     sources: tuple[Source, ...]
 
 
@@ -161,9 +166,9 @@ def draw_setting(seed: int, cfg: SimulateConfig) -> dict:
 class Path3D:
     """Where a source is at any time: two smooth functions of seconds, and a distance that stays."""
 
-    azimuth: Callable          # degrees, positive right
-    elevation: Callable        # degrees, positive up
-    distance: float            # metres
+    azimuth: Callable  # degrees, positive right
+    elevation: Callable  # degrees, positive up
+    distance: float  # metres
 
     def angles(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Azimuth and elevation (T,) in degrees."""
@@ -194,8 +199,9 @@ def shape_of(name: str, k: int) -> str:
     return next((shape for shape in shapes if name.startswith(shape)), shapes[k % len(shapes)])
 
 
-def cast(rng: Rng, count: int, n: int, files: tuple[Path, ...],
-         share: float) -> list[tuple[str, str, np.ndarray]]:
+def cast(
+    rng: Rng, count: int, n: int, files: tuple[Path, ...], share: float
+) -> list[tuple[str, str, np.ndarray]]:
     """Who sounds in a scene: (name, shape, dry sound (n,)) each, all different as far as there are enough.
 
     share  of the sources that are recordings; below 1, a scene's shapes are drawn before its sounds
@@ -203,7 +209,7 @@ def cast(rng: Rng, count: int, n: int, files: tuple[Path, ...],
     shapes, only = list(FAMILIES), bool(files) and share == 1
     looks = [shape_of(path.stem, k) for k, path in enumerate(files)]
     chosen = np.resize(rng.permutation(len(files if only else shapes)), count)
-    levels = 10 ** (rng.uniform(-3, 3, count) / 20)          # so no source is more than 6 dB below another
+    levels = 10 ** (rng.uniform(-3, 3, count) / 20)  # so no source is more than 6 dB below another
     sounds = []
     for k in chosen:
         alike = [k] if only else [i for i, look in enumerate(looks) if look == shapes[k]]
@@ -215,9 +221,18 @@ def cast(rng: Rng, count: int, n: int, files: tuple[Path, ...],
     return [(name, shape, sound * level) for (name, shape, sound), level in zip(sounds, levels, strict=True)]
 
 
-def simulate(seed: int, *, seconds: float = 6.0, sources: tuple[int, int] = (1, 3), room: bool = True,
-             fps: int = 10, files: tuple[Path, ...] = (), share: float = 1.0, radius: float = HEAD_RADIUS,
-             fov: float = FOV) -> Scene:
+def simulate(
+    seed: int,
+    *,
+    seconds: float = 6.0,
+    sources: tuple[int, int] = (1, 3),
+    room: bool = True,
+    fps: int = 10,
+    files: tuple[Path, ...] = (),
+    share: float = 1.0,
+    radius: float = HEAD_RADIUS,
+    fov: float = FOV,
+) -> Scene:
     """Draw a scene; the same arguments give the same arrays, and room changes nothing but the room.
 
     sources  fewest, most

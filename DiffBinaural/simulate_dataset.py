@@ -21,8 +21,15 @@ def make(clip: tuple[int, int], cfg: SimulateConfig, files: tuple[Path, ...]) ->
     """Simulate and write one clip, given its number and seed, in a process of its own."""
     (number, seed), root, real = clip, Path(cfg.out), cfg.layout == "real"
     seconds = cfg.seconds if real else fairplay.seconds(number)
-    scene = simulate(seed, seconds=seconds, sources=cfg.sources, fps=cfg.fps, files=files,
-                     share=cfg.audio_share, **draw_setting(seed, cfg))
+    scene = simulate(
+        seed,
+        seconds=seconds,
+        sources=cfg.sources,
+        fps=cfg.fps,
+        files=files,
+        share=cfg.audio_share,
+        **draw_setting(seed, cfg),
+    )
     if not real:
         fairplay.write_clip(root, number, scene.binaural, RATE, scene.frames, cfg.fps)
         return scene.sources
@@ -59,11 +66,25 @@ def main(cfg: SimulateConfig) -> None:
     # a seed of its own for every clip: no scene appears twice, in two splits or in two datasets
     clips = [(number, cfg.seed * 100_000 + number) for number in range(cfg.clips)]
     fovs = {f"scene_{number:05d}": draw_setting(seed, cfg)["fov"] for number, seed in clips}
-    named = ("sources", "room", "dry_share", "fps", "head_radius", "clips", "held_out", "audio_dir",
-             "audio_share", "seed", *(("seconds",) if real else ("layout",)))
-    settings = {**{name: getattr(cfg, name) for name in named}, "frame_size": FRAME,
-                "sample_rate": RATE if real else fairplay.DOWNLOADED_RATE,
-                "fov": cfg.fov[0] if cfg.fov[0] == cfg.fov[1] else fovs}
+    named = (
+        "sources",
+        "room",
+        "dry_share",
+        "fps",
+        "head_radius",
+        "clips",
+        "held_out",
+        "audio_dir",
+        "audio_share",
+        "seed",
+        *(("seconds",) if real else ("layout",)),
+    )
+    settings = {
+        **{name: getattr(cfg, name) for name in named},
+        "frame_size": FRAME,
+        "sample_rate": RATE if real else fairplay.DOWNLOADED_RATE,
+        "fov": cfg.fov[0] if cfg.fov[0] == cfg.fov[1] else fovs,
+    }
     truth = root / ("dataset.json" if real else "simulated.json")
     claim(truth, settings, *(["processed"] if real else fairplay.FOLDERS))
     with locked(root, ALONE, "processed/*/", "processed/*/*/", "*/"):

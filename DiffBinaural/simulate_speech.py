@@ -16,7 +16,7 @@ from DiffBinaural.utils.helpers import write_wav
 
 def make(number: int, cfg: SpeechConfig) -> None:
     """Say two sentences, by a voice of their own; what is there is not said again."""
-    path = Path(cfg.out) / f"vowel_speech_{number:05d}.wav"          # which looks like a singing face
+    path = Path(cfg.out) / f"vowel_speech_{number:05d}.wav"  # which looks like a singing face
     if not path.exists():
         sound = at_unit_level(say(draw_saying(np.random.default_rng([cfg.seed, number]))))
         write_wav(path, 0.9 * (sound / np.abs(sound).max())[None], ESPEAK_RATE)

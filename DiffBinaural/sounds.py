@@ -55,7 +55,7 @@ def bell(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
     ratios = BELL_RATIOS * rng.uniform(0.99, 1.01, len(BELL_RATIOS))
     ratios = ratios[ratios * pitch < 0.45 * rate]
     t = np.arange(n) / rate
-    rates = (1.5 + 0.8 * ratios) / rng.uniform(0.4, 1.0)                 # nepers a second
+    rates = (1.5 + 0.8 * ratios) / rng.uniform(0.4, 1.0)  # nepers a second
     start = rng.uniform(0, 6, (len(rates), 1))
     tones = np.exp(np.outer(-rates, t)) * np.sin(np.outer(2 * np.pi * pitch * ratios, t) + start)
     stroke = np.exp(-t / 0.02) + 0.01 * np.exp(-t / 0.4)
@@ -84,10 +84,10 @@ def noise(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
 # family -> its note, pitch range (Hz), length of a note (s), time from onset to onset in lengths
 FAMILIES = {
     "plucked": (plucked, (110, 440), (0.6, 1.2), (0.25, 0.6)),
-    "blown":   (blown,   (220, 880), (0.3, 0.9), (1.0, 1.2)),
-    "bell":    (bell,    (350, 900), (0.8, 1.6), (0.3, 0.6)),
-    "vowel":   (vowel,   (100, 320), (0.3, 0.8), (1.0, 1.25)),
-    "noise":   (noise,   (4, 30),    (0.2, 0.5), (0.7, 1.3)),
+    "blown": (blown, (220, 880), (0.3, 0.9), (1.0, 1.2)),
+    "bell": (bell, (350, 900), (0.8, 1.6), (0.3, 0.6)),
+    "vowel": (vowel, (100, 320), (0.3, 0.8), (1.0, 1.25)),
+    "noise": (noise, (4, 30), (0.2, 0.5), (0.7, 1.3)),
 }
 
 

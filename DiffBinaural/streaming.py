@@ -41,18 +41,18 @@ from DiffBinaural.utils.media import (
     sound_rate,
 )
 
-EYE_WIDTH = 480                                        # pixels: a wider video is shrunk, not below this
-PICTURE_RATE = 10                                      # pictures a second that are taken from a video
+EYE_WIDTH = 480  # pixels: a wider video is shrunk, not below this
+PICTURE_RATE = 10  # pictures a second that are taken from a video
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 class Block(NamedTuple):
     """Some frames of a clip on their way from mels to sound."""
 
-    mono: Tensor                                       # (1, T · hop) samples, silence after the clip's end
-    mono_mel: Tensor                                   # (1, M, T) nepers
-    mel: Tensor                                        # (2, M, T) nepers, left first
-    phasor: Tensor                                     # (2, M, T) between them; (0, M, T) if not made
+    mono: Tensor  # (1, T · hop) samples, silence after the clip's end
+    mono_mel: Tensor  # (1, M, T) nepers
+    mel: Tensor  # (2, M, T) nepers, left first
+    phasor: Tensor  # (2, M, T) between them; (0, M, T) if not made
 
 
 class Phases:
@@ -92,16 +92,18 @@ class Phases:
                     return
             yield item
 
-
     def summary(self, path: str | Path, samples: int, rate: int) -> str:
         """A line about what has been written, and how long it took."""
         took, seconds = sum(self.seconds.values()), samples / rate
         each = ", ".join(f"{name} {spent:.1f} s" for name, spent in self.seconds.items())
-        return (f"{path}: {samples} samples, {seconds:.2f} s, in {took:.1f} s ({each}); "
-                f"real-time factor {took / seconds:.2f}")
+        return (
+            f"{path}: {samples} samples, {seconds:.2f} s, in {took:.1f} s ({each}); "
+            f"real-time factor {took / seconds:.2f}"
+        )
 
 
 # --- the sound ----------------------------------------------------------------------------------------------
+
 
 class Hearing:
     """The mono sound of a sound or video file, or of a part of it, at the mel's rate, block by block.
@@ -136,21 +138,25 @@ class Hearing:
                 break
         if at <= self.first:
             start, seconds = self.first / self.own, at / self.own
-            raise ValueError(f"{self.path}: is empty; expected sound" if not at else
-                             f"{self.path}: lasts {seconds:.2f} s; --start is {start:g} s, give less")
+            raise ValueError(
+                f"{self.path}: is empty; expected sound"
+                if not at
+                else f"{self.path}: lasts {seconds:.2f} s; --start is {start:g} s, give less"
+            )
 
 
 def mels_of(sound: Iterable[Tensor], cfg: MelConfig) -> Iterator[tuple[Tensor, Tensor]]:
     """A sound (1, n) with its log mel (1, M, T), in blocks; silence fills the last up to whole frames."""
-    reach = -(-(cfg.n_fft - cfg.hop) // 2 // cfg.hop) + 1                # frames that a block's end disturbs
+    reach = -(-(cfg.n_fft - cfg.hop) // 2 // cfg.hop) + 1  # frames that a block's end disturbs
 
     def filled():
         count = 0
         for block in sound:
             count += block.shape[1]
             yield block
-        least = (cfg.n_fft - cfg.hop) // 2 + 1         # samples that a mel needs
+        least = (cfg.n_fft - cfg.hop) // 2 + 1  # samples that a mel needs
         yield torch.zeros(1, -(-max(count, least) // cfg.hop) * cfg.hop - count)
+
     for piece, before, behind in pieces(filled(), BLOCK * cfg.hop, reach * cfg.hop):
         mel, end = mel_spectrogram(piece, cfg), piece.shape[1] - behind
         yield piece[:, before:end], mel[..., before // cfg.hop : end // cfg.hop]
@@ -158,11 +164,16 @@ def mels_of(sound: Iterable[Tensor], cfg: MelConfig) -> Iterator[tuple[Tensor, T
 
 # --- the picture --------------------------------------------------------------------------------------------
 
+
 def stills(folder: Path) -> list[Path]:
     """The pictures of a folder by name, numbers in it by value."""
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
-    return sorted(found, key=lambda path: [(len(part), part) if part.isdigit() else (0, part)
-                                           for part in re.split(r"(\d+)", path.name)])
+    return sorted(
+        found,
+        key=lambda path: [
+            (len(part), part) if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)
+        ],
+    )
 
 
 class Looking:
@@ -191,8 +202,9 @@ class Looking:
             start = next(images)
             factor, images = shrinking(start), chain([start], images)
         found = [replace(d, box=tuple(edge / factor for edge in d.box)) for d in found]
-        self.seen = PassingEyes((image.reduce(shrinking(image)) for image in images), self.rate, found,
-                                cfg.view, first, self.fov)
+        self.seen = PassingEyes(
+            (image.reduce(shrinking(image)) for image in images), self.rate, found, cfg.view, first, self.fov
+        )
         return self.seen
 
     def _images(self, first: int) -> Iterator[Image.Image]:
@@ -219,8 +231,11 @@ def length_notice(sound: float, picture: float) -> str:
     """What is done when sound and picture differ in length (seconds); empty when they agree to a picture."""
     if abs(sound - picture) <= 1 / PICTURE_RATE:
         return ""
-    what = f"the last picture is held for {sound - picture:.2f} s" if sound > picture else \
-        f"the last {picture - sound:.2f} s of the video are not heard"
+    what = (
+        f"the last picture is held for {sound - picture:.2f} s"
+        if sound > picture
+        else f"the last {picture - sound:.2f} s of the video are not heard"
+    )
     return f"the sound lasts {sound:.2f} s, the video {picture:.2f} s: {what}"
 
 
@@ -233,6 +248,7 @@ def detections_of(path: str | Path, video_id: str, fps: float) -> list[Detection
 
 
 # --- both together ------------------------------------------------------------------------------------------
+
 
 def parts_of_stream(mels: Iterable[Tensor], eyes: Sight, begin: float, cfg: TrainConfig) -> Iterator[dict]:
     """Windows of a mono mel that comes in blocks (1, M, t), as :func:`stream` takes them.
@@ -257,8 +273,13 @@ def parts_of_stream(mels: Iterable[Tensor], eyes: Sight, begin: float, cfg: Trai
             until = min(following, frames - size)
         if starts:
             times = [begin + start * cfg.mel.hop / cfg.mel.sample_rate for start in starts]
-            yield {"starts": starts, "until": until, "frames": frames, **scene(eyes, times, cfg.mel),
-                   "mono": cut(held, [start - at for start in starts], size)}
+            yield {
+                "starts": starts,
+                "until": until,
+                "frames": frames,
+                **scene(eyes, times, cfg.mel),
+                "mono": cut(held, [start - at for start in starts], size),
+            }
         keep = min(held.shape[-1], size)
         held, at = held[..., held.shape[-1] - keep :].clone(), end - keep
 
@@ -279,8 +300,15 @@ class Queue:
         return taken
 
 
-def binaural(models: list[BinauralModel], sound: Hearing, view: Looking, cfg: SamplingConfig,
-             detections: str | None, phases: Phases, tick=int) -> Iterator[Block]:
+def binaural(
+    models: list[BinauralModel],
+    sound: Hearing,
+    view: Looking,
+    cfg: SamplingConfig,
+    detections: str | None,
+    phases: Phases,
+    tick=int,
+) -> Iterator[Block]:
     """Generate a clip block by block: one model of both ears, or one of each.
 
     tick  as of :func:`stream`
@@ -295,11 +323,13 @@ def binaural(models: list[BinauralModel], sound: Hearing, view: Looking, cfg: Sa
 
     def seen():
         yield from parts_of_stream(heard(), view.eyes(trained, detections), view.start, trained)
+
     shared = tee(phases.timed("looking", seen()), len(models))
-    ears = [stream(model, parts, cfg, view.video.stem, tick)
-            for model, parts in zip(models, shared, strict=True)]
+    ears = [
+        stream(model, parts, cfg, view.video.stem, tick) for model, parts in zip(models, shared, strict=True)
+    ]
     for made in phases.timed("generating", zip(*ears, strict=True)):
-        known = mono_mel.held.shape[-1]                # less than a window, where the clip is
+        known = mono_mel.held.shape[-1]  # less than a window, where the clip is
         mel = torch.cat(made)[..., :known]
         frames = mel.shape[-1]
         yield Block(mono.take(frames * trained.mel.hop), mono_mel.take(frames), mel[:2], mel[2:])

@@ -23,7 +23,7 @@ def main(cfg: PlaceConfig) -> None:
     """
     rows, out = place_all(GenAudioPos, cfg), Path(cfg.output_dir)
     if not rows:
-        return                                         # another process of the job has them all
+        return  # another process of the job has them all
     write_csv(out / "positions.csv", rows)
     if cfg.sweep:
         azimuth, made, sphere = (curves(rows, name) for name in ("azimuth", "ild_db", "sphere_db"))

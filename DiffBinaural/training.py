@@ -34,8 +34,18 @@ from DiffBinaural.validation import draw, draw_noise, evaluate
 
 # what may differ when a run goes on: lengths, from which the rates follow; places; and how the windows of a
 # step, whose number may not change, are divided
-FREE = ("num_epoch", "time_budget", "eval_epoch", "save_steps", "device", "workers", "ckpt", "data_root",
-        "batch_size_per_gpu", "accumulate")
+FREE = (
+    "num_epoch",
+    "time_budget",
+    "eval_epoch",
+    "save_steps",
+    "device",
+    "workers",
+    "ckpt",
+    "data_root",
+    "batch_size_per_gpu",
+    "accumulate",
+)
 
 
 LATEST, PREVIOUS = "state_latest.pth", "state_previous.pth"
@@ -44,9 +54,16 @@ LATEST, PREVIOUS = "state_latest.pth", "state_previous.pth"
 def loader(dataset: BinauralDataset, cfg: TrainConfig, job: World, start: int = 0) -> DataLoader:
     """Endless batches of this process's share of a dataset, from sample `start` of the run's order on."""
     order = Shuffled(len(dataset), cfg.seed, start, share=(job.rank, job.size))
-    return DataLoader(dataset, cfg.batch_size_per_gpu, sampler=order, num_workers=cfg.workers, drop_last=True,
-                      pin_memory=job.device.type == "cuda", persistent_workers=cfg.workers > 0,
-                      multiprocessing_context="fork" if cfg.workers else None)
+    return DataLoader(
+        dataset,
+        cfg.batch_size_per_gpu,
+        sampler=order,
+        num_workers=cfg.workers,
+        drop_last=True,
+        pin_memory=job.device.type == "cuda",
+        persistent_workers=cfg.workers > 0,
+        multiprocessing_context="fork" if cfg.workers else None,
+    )
 
 
 def remember(data: BinauralDataset, model: BinauralModel, folder: Path, job: World) -> None:
@@ -58,10 +75,10 @@ def remember(data: BinauralDataset, model: BinauralModel, folder: Path, job: Wor
     ids = list(dict.fromkeys(clip.video_id for clip in data.clips))
     keep = model.frame.frozen and data.encodable
     data.remember(Memory(folder), partial(encoded, model) if keep else None)
-    if keep:                                           # one at a time: the trunk is busy with each
+    if keep:  # one at a time: the trunk is busy with each
         for video_id in tqdm(job.share(ids), desc="encoding pictures", disable=not job.first):
             data.eyes(video_id)
-    clips = {clip.span: i for i, clip in enumerate(data.clips)}        # each once, however often it is listed
+    clips = {clip.span: i for i, clip in enumerate(data.clips)}  # each once, however often it is listed
     read_all("reading sounds", data.prepare, clips.values(), job)
     read_all("reading pictures", data.check_pictures, () if keep else ids, job)
 
@@ -85,11 +102,20 @@ class Run:
         self.epoch_steps = max(windows // self.step_samples, 1)
         self.total = cfg.num_epoch * self.epoch_steps
         self.ema, self.safe_step = EMA(model, cfg.ema_decay), SafeStep(cfg.clip_norm)
-        groups = [{"params": [p for p in part.parameters() if p.requires_grad], "lr": lr, "base": lr}
-                  for part, lr in ((model.unet, cfg.lr_unet), (model.frame, cfg.lr_frame))]
+        groups = [
+            {"params": [p for p in part.parameters() if p.requires_grad], "lr": lr, "base": lr}
+            for part, lr in ((model.unet, cfg.lr_unet), (model.frame, cfg.lr_frame))
+        ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=cfg.weight_decay, fused=True)
-        self.progress = {"step": 0, "samples": 0, "step_samples": self.step_samples, "seconds": 0.0,
-                         "best": math.inf, "loss_sum": 0.0, "loss_count": 0}
+        self.progress = {
+            "step": 0,
+            "samples": 0,
+            "step_samples": self.step_samples,
+            "seconds": 0.0,
+            "best": math.inf,
+            "loss_sum": 0.0,
+            "loss_count": 0,
+        }
         if self.resumed:
             self._check_config()
             self._restore(*newest_readable(states), states[0][0])
@@ -99,15 +125,21 @@ class Run:
     def _check_config(self) -> None:
         """A run is resumed with the settings it was started with."""
         path, new = self.folder / "config.json", flat(asdict(self.cfg))
-        old = flat(asdict(from_dict(TrainConfig, read_json(path), str(path))))   # with what is newer than it
+        old = flat(asdict(from_dict(TrainConfig, read_json(path), str(path))))  # with what is newer than it
         if wrong := [name for name in new if name not in FREE and old.get(name) != new[name]]:
             name = wrong[0]
-            raise ValueError(f"{self.folder} holds a run with another --{name} ({old.get(name)}, "
-                             f"now {new[name]}); resume it with its own settings, or choose another --id")
+            raise ValueError(
+                f"{self.folder} holds a run with another --{name} ({old.get(name)}, "
+                f"now {new[name]}); resume it with its own settings, or choose another --id"
+            )
 
     def _parts(self) -> dict:
-        return {"model": self.model, "ema": self.ema,
-                "optimizer": self.optimizer, "safe_step": self.safe_step}
+        return {
+            "model": self.model,
+            "ema": self.ema,
+            "optimizer": self.optimizer,
+            "safe_step": self.safe_step,
+        }
 
     def _restore(self, state: dict, path: Path) -> None:
         try:
@@ -118,8 +150,10 @@ class Run:
             why = str(error).splitlines()[-1].strip()
             raise ValueError(f"{path}: is not the state of a run like this ({why})") from None
         if self.progress["step_samples"] != self.step_samples:
-            raise ValueError(f"{self.folder}: its steps take {self.progress['step_samples']} windows, now "
-                             f"{self.step_samples}; keep processes x --batch_size_per_gpu x --accumulate")
+            raise ValueError(
+                f"{self.folder}: its steps take {self.progress['step_samples']} windows, now "
+                f"{self.step_samples}; keep processes x --batch_size_per_gpu x --accumulate"
+            )
 
     def budget(self) -> Budget:
         """How much of the run is over; a new one leaves out the time since the last."""
@@ -147,17 +181,24 @@ class Run:
         """
         self.save_weights("latest")
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        save_tensors(self.folder / LATEST, {**parts, "progress": self.progress},
-                     before=self.folder / PREVIOUS)
+        save_tensors(
+            self.folder / LATEST, {**parts, "progress": self.progress}, before=self.folder / PREVIOUS
+        )
         return f"{self.folder} is saved at step {self.progress['step']}"
 
 
 def start_from(run: str, model: BinauralModel, cfg: TrainConfig) -> None:
     """Give a new model the weights of a trained one; ValueError where the two are built differently."""
     theirs = load_config(run)
-    was, wanted = ({"ears": part.ears, "arch_frame": part.arch_frame, "objective": part.diffusion.objective,
-                    **flat(asdict(part)["model"] | asdict(part)["mel"] | asdict(part)["view"])}
-                   for part in (theirs, cfg))
+    was, wanted = (
+        {
+            "ears": part.ears,
+            "arch_frame": part.arch_frame,
+            "objective": part.diffusion.objective,
+            **flat(asdict(part)["model"] | asdict(part)["mel"] | asdict(part)["view"]),
+        }
+        for part in (theirs, cfg)
+    )
     if differ := differences(was, wanted):
         raise ValueError(f"--init_from {run}: that run has {differ}; give the same settings")
     fill(model, run)
@@ -167,8 +208,11 @@ def flat(config: dict) -> dict:
     """Settings and those of nested parts side by side, tuples as the lists that JSON makes of them."""
     plain = {}
     for name, value in config.items():
-        plain |= flat(value) if isinstance(value, dict) else {
-            name: list(value) if isinstance(value, tuple) else value}
+        plain |= (
+            flat(value)
+            if isinstance(value, dict)
+            else {name: list(value) if isinstance(value, tuple) else value}
+        )
     return plain
 
 
@@ -178,11 +222,22 @@ def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
     windows, whole  dataset classes of a layout: random windows to train on, whole clips to validate on
     """
     torch.manual_seed(cfg.seed)
-    data = windows(cfg.data_root, cfg.list_train, cfg.mel, cfg.view, split=cfg.split, fold=cfg.fold,
-                   seed=cfg.seed, mirror=cfg.mirror, windows_per_clip=cfg.windows_per_clip,
-                   hide_detections=cfg.hide_detections, phase=cfg.model.interaural_phase)
-    val = whole(cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split,
-                phase=cfg.model.interaural_phase)
+    data = windows(
+        cfg.data_root,
+        cfg.list_train,
+        cfg.mel,
+        cfg.view,
+        split=cfg.split,
+        fold=cfg.fold,
+        seed=cfg.seed,
+        mirror=cfg.mirror,
+        windows_per_clip=cfg.windows_per_clip,
+        hide_detections=cfg.hide_detections,
+        phase=cfg.model.interaural_phase,
+    )
+    val = whole(
+        cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split, phase=cfg.model.interaural_phase
+    )
     fit(ModelBuilder(cfg).build(), data, val, cfg)
 
 
@@ -194,7 +249,7 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
     with world(cfg.device) as job, locked(Path(cfg.ckpt) / cfg.id, job):
         run = Run(model, cfg, job, len(train))
         cache = run.folder / "cache"
-        if job.first and not run.resumed:              # of a start that was given up, perhaps with other data
+        if job.first and not run.resumed:  # of a start that was given up, perhaps with other data
             discard(cache)
         job.wait()
         log = RunLog(run.folder, "runs", step=run.progress["step"]) if job.first else None
@@ -212,13 +267,18 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
 def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None) -> None:
     cfg, job, progress, budget = run.cfg, run.job, run.progress, run.budget()
     net, batches = parallel(run.model.train(), job), iter(loader(train, cfg, job, progress["samples"]))
-    with Stop() as stop, tqdm(total=run.total, initial=progress["step"], desc=cfg.id, unit="step",
-                              disable=not job.first) as bar:
+    with (
+        Stop() as stop,
+        tqdm(
+            total=run.total, initial=progress["step"], desc=cfg.id, unit="step", disable=not job.first
+        ) as bar,
+    ):
         while (done := budget.done(progress["step"], job.agree)) < 1:
             run.set_rates(done)
             # the gradient, averaged over batches and processes
-            loss = sum(backward(net, batch, run, last=last)
-                       for batch, last in several(batches, cfg.accumulate))
+            loss = sum(
+                backward(net, batch, run, last=last) for batch, last in several(batches, cfg.accumulate)
+            )
             norm = run.safe_step(run.optimizer)
             if math.isfinite(norm):
                 run.ema.update()
@@ -232,9 +292,15 @@ def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None
                 progress["loss_sum"] += value
                 progress["loss_count"] += 1
             if job.first:
-                log.scalars(progress["step"], **{"train/loss": value, "train/grad_norm": norm,
-                                                 "lr/unet": run.optimizer.param_groups[0]["lr"],
-                                                 "lr/frame": run.optimizer.param_groups[1]["lr"]})
+                log.scalars(
+                    progress["step"],
+                    **{
+                        "train/loss": value,
+                        "train/grad_norm": norm,
+                        "lr/unet": run.optimizer.param_groups[0]["lr"],
+                        "lr/frame": run.optimizer.param_groups[1]["lr"],
+                    },
+                )
             bar.set_postfix(loss=f"{run.loss_so_far():.4f}", refresh=False)
             bar.update()
             if progress["step"] % (cfg.eval_epoch * run.epoch_steps) == 0:
@@ -287,6 +353,8 @@ def validate(run: Run, val: WholeClips, log: RunLog | None) -> None:
         draw(shadow, val, run.cfg, log, progress["step"])
         if better:
             run.save_weights("best")
-        log(progress["step"], **{"train/loss_epoch": run.loss_so_far(), **figures,
-                                 "train/skipped": run.safe_step.skipped})
+        log(
+            progress["step"],
+            **{"train/loss_epoch": run.loss_so_far(), **figures, "train/skipped": run.safe_step.skipped},
+        )
         run.save()

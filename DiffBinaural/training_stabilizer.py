@@ -31,9 +31,11 @@ class SafeStep:
         self.skipped += not finite
         self.in_a_row = 0 if finite else self.in_a_row + 1
         if self.in_a_row >= self.patience:
-            raise ValueError(f"the gradient was not finite for {self.patience} steps in a row; "
-                             "the weights are those of the last good step: "
-                             "lower the learning rates or look for broken clips")
+            raise ValueError(
+                f"the gradient was not finite for {self.patience} steps in a row; "
+                "the weights are those of the last good step: "
+                "lower the learning rates or look for broken clips"
+            )
         return float(norm)
 
     def state_dict(self) -> dict:

@@ -24,13 +24,14 @@ from DiffBinaural.utils.runs import RunLog
 
 FIGURES = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
 ONE_EAR = {"mel_rmse": MEL_METRICS["mel_rmse"]}
-HEARD = {name: WAV_METRICS[name] for name in ("stft", "itd_error")}        # of the rendered sound
-STEPS = 4                                              # of DDIM, for the samples
-DRAWN = 3                                              # clips that are drawn
+HEARD = {name: WAV_METRICS[name] for name in ("stft", "itd_error")}  # of the rendered sound
+STEPS = 4  # of DDIM, for the samples
+DRAWN = 3  # clips that are drawn
 
 
-def draw_noise(names: list[str], shape: tuple[int, ...], diffusion: Diffusion, drop: float,
-               seed: int) -> dict[str, Tensor]:
+def draw_noise(
+    names: list[str], shape: tuple[int, ...], diffusion: Diffusion, drop: float, seed: int
+) -> dict[str, Tensor]:
     """Everything random in a training step, for each named window from a source of its own, on the CPU.
 
     shape  (rows, M, T)
@@ -40,8 +41,13 @@ def draw_noise(names: list[str], shape: tuple[int, ...], diffusion: Diffusion, d
     drawn = []
     for name in names:
         random = generator_for(seed, name)
-        drawn.append((diffusion.training_times(1, random)[0], torch.randn(shape, generator=random),
-                      torch.rand((), generator=random) < drop))
+        drawn.append(
+            (
+                diffusion.training_times(1, random)[0],
+                torch.randn(shape, generator=random),
+                torch.rand((), generator=random) < drop,
+            )
+        )
     return dict(zip(("t", "noise", "hidden"), map(torch.stack, zip(*drawn)), strict=True))
 
 
@@ -81,8 +87,11 @@ def heard(made: Tensor, clip: dict, sounds: tuple[np.ndarray, np.ndarray], cfg: 
     mono, pair = sounds
     rendered = render(torch.from_numpy(mono[0]), made, cfg).numpy()[:, : mono.shape[1]]
     systems = {"": rendered, "mono_copy_": mono.repeat(2, axis=0)}
-    found = {f"val/{prefix}{name}": value for prefix, sound in systems.items()
-             for name, value in measure(HEARD, sound, pair, cfg.sample_rate).items()}
+    found = {
+        f"val/{prefix}{name}": value
+        for prefix, sound in systems.items()
+        for name, value in measure(HEARD, sound, pair, cfg.sample_rate).items()
+    }
     return {"val/phasor_error": phasor_error(made[2:], clip["phasor"], clip["mono_mel"]), **found}
 
 
@@ -116,8 +125,9 @@ def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> t
        clips {"id", "system": "<sampler>, <steps>" or "mono copy", metric: value}
     """
     clips = [test[i] for i in range(min(len(test), cfg.limit))]
-    copies = [measure(FIGURES, clip["mono_mel"].expand(2, -1, -1), clip["binaural_mel"], test.mel)
-              for clip in clips]
+    copies = [
+        measure(FIGURES, clip["mono_mel"].expand(2, -1, -1), clip["binaural_mel"], test.mel) for clip in clips
+    ]
     seconds = sum(clip["mono_mel"].shape[-1] for clip in clips) * test.mel.hop / test.mel.sample_rate
     rows, known = [], _named("mono copy", clips, copies)
     for count in tqdm(cfg.steps, desc="sampling"):
@@ -127,8 +137,10 @@ def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> t
             start = perf_counter()
             made = [generate(model, clip, how)[:2] for clip in clips]
             rows[-1][f"{sampler}/seconds a second"] = (perf_counter() - start) / seconds
-            figures = [measure(FIGURES, mel, clip["binaural_mel"], test.mel)
-                       for mel, clip in zip(made, clips, strict=True)]
+            figures = [
+                measure(FIGURES, mel, clip["binaural_mel"], test.mel)
+                for mel, clip in zip(made, clips, strict=True)
+            ]
             rows[-1] |= _means(sampler, figures)
             known += _named(f"{sampler}, {count}", clips, figures)
     return rows, known
@@ -142,8 +154,9 @@ def _means(system: str, figures: list[dict]) -> dict[str, float]:
     return {f"{system}/{name}": summary([each[name] for each in figures])["mean"] for name in figures[0]}
 
 
-def sample_figures(model: BinauralModel, test: WholeClips, steps: tuple[int, ...],
-                   limit: int) -> dict[str, dict[str, float]]:
+def sample_figures(
+    model: BinauralModel, test: WholeClips, steps: tuple[int, ...], limit: int
+) -> dict[str, dict[str, float]]:
     """Means over the first clips of a list, for samples of so many DDIM steps and for the mono copy.
 
     -> {"25": {"mel_rmse", "mel_ild_error", "spread": mel_rmse between samples of two noises}, "mono copy": …}
@@ -160,5 +173,6 @@ def sample_figures(model: BinauralModel, test: WholeClips, steps: tuple[int, ...
             figures["spread"] = MEL_METRICS["mel_rmse"].figure(first, second, test.mel)
             for key, value in figures.items():
                 found[name][key].append(value)
-    return {name: {key: summary(values)["mean"] for key, values in each.items()}
-            for name, each in found.items()}
+    return {
+        name: {key: summary(values)["mean"] for key, values in each.items()} for name, each in found.items()
+    }

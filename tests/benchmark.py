@@ -55,8 +55,8 @@ from DiffBinaural.utils.helpers import pick_device
 
 CONFIGS = Path(__file__).parents[1] / "BigVGAN/configs"
 LARGE, TINY = CONFIGS / "bigvgan_22khz_80band.json", CONFIGS / "bigvgan_binaural_tiny.json"
-FAST = (Activation1d, NormSiLU, Upsample, convolutions.NarrowConv2d)     # each with a plain form beside
-STATUS = Path("/proc/self/status")                     # where Linux tells the resident memory
+FAST = (Activation1d, NormSiLU, Upsample, convolutions.NarrowConv2d)  # each with a plain form beside
+STATUS = Path("/proc/self/status")  # where Linux tells the resident memory
 MB = 2**20
 
 
@@ -89,12 +89,20 @@ class Row:
     def finished(self, rate: float) -> dict:
         """As a row of the JSON; rate: the best that the machine reaches, operations a second."""
         floor = self.flops / rate
-        return {"name": self.name, "seconds": self.seconds, "floor_s": floor, "gap": self.seconds / floor,
-                "plain_s": self.plain_s, "speedup": self.plain_s and self.plain_s / self.seconds,
-                "peak_mb": self.peak_mb, "note": self.note}
+        return {
+            "name": self.name,
+            "seconds": self.seconds,
+            "floor_s": floor,
+            "gap": self.seconds / floor,
+            "plain_s": self.plain_s,
+            "speedup": self.plain_s and self.plain_s / self.seconds,
+            "peak_mb": self.peak_mb,
+            "note": self.note,
+        }
 
 
 # --- measuring ----------------------------------------------------------------------------------------------
+
 
 def clock(work: Callable[[], object], device: torch.device) -> float:
     """Seconds that a call takes."""
@@ -136,7 +144,7 @@ def peak(work: Callable[[], object], device: torch.device) -> float | None:
         return (torch.cuda.max_memory_allocated(device) - before) / MB
     if not STATUS.exists():
         return None
-    Path("/proc/self/clear_refs").write_text("5")      # the high-water mark starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = memory("VmRSS")
     work()
     return max(memory("VmHWM") - before, 0.0)
@@ -155,6 +163,7 @@ def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device
 
     def note(conv, inputs, output):
         seen[(conv.weight.shape, inputs[0].shape)] = (conv, [x.detach().clone() for x in inputs])
+
     convs = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d)]
     hooks = [conv.register_forward_hook(note) for conv in convs]
     work()
@@ -172,8 +181,10 @@ def best_rate(model: nn.Module, work: Callable[[], object], device: torch.device
 def plain_layers(layers: tuple[type[nn.Module], ...] = FAST) -> Iterator[None]:
     """Layers that have a fast form run in their plain one, in torch's own order of memory."""
     fast = {(layer, "forward"): layer.forward for layer in layers}
-    fast |= {(bigvgan, "side_by_side"): convolutions.side_by_side,
-             (discriminators, "channels_last"): convolutions.channels_last}
+    fast |= {
+        (bigvgan, "side_by_side"): convolutions.side_by_side,
+        (discriminators, "channels_last"): convolutions.channels_last,
+    }
     for layer in layers:
         layer.forward = layer.plain
     bigvgan.side_by_side = discriminators.channels_last = Tensor.contiguous
@@ -186,9 +197,11 @@ def plain_layers(layers: tuple[type[nn.Module], ...] = FAST) -> Iterator[None]:
 
 def plainly(work: Callable[[], object], layers: tuple[type[nn.Module], ...] = FAST) -> Callable[[], object]:
     """The work in plain layers."""
+
     def plain():
         with plain_layers(layers):
             return work()
+
     return plain
 
 
@@ -202,20 +215,28 @@ class Bench:
 
     def __init__(self, cfg: BenchConfig):
         self.cfg, self.device, self.rows = cfg, pick_device(cfg.device), []
-        self.rate = 0.0                                # the best seen, operations a second
+        self.rate = 0.0  # the best seen, operations a second
 
     def see(self, net: nn.Module, work: Callable[[], object]) -> None:
         """Look at the convolutions of a network: what is the best that this machine does?"""
         self.rate = max(self.rate, best_rate(net, work, self.device))
 
-    def add(self, name: str, ours: Callable, plain: Callable | None = None, *, repeats: int | None = None,
-            flops: float | None = None, note: str = "") -> Row:
+    def add(
+        self,
+        name: str,
+        ours: Callable,
+        plain: Callable | None = None,
+        *,
+        repeats: int | None = None,
+        flops: float | None = None,
+        note: str = "",
+    ) -> Row:
         """Measure a row.  flops: its operations, where `ours` is not to be run for them."""
         times, plain_s = [], None
         if repeats != 1:
-            ours()                                     # the first call loads and compiles code
+            ours()  # the first call loads and compiles code
         memory = peak(lambda: times.append(clock(ours, self.device)), self.device)
-        if plain or repeats != 1:                      # a long one by itself is not run again
+        if plain or repeats != 1:  # a long one by itself is not run again
             works = [ours] if plain is None else [ours, plain]
             seconds, plain_s = (*medians(repeats or self.cfg.repeats, self.device, *works), None)[:2]
         else:
@@ -231,13 +252,14 @@ class Bench:
 
     def train(self, name: str, ours: Callable, plain: Callable, batches: Iterator, samples: int) -> None:
         """A training step and how much of it goes into waiting for the loader."""
-        flops = operations(plainly(ours, (convolutions.NarrowConv2d,)))       # of the direct form
+        flops = operations(plainly(ours, (convolutions.NarrowConv2d,)))  # of the direct form
         row = self.add(f"training step, {name}", ours, plain, flops=flops)
         waiting = statistics.median(clock(lambda: next(batches), self.device) for _ in range(20))
         self.say(f"{samples / row.seconds:.1f} samples a second; {100 * waiting / row.seconds:.1f} % waiting")
 
 
 # --- what is measured ---------------------------------------------------------------------------------------
+
 
 def unet_rows(bench: Bench) -> None:
     """One evaluation of the base UNet; then 10 s of sound, from pictures to mels, of every preset."""
@@ -249,23 +271,31 @@ def unet_rows(bench: Bench) -> None:
     inputs = unet_inputs(bench.device)
     once = quietly(lambda: fast.unet(*inputs))
     bench.see(seen, quietly(lambda: seen(*inputs)))
-    flops = operations(quietly(lambda: seen(*inputs)))       # of the direct form
-    one = bench.add("UNet once, 80x80", once, plainly(lambda: plain(*inputs)), flops=flops,
-                    repeats=4 * bench.cfg.repeats)
+    flops = operations(quietly(lambda: seen(*inputs)))  # of the direct form
+    one = bench.add(
+        "UNet once, 80x80", once, plainly(lambda: plain(*inputs)), flops=flops, repeats=4 * bench.cfg.repeats
+    )
     clip, few = noise_clip(10, cfg), steps_of(SamplingConfig(), cfg.diffusion.objective)
     for steps in (25, few):
-        bench.add(f"stage 1 base, 10 s, {steps} steps", partial(generate, fast, clip,
-                                                                SamplingConfig(sampling_timesteps=steps)),
-                  repeats=1, flops=14 * steps * one.flops,
-                  note=f"with pictures; {14 * steps} times the UNet are {14 * steps * one.seconds:.3g} s")
+        bench.add(
+            f"stage 1 base, 10 s, {steps} steps",
+            partial(generate, fast, clip, SamplingConfig(sampling_timesteps=steps)),
+            repeats=1,
+            flops=14 * steps * one.flops,
+            note=f"with pictures; {14 * steps} times the UNet are {14 * steps * one.seconds:.3g} s",
+        )
     for preset in ("small", "tiny"):
         cfg = preset_config(preset, id="bench", data_root="")
         model = ModelBuilder(cfg).build()
         inputs = unet_inputs(bench.device, cfg.model.context_dim)
         flops = operations(quietly(partial(deepcopy(model.unet).to(bench.device), *inputs)))
-        bench.add(f"stage 1 {preset}, 10 s, {few} steps",
-                  partial(generate, ready(model, bench.device), noise_clip(10, cfg), SamplingConfig()),
-                  repeats=3, flops=14 * few * flops, note="with pictures")
+        bench.add(
+            f"stage 1 {preset}, 10 s, {few} steps",
+            partial(generate, ready(model, bench.device), noise_clip(10, cfg), SamplingConfig()),
+            repeats=3,
+            flops=14 * few * flops,
+            note="with pictures",
+        )
 
 
 def vocoder_rows(bench: Bench) -> None:
@@ -274,9 +304,13 @@ def vocoder_rows(bench: Bench) -> None:
     for name, cfg in (("tiny", load_config(TINY)), ("base", base_of(large)), ("large", large)):
         net, mel = vocoder(bench, cfg), torch.randn(1, 80, 862, device=bench.device)
         bench.see(net, quietly(lambda net=net, mel=mel: net(mel[..., :160])))
-        row = bench.add(f"vocoder {name}, 10 s", partial(net.vocode, mel),
-                        plainly(quietly(partial(net, mel))), repeats=1 if name == "large" else 3,
-                        flops=operations(quietly(partial(net, mel))))
+        row = bench.add(
+            f"vocoder {name}, 10 s",
+            partial(net.vocode, mel),
+            plainly(quietly(partial(net, mel))),
+            repeats=1 if name == "large" else 3,
+            flops=operations(quietly(partial(net, mel))),
+        )
         bench.say(f"{10 / row.seconds:.2f} s of sound a second")
 
 
@@ -287,21 +321,26 @@ def length_rows(bench: Bench) -> None:
     bench.see(net, quietly(lambda: net(torch.randn(1, 80, 160, device=bench.device))))
     for seconds in (10, 60, 600):
         mel = torch.randn(1, 80, round(seconds * 22_050 / 256), device=bench.device)
-        row = bench.add(f"vocoder base, {seconds} s", lambda mel=mel: [None for _ in net.stream([mel])],
-                        repeats=3 if seconds == 10 else 1, flops=flops * mel.shape[-1])
+        row = bench.add(
+            f"vocoder base, {seconds} s",
+            lambda mel=mel: [None for _ in net.stream([mel])],
+            repeats=3 if seconds == 10 else 1,
+            flops=flops * mel.shape[-1],
+        )
         bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
 
 
 def training_rows(bench: Bench) -> None:
     """A step of both trainings of the demo, with the loader's share of it."""
-    net = vocoder(bench, base_of(load_config(LARGE)))      # by itself, this part has no large convolutions
+    net = vocoder(bench, base_of(load_config(LARGE)))  # by itself, this part has no large convolutions
     bench.see(net, quietly(lambda: net(torch.randn(1, 80, 160, device=bench.device))))
     with tempfile.TemporaryDirectory() as folder, world(bench.cfg.device) as job:
         root = Path(folder, "data")
         simulate_dataset.main(SimulateConfig(out=str(root), clips=12, seconds=4, sources=(1, 1)))
         cfg = preset_config("tiny", id="bench", data_root=str(root), ckpt=folder)
-        data = RealBinaural(str(root), "train", cfg.mel, cfg.view, windows_per_clip=cfg.windows_per_clip,
-                            mirror=True)
+        data = RealBinaural(
+            str(root), "train", cfg.mel, cfg.view, windows_per_clip=cfg.windows_per_clip, mirror=True
+        )
         torch.manual_seed(0)
         first, plain = (stage1.Run(ModelBuilder(cfg).build(), cfg, job, len(data)) for _ in range(2))
         plain.model.to(memory_format=torch.contiguous_format)
@@ -311,10 +350,17 @@ def training_rows(bench: Bench) -> None:
             stage1.backward(run.model, next(source), run, last=True)
             run.safe_step(run.optimizer)
             run.ema.update()
-        bench.train("stage 1", partial(step, first), plainly(partial(step, plain)), source,
-                    cfg.batch_size_per_gpu)
-        words = TrueMelConfig(audio_dir=str(root / "processed/binaural_audios_22050Hz"), config=str(TINY),
-                              list_train=str(root / "splits/train.csv"), list_val="", checkpoint_path=folder)
+
+        bench.train(
+            "stage 1", partial(step, first), plainly(partial(step, plain)), source, cfg.batch_size_per_gpu
+        )
+        words = TrueMelConfig(
+            audio_dir=str(root / "processed/binaural_audios_22050Hz"),
+            config=str(TINY),
+            list_train=str(root / "splits/train.csv"),
+            list_val="",
+            checkpoint_path=folder,
+        )
         for name, freeze in (("without discriminators", 1_000_000), ("with them", 0)):
             voc = load_config(TINY)
             second = stage2.VocoderRun(voc, replace(words, freeze_step=freeze), job)
@@ -322,6 +368,7 @@ def training_rows(bench: Bench) -> None:
 
             def step(run=second, batches=batches):
                 run.step(next(batches), 0.0)
+
             bench.train(f"stage 2, {name}", step, plainly(step), batches, second.pairs)
 
 
@@ -342,6 +389,7 @@ def whole_rows(bench: Bench) -> None:
             made = generate(model, clip, SamplingConfig()).to(bench.device)
             for _ in net.stream([made[:2]]):
                 pass
+
         flops = seconds * (voice + 1.4 * steps_of(SamplingConfig(), cfg.diffusion.objective) * unet)
         row = bench.add(f"end to end, {seconds} s", work, repeats=1, flops=flops)
         bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
@@ -349,8 +397,9 @@ def whole_rows(bench: Bench) -> None:
 
 def unet_inputs(device: torch.device, width: int = ModelConfig.context_dim) -> tuple[Tensor, ...]:
     """One window for a UNet that reads tokens of a width."""
-    ears, mono, context = (torch.randn(1, *shape, device=device)
-                           for shape in ((2, 80, 80), (1, 80, 80), (20, width)))
+    ears, mono, context = (
+        torch.randn(1, *shape, device=device) for shape in ((2, 80, 80), (1, 80, 80), (20, width))
+    )
     return ears, torch.full((1,), 500, device=device), mono, context
 
 
@@ -363,8 +412,9 @@ def noise_clip(seconds: float, cfg: TrainConfig) -> dict:
 
 def base_of(large: VocoderConfig) -> VocoderConfig:
     """The sizes of NVIDIA's base vocoder, 14 million parameters."""
-    return replace(large, upsample_rates=(8, 8, 2, 2), upsample_kernel_sizes=(16, 16, 4, 4),
-                   upsample_initial_channel=512)
+    return replace(
+        large, upsample_rates=(8, 8, 2, 2), upsample_kernel_sizes=(16, 16, 4, 4), upsample_initial_channel=512
+    )
 
 
 def vocoder(bench: Bench, cfg: VocoderConfig) -> BigVGAN:
@@ -373,8 +423,13 @@ def vocoder(bench: Bench, cfg: VocoderConfig) -> BigVGAN:
     return BigVGAN(cfg).remove_weight_norm().eval().to(bench.device)
 
 
-PARTS = {"unet": unet_rows, "vocoder": vocoder_rows, "length": length_rows, "whole": whole_rows,
-         "training": training_rows}
+PARTS = {
+    "unet": unet_rows,
+    "vocoder": vocoder_rows,
+    "length": length_rows,
+    "whole": whole_rows,
+    "training": training_rows,
+}
 
 
 def main(cfg: BenchConfig) -> None:
@@ -385,10 +440,21 @@ def main(cfg: BenchConfig) -> None:
     for name in cfg.only or PARTS:
         PARTS[name](bench)
     rows = [row.finished(bench.rate) for row in bench.rows]
-    write_json(Path(cfg.output_json), {"peak_gflops": bench.rate / 1e9, "device": str(bench.device),
-                                       "threads": torch.get_num_threads(), "rows": rows})
-    print(f"best rate of a convolution of these networks: {bench.rate / 1e9:.0f} GFLOP/s, {bench.device}, "
-          f"{torch.get_num_threads()} threads", bench_table(rows), sep="\n")
+    write_json(
+        Path(cfg.output_json),
+        {
+            "peak_gflops": bench.rate / 1e9,
+            "device": str(bench.device),
+            "threads": torch.get_num_threads(),
+            "rows": rows,
+        },
+    )
+    print(
+        f"best rate of a convolution of these networks: {bench.rate / 1e9:.0f} GFLOP/s, {bench.device}, "
+        f"{torch.get_num_threads()} threads",
+        bench_table(rows),
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,14 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FOUND = next(filter(None, map(shutil.which, NAMES)), None)
-CODES = {" ": "Space", "ArrowLeft": "ArrowLeft", "ArrowRight": "ArrowRight", "ArrowUp": "ArrowUp",
-         "ArrowDown": "ArrowDown", "Home": "Home"}
+CODES = {
+    " ": "Space",
+    "ArrowLeft": "ArrowLeft",
+    "ArrowRight": "ArrowRight",
+    "ArrowUp": "ArrowUp",
+    "ArrowDown": "ArrowDown",
+    "Home": "Home",
+}
 
 
 class Page:
@@ -22,11 +28,25 @@ class Page:
         theirs_in, self.to = os.pipe()
         self.back, theirs_out = os.pipe()
         # The browser reads from its descriptor 3 and writes to 4.
-        words = ["bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", FOUND, "--headless=new",
-                 "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio",
-                 "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
-        self.process = subprocess.Popen(words, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+        words = [
+            "bash",
+            "-c",
+            f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}',
+            "bash",
+            FOUND,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--mute-audio",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
+        self.process = subprocess.Popen(
+            words, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         os.close(theirs_in)
         os.close(theirs_out)
         self.numbers, self.read, self.events, self.session = itertools.count(1), b"", [], None
@@ -84,10 +104,12 @@ class Page:
         text = {"text": key} if len(key) == 1 else {}
         code = CODES.get(key, f"Digit{key}" if key.isdigit() else f"Key{key.upper()}")
         virtual = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36}.get(
-            key, ord(key[0].upper()))
+            key, ord(key[0].upper())
+        )
         for kind, more in (("keyDown", text), ("keyUp", {})):
-            self.tell("Input.dispatchKeyEvent", type=kind, key=key, code=code,
-                      windowsVirtualKeyCode=virtual, **more)
+            self.tell(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=code, windowsVirtualKeyCode=virtual, **more
+            )
 
     def click(self, selector: str, across: float = 0.5) -> None:
         """The left button on an element, so far across it."""
@@ -98,8 +120,13 @@ class Page:
             self.tell("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
     def size(self, width: int, height: int) -> None:
-        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                  mobile=False)
+        self.tell(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     def scheme(self, name: str) -> None:
         """light or dark, as the reader's system wants it."""

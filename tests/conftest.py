@@ -41,10 +41,12 @@ def scripts():
 @pytest.fixture(scope="session")
 def scalars():
     """(run folder, name) -> the values that the run left for TensorBoard."""
+
     def read(run, name, folder="runs"):
         board = EventAccumulator(str(run / folder))
         board.Reload()
         return [event.value for event in board.Scalars(name)]
+
     return read
 
 
@@ -52,6 +54,17 @@ def scalars():
 def scenes(tmp_path_factory):
     """A simulated dataset: three clips of 1.5 s for training, one each for validation and test."""
     root = tmp_path_factory.mktemp("scenes") / "data"
-    call("DiffBinaural.simulate_dataset", "--out", root, "--clips", 5, "--seconds", 1.5, "--sources", "1..2",
-         "--workers", 1)
+    call(
+        "DiffBinaural.simulate_dataset",
+        "--out",
+        root,
+        "--clips",
+        5,
+        "--seconds",
+        1.5,
+        "--sources",
+        "1..2",
+        "--workers",
+        1,
+    )
     return root

@@ -29,9 +29,9 @@ from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import write_json
 from DiffBinaural.utils.helpers import pick_device, read_wav, write_wav_blocks
 
-CLIPS = 20                                             # different ones, over and over
-WARM = 0.5                                             # part of the samples that caches take to fill
-MOST_SLOPE = 1.0                                       # MB per 100 clips, or per minute of the long file
+CLIPS = 20  # different ones, over and over
+WARM = 0.5  # part of the samples that caches take to fill
+MOST_SLOPE = 1.0  # MB per 100 clips, or per minute of the long file
 RATE = 22_050
 
 
@@ -73,6 +73,7 @@ def long_file(path: Path, clips: list[Path], minutes: float) -> int:
             sound = read_wav(clips[k % len(clips)])[0][:, :left]
             yield sound.repeat(2, axis=0)
             left, k = left - sound.shape[1], k + 1
+
     write_wav_blocks(path, blocks(), RATE)
     return count
 
@@ -84,6 +85,7 @@ def watched(work) -> list[float]:
     def watch():
         while not over.wait(1):
             seen.append(resident_mb())
+
     watcher = Thread(target=watch)
     watcher.start()
     try:
@@ -100,10 +102,15 @@ def main(cfg: SoakConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
         simulate_dataset.main(SimulateConfig(out=str(data), clips=CLIPS, seconds=2, seed=40))
-        videos, sounds = sorted((data / "videos").iterdir()), sorted(
-            (data / "processed/mono_audios_22050Hz").iterdir())
-        job = E2EConfig(input_video=str(videos[0]), output=f"{folder}/first.wav",
-                        sampling_timesteps=cfg.sampling_timesteps)
+        videos, sounds = (
+            sorted((data / "videos").iterdir()),
+            sorted((data / "processed/mono_audios_22050Hz").iterdir()),
+        )
+        job = E2EConfig(
+            input_video=str(videos[0]),
+            output=f"{folder}/first.wav",
+            sampling_timesteps=cfg.sampling_timesteps,
+        )
         models = load_models(job.run, pick_device("cpu"))
         job = replace(job, renderer=inference_e2e.chosen_renderer(job, models[0].phase))
         vocoder, _ = wanted_generator(job)
@@ -111,12 +118,19 @@ def main(cfg: SoakConfig) -> None:
         memory, opened = [], []
 
         def convert(job: E2EConfig) -> None:
-            with redirect_stderr(io.StringIO()):           # a line and three bars for each
+            with redirect_stderr(io.StringIO()):  # a line and three bars for each
                 inference_e2e.convert(models, vocoder, job)
 
         def one(k: int, name: str) -> None:
-            convert(replace(job, input_video=str(videos[k % CLIPS]), input_wav=str(sounds[k % CLIPS]),
-                            output=f"{folder}/{name}.wav"))
+            convert(
+                replace(
+                    job,
+                    input_video=str(videos[k % CLIPS]),
+                    input_wav=str(sounds[k % CLIPS]),
+                    output=f"{folder}/{name}.wav",
+                )
+            )
+
         one(0, "first")
         with bar:
             while len(memory) < cfg.clips or time.monotonic() - began < 60 * cfg.minutes:
@@ -132,16 +146,27 @@ def main(cfg: SoakConfig) -> None:
         same = Path(folder, "first.wav").read_bytes() == Path(folder, "last.wav").read_bytes()
         whole = soundfile.info(f"{folder}/long_out.wav").frames == size
     tenths = [round(stream[k * (len(stream) - 1) // 10]) for k in range(11)]
-    report = {"clips": len(memory), "minutes": (time.monotonic() - began) / 60,
-              "mb_per_100_clips": 100 * slope(memory), "mb_at_the_end": memory[-1],
-              "handles_at_start_and_end": [opened[0], opened[-1]], "long_minutes": cfg.long_minutes,
-              "mb_per_minute_of_the_long_file": slope(stream) * len(stream) / cfg.long_minutes,
-              "mb_at_tenths_of_the_long_file": tenths,
-              "same_output_at_start_and_end": same, "long_output_whole": whole}
+    report = {
+        "clips": len(memory),
+        "minutes": (time.monotonic() - began) / 60,
+        "mb_per_100_clips": 100 * slope(memory),
+        "mb_at_the_end": memory[-1],
+        "handles_at_start_and_end": [opened[0], opened[-1]],
+        "long_minutes": cfg.long_minutes,
+        "mb_per_minute_of_the_long_file": slope(stream) * len(stream) / cfg.long_minutes,
+        "mb_at_tenths_of_the_long_file": tenths,
+        "same_output_at_start_and_end": same,
+        "long_output_whole": whole,
+    }
     write_json(cfg.output_json, report)
     print(*(f"{name:32} {value}" for name, value in report.items()), sep="\n")
-    if (report["mb_per_100_clips"] > MOST_SLOPE or report["mb_per_minute_of_the_long_file"] > MOST_SLOPE
-            or opened[-1] > opened[0] or not same or not whole):
+    if (
+        report["mb_per_100_clips"] > MOST_SLOPE
+        or report["mb_per_minute_of_the_long_file"] > MOST_SLOPE
+        or opened[-1] > opened[0]
+        or not same
+        or not whole
+    ):
         raise ValueError(f"{cfg.output_json}: something grows, or comes out otherwise")
 
 

@@ -45,8 +45,10 @@ def test_a_range_of_sources():
     assert parse(SimulateConfig, argv=["--out", "x", "--sources", "2"]).sources == (2, 2)
 
 
-@pytest.mark.parametrize("words", [[*NEEDED, "--lr", "1"], ["--id", "a"], [*NEEDED, "--objective", "x"],
-                                   [*NEEDED, "--lr_unet", "fast"]])
+@pytest.mark.parametrize(
+    "words",
+    [[*NEEDED, "--lr", "1"], ["--id", "a"], [*NEEDED, "--objective", "x"], [*NEEDED, "--lr_unet", "fast"]],
+)
 def test_a_wrong_flag_is_an_error(words, capsys):
     with pytest.raises(SystemExit, match="2"):
         parse(TrainConfig, PRESETS, words)
@@ -57,6 +59,7 @@ def test_a_field_without_help_is_an_error():
     @dataclass(frozen=True)
     class Silent:
         a: int = 3
+
     with pytest.raises(KeyError):
         parse(Silent, argv=[])
 
@@ -66,6 +69,7 @@ def test_a_percent_sign_in_a_help_text_is_text(capsys):
     class Percent:
         a: int = option(3, "50 % of it")
         b: str = field(default="x", metadata={"help": "b"})
+
     with pytest.raises(SystemExit, match="0"):
         parse(Percent, argv=["--help"])
     assert "50 % of it [3]" in " ".join(capsys.readouterr().out.split())
@@ -85,6 +89,7 @@ def test_a_missing_key_is_named_with_its_file():
     @dataclass(frozen=True, kw_only=True)
     class Needs:
         a: int = required("a")
+
     with pytest.raises(ValueError, match=r"some\.json: .*'a'"):
         from_dict(Needs, {}, "some.json")
 

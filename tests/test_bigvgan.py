@@ -30,11 +30,18 @@ from DiffBinaural.utils.helpers import mel_spectrogram
 GOLDEN = json.loads((Path(__file__).parent / "golden/bigvgan.json").read_text())
 ROOT = Path(__file__).parents[1]
 CONFIGS = Path(bigvgan.__file__).parent / "configs"
-LOOSE = ("tiny_v1_6stage", "tiny_v2_no_tanh_no_bias")         # their float32 and float64 differ by 4e-4
+LOOSE = ("tiny_v1_6stage", "tiny_v2_no_tanh_no_bias")  # their float32 and float64 differ by 4e-4
 JURIES = {"mpd": MultiPeriodDiscriminator, "mrd": MultiResolutionDiscriminator}
-SMALL = dict(resblock="1", upsample_rates=(16, 16), upsample_kernel_sizes=(32, 32),
-             upsample_initial_channel=8, resblock_kernel_sizes=(3,), resblock_dilation_sizes=((1, 3),),
-             activation="snakebeta", snake_logscale=True)
+SMALL = dict(
+    resblock="1",
+    upsample_rates=(16, 16),
+    upsample_kernel_sizes=(32, 32),
+    upsample_initial_channel=8,
+    resblock_kernel_sizes=(3,),
+    resblock_dilation_sizes=((1, 3),),
+    activation="snakebeta",
+    snake_logscale=True,
+)
 
 
 def close(tensor, record, tolerance=2e-4):
@@ -78,8 +85,10 @@ def small(**changes):
 
 
 def golden_generator(record):
-    config = {key: tuple(map(tuple, value)) if key == "resblock_dilation_sizes" else value
-              for key, value in record["config"].items()}
+    config = {
+        key: tuple(map(tuple, value)) if key == "resblock_dilation_sizes" else value
+        for key, value in record["config"].items()
+    }
     model = BigVGAN(VocoderConfig(**config))
     return fill(model, linear=not config["snake_logscale"], post_gain=record["conv_post_gain"])
 
@@ -90,6 +99,7 @@ def mel():
 
 
 # --- golden -------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("fmax", [None, 8000])
 def test_the_mel_is_nvidias(fmax):
@@ -115,8 +125,10 @@ def test_activations_are_nvidias(key):
 @pytest.mark.parametrize("name", GOLDEN["generator"])
 def test_generators_are_nvidias(name):
     record = GOLDEN["generator"][name]
-    b, m, t = (torch.arange(n, dtype=torch.float64).view(shape)
-               for n, shape in ((2, (2, 1, 1)), (80, (1, 80, 1)), (12, (1, 1, 12))))
+    b, m, t = (
+        torch.arange(n, dtype=torch.float64).view(shape)
+        for n, shape in ((2, (2, 1, 1)), (80, (1, 80, 1)), (12, (1, 1, 12)))
+    )
     model = golden_generator(record)
     assert sum(p.numel() for p in model.parameters()) == record["parameters"]
     with torch.no_grad():
@@ -138,9 +150,11 @@ def test_discriminators_are_nvidias(kind):
     assert [[list(f.shape) for f in judge] for judge in real_features] == record["feature_shapes"]
     for judge, theirs in zip(real_features, record["feature_rms"], strict=True):
         assert [f.square().mean().sqrt().item() for f in judge] == pytest.approx(theirs, rel=1e-4)
-    losses = {"feature_loss": loss.feature_loss(fake_features, real_features),
-              "discriminator_loss": loss.discriminator_loss(fake, real),
-              "generator_loss": loss.generator_loss(fake)}
+    losses = {
+        "feature_loss": loss.feature_loss(fake_features, real_features),
+        "discriminator_loss": loss.discriminator_loss(fake, real),
+        "generator_loss": loss.generator_loss(fake),
+    }
     for name, value in losses.items():
         assert value.item() == pytest.approx(record[name], rel=1e-4)
 
@@ -151,9 +165,16 @@ def test_the_multiscale_mel_loss_is_nvidias():
 
 
 def test_names_and_shapes_are_nvidias():
-    base = dict(resblock="1", upsample_rates=(8, 8, 2, 2), upsample_kernel_sizes=(16, 16, 4, 4),
-                upsample_initial_channel=512, resblock_kernel_sizes=(3, 7, 11),
-                resblock_dilation_sizes=((1, 3, 5),) * 3, activation="snakebeta", snake_logscale=True)
+    base = dict(
+        resblock="1",
+        upsample_rates=(8, 8, 2, 2),
+        upsample_kernel_sizes=(16, 16, 4, 4),
+        upsample_initial_channel=512,
+        resblock_kernel_sizes=(3, 7, 11),
+        resblock_dilation_sizes=((1, 3, 5),) * 3,
+        activation="snakebeta",
+        snake_logscale=True,
+    )
     with torch.device("meta"):
         models = {"bigvgan_base_22khz_80band": BigVGAN(VocoderConfig(**base))}
         models["tiny_v2_no_tanh_no_bias"] = golden_generator(GOLDEN["generator"]["tiny_v2_no_tanh_no_bias"])
@@ -167,12 +188,15 @@ def test_names_and_shapes_are_nvidias():
 
 # --- the generator ------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("changes", [
-    {}, {"resblock": "2"}, {"resblock_kernel_sizes": (3, 5), "resblock_dilation_sizes": ((1,), (2, 1))}])
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"resblock": "2"}, {"resblock_kernel_sizes": (3, 5), "resblock_dilation_sizes": ((1,), (2, 1))}],
+)
 def test_its_overlap_is_its_true_reach(changes, mel):
     model, centre = small(**changes), 20
     touched = mel.clone()
-    touched[..., centre] = math.nan                           # spreads to exactly what depends on this frame
+    touched[..., centre] = math.nan  # spreads to exactly what depends on this frame
     with torch.no_grad():
         frames = model(touched)[0, 0].view(-1, model.cfg.hop_size).isnan().any(1).nonzero().flatten()
     assert (centre - int(frames[0]), int(frames[-1]) - centre) == (model.overlap, model.overlap)
@@ -207,11 +231,14 @@ def test_folding_weight_norm_in_keeps_the_sound(mel):
 
 # --- files --------------------------------------------------------------------------------------------------
 
+
 def newer_names(state):
     """As torch.nn.utils.parametrizations.weight_norm would have saved it."""
+
     def renamed(name):
         new = "parametrizations.weight.original"
         return name.replace("weight_g", f"{new}0").replace("weight_v", f"{new}1")
+
     return {renamed(name): tensor for name, tensor in state.items()}
 
 
@@ -242,11 +269,17 @@ def test_a_channel_of_zeros_loads_as_silence(mel):
     assert target.vocode(mel).isfinite().all()
 
 
-@pytest.mark.parametrize(("edit", "message"), [
-    (lambda s: s.pop("ups.1.0.weight_g"), r"g_1: .*lacks ups\.1\.0\.weight_g"),
-    (lambda s: s.update(ups=s.pop("ups.0.0.bias")), r"lacks ups\.0\.0\.bias, has an unknown ups"),
-    (lambda s: s.update({"conv_pre.bias": torch.zeros(3)}), r"conv_pre\.bias is \(3,\) instead of \(8,\)"),
-])
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda s: s.pop("ups.1.0.weight_g"), r"g_1: .*lacks ups\.1\.0\.weight_g"),
+        (lambda s: s.update(ups=s.pop("ups.0.0.bias")), r"lacks ups\.0\.0\.bias, has an unknown ups"),
+        (
+            lambda s: s.update({"conv_pre.bias": torch.zeros(3)}),
+            r"conv_pre\.bias is \(3,\) instead of \(8,\)",
+        ),
+    ],
+)
 def test_a_key_that_does_not_fit_is_named(edit, message):
     model = small()
     state = model.state_dict()
@@ -294,6 +327,7 @@ def test_a_folder_without_weights_a_stray_file_and_no_folder_say_so(tmp_path):
 
 # --- config -------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
 def test_our_configs_load(path):
     cfg = load_config(path)
@@ -306,19 +340,22 @@ def test_the_full_band_configs_say_the_one_mel():
         assert load_config(CONFIGS / f"{name}.json").mel == MelConfig()
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"hop_size": 128}, r"config\.json: .*multiply to 256; hop_size is 128"),
-    ({"segment_size": 1000}, "segment_size is 1000"),
-    ({"win_size": 800}, "win_size is 800"),
-    ({"activation": "relu"}, "activation is 'relu'"),
-    ({"resblock": "3"}, "resblock is '3'"),
-    ({"upsample_kernel_sizes": [32, 31]}, "upsample_kernel_sizes"),
-    ({"upsample_initial_channel": 6}, "multiple of 4"),
-    ({"resblock_kernel_sizes": [4]}, "odd"),
-    ({"resblock_kernel_sizes": [3, 5]}, "differ in length"),
-    ({"lamda_melloss": 15}, "unknown lamda_melloss"),
-    ({"snake_logscale": None}, "snake_logscale"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hop_size": 128}, r"config\.json: .*multiply to 256; hop_size is 128"),
+        ({"segment_size": 1000}, "segment_size is 1000"),
+        ({"win_size": 800}, "win_size is 800"),
+        ({"activation": "relu"}, "activation is 'relu'"),
+        ({"resblock": "3"}, "resblock is '3'"),
+        ({"upsample_kernel_sizes": [32, 31]}, "upsample_kernel_sizes"),
+        ({"upsample_initial_channel": 6}, "multiple of 4"),
+        ({"resblock_kernel_sizes": [4]}, "odd"),
+        ({"resblock_kernel_sizes": [3, 5]}, "differ in length"),
+        ({"lamda_melloss": 15}, "unknown lamda_melloss"),
+        ({"snake_logscale": None}, "snake_logscale"),
+    ],
+)
 def test_a_wrong_config_is_refused_by_name(change, message, tmp_path):
     path = tmp_path / "config.json"
     values = {**SMALL, **change}
@@ -335,11 +372,12 @@ def test_missing_keys_mean_what_they_mean_upstream():
 
 # --- losses -------------------------------------------------------------------------------------------------
 
+
 def test_the_silence_threshold_is_in_db_and_the_mel_in_nepers():
     mel = torch.full((1, 80, 3), math.log(1e-5))
-    mel[0, 7] = torch.tensor([math.log(1.001e-3), math.log(0.999e-3), math.log(1e-5)])    # around -60 dB
+    mel[0, 7] = torch.tensor([math.log(1.001e-3), math.log(0.999e-3), math.log(1e-5)])  # around -60 dB
     assert loss.silent_frames(mel, -60.0).flatten().tolist() == [False, True, True]
-    assert loss.silent_frames(torch.full((1, 80, 1), -2.0), -50.0).item() is False        # -17 dB is audible
+    assert loss.silent_frames(torch.full((1, 80, 1), -2.0), -50.0).item() is False  # -17 dB is audible
 
 
 def test_the_silence_loss_counts_only_frames_that_ought_to_be_silent():
@@ -377,7 +415,7 @@ def test_the_interaural_loss_is_zero_for_equals_and_blind_to_exchanging_both(ear
 
 
 def test_the_interaural_loss_hears_a_phase_that_single_ears_do_not(ears):
-    assert loss.interaural_loss(-ears, ears) < 1e-3             # both ears alike: nothing between them
+    assert loss.interaural_loss(-ears, ears) < 1e-3  # both ears alike: nothing between them
     inverted = ears * torch.tensor([1.0, -1.0])[:, None]
     assert loss.mel_loss(inverted, ears, MelConfig()) < 1e-5
     assert loss.interaural_loss(inverted, ears) > 0.1
@@ -391,7 +429,7 @@ def test_the_interaural_loss_tells_left_from_right(ears):
 def test_the_level_loss_is_the_difference_of_levels_and_deaf_to_phase(ears):
     halved = ears * torch.tensor([1.0, 0.5])[:, None]
     assert loss.level_loss(halved, ears, 22050).item() == pytest.approx(math.log(2), abs=2e-3)
-    assert loss.level_loss(0.5 * ears, ears, 22050) < 1e-3          # both ears softer: nothing between them
+    assert loss.level_loss(0.5 * ears, ears, 22050) < 1e-3  # both ears softer: nothing between them
     inverted = ears * torch.tensor([1.0, -1.0])[:, None]
     assert loss.level_loss(inverted, ears, 22050) < 1e-6
     swapped = loss.level_loss(halved.flip(1), ears.flip(1), 22050)
@@ -400,9 +438,12 @@ def test_the_level_loss_is_the_difference_of_levels_and_deaf_to_phase(ears):
 
 def test_the_losses_teach(ears):
     estimate, uneven = (0.5 * ears).requires_grad_(), torch.tensor([1.0, 0.7])[:, None]
-    terms = (loss.interaural_loss(estimate, ears), loss.level_loss(estimate * uneven, ears, 22050),
-             loss.multiscale_mel_loss(estimate, ears, 22050),
-             loss.silence_loss(estimate, 1e-4 * ears, MelConfig(), -60.0))
+    terms = (
+        loss.interaural_loss(estimate, ears),
+        loss.level_loss(estimate * uneven, ears, 22050),
+        loss.multiscale_mel_loss(estimate, ears, 22050),
+        loss.silence_loss(estimate, 1e-4 * ears, MelConfig(), -60.0),
+    )
     for term in terms:
         (gradient,) = torch.autograd.grad(term, estimate)
         assert gradient.isfinite().all()
@@ -422,6 +463,7 @@ def test_silence_has_a_finite_gradient():
 
 # --- what a long sound costs --------------------------------------------------------------------------------
 
+
 @settings(max_examples=20, deadline=None)
 @given(frames=st.integers(1, 500), chunk=st.sampled_from((16, 64, 257)), seed=st.integers(0, 99))
 def test_chunks_of_any_mel_equal_the_whole(frames, chunk, seed):
@@ -432,9 +474,15 @@ def test_chunks_of_any_mel_equal_the_whole(frames, chunk, seed):
 
 
 @settings(max_examples=30, deadline=None)
-@given(inputs=st.integers(1, 9), outputs=st.integers(1, 9), height=st.integers(1, 9),
-       width=st.integers(1, 40), taps=st.sampled_from((3, 5, 9)), stride=st.integers(1, 3),
-       seed=st.integers(0, 99))
+@given(
+    inputs=st.integers(1, 9),
+    outputs=st.integers(1, 9),
+    height=st.integers(1, 9),
+    width=st.integers(1, 40),
+    taps=st.sampled_from((3, 5, 9)),
+    stride=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
 def test_neighbours_as_channels_make_the_same_convolution(inputs, outputs, height, width, taps, stride, seed):
     torch.manual_seed(seed)
     conv = NarrowConv2d(inputs, outputs, (3, taps), (1, stride), (1, taps // 2)).double()
@@ -446,8 +494,9 @@ def test_neighbours_as_channels_make_the_same_convolution(inputs, outputs, heigh
         assert torch.allclose(one, other, atol=1e-9)
 
 
-@pytest.mark.parametrize("how", [{"dilation": (1, 2)}, {"padding_mode": "reflect"}, {"bias": False},
-                                 {"groups": 2}])
+@pytest.mark.parametrize(
+    "how", [{"dilation": (1, 2)}, {"padding_mode": "reflect"}, {"bias": False}, {"groups": 2}]
+)
 def test_neighbours_are_channels_of_usual_convolutions_only(how):
     conv, x = NarrowConv2d(2, 2, (3, 9), (1, 2), (1, 4), **how), torch.randn(1, 2, 4, 20)
     assert torch.equal(conv(x), conv.plain(x))
@@ -456,9 +505,11 @@ def test_neighbours_are_channels_of_usual_convolutions_only(how):
 def peak_of(seconds):
     """Peak memory in MB of a process that vocodes a silence, less the mel and the sound themselves."""
     frames, changes = round(seconds * 22050 / 256), "resblock='2', resblock_dilation_sizes=((1,),)"
-    code = ("import resource, sys, torch; from tests.test_bigvgan import small;"
-            f"small({changes}).vocode(torch.full((1, 80, {frames}), -11.5));"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
+    code = (
+        "import resource, sys, torch; from tests.test_bigvgan import small;"
+        f"small({changes}).vocode(torch.full((1, 80, {frames}), -11.5));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024 - 4 * frames * (80 + 256) / 2**20
 
@@ -468,6 +519,7 @@ def test_ten_minutes_take_no_more_memory_than_one():
 
 
 # --- the hub ------------------------------------------------------------------------------------------------
+
 
 def test_a_repository_of_the_hub_loads_from_its_cache(tmp_path, monkeypatch, mel):
     pytest.importorskip("huggingface_hub")
@@ -488,7 +540,9 @@ def test_a_repository_of_the_hub_loads_from_its_cache(tmp_path, monkeypatch, mel
 def test_nvidias_file_is_saved_back_as_it_was(tmp_path):
     write_run(tmp_path, "bigvgan_generator.pt")
     save_generator(tmp_path / "again.pt", read_generator(tmp_path / "bigvgan_generator.pt"))
-    theirs, ours = (torch.load(tmp_path / name, weights_only=True)["generator"]
-                    for name in ("bigvgan_generator.pt", "again.pt"))
+    theirs, ours = (
+        torch.load(tmp_path / name, weights_only=True)["generator"]
+        for name in ("bigvgan_generator.pt", "again.pt")
+    )
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

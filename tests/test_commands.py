@@ -13,10 +13,17 @@ import pytest
 from DiffBinaural.utils.arguments import parse
 
 ROOT = Path(__file__).parents[1]
-PAGES = [p for p in sorted(ROOT.rglob("*.md"))
-         if not {".venv", "demo", "demo-train", "generated", "data"} & set(p.relative_to(ROOT).parts)]
-SCRIPTS = sorted(p for tree in ("DiffBinaural", "BigVGAN") for p in (ROOT / tree).glob("*.py")
-                 if "\n    run(main" in p.read_text())
+PAGES = [
+    p
+    for p in sorted(ROOT.rglob("*.md"))
+    if not {".venv", "demo", "demo-train", "generated", "data"} & set(p.relative_to(ROOT).parts)
+]
+SCRIPTS = sorted(
+    p
+    for tree in ("DiffBinaural", "BigVGAN")
+    for p in (ROOT / tree).glob("*.py")
+    if "\n    run(main" in p.read_text()
+)
 
 
 def fenced(page):
@@ -51,7 +58,7 @@ def test_command_parses(command):
         targets = re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.M)
         assert set(w for w in words[1:] if "=" not in w) <= set(targets)
     elif words[0] == "torchrun":
-        check_script(words[next(i for i, w in enumerate(words) if w.endswith(".py")):])
+        check_script(words[next(i for i, w in enumerate(words) if w.endswith(".py")) :])
     elif words[0] == "python" and words[1] != "-m":
         check_script(words[1:])
     else:

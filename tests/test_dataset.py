@@ -40,6 +40,7 @@ def picture(k):
 
 # --- folders of pictures ------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("name", ["frame_{:06d}.jpg", "{:06d}.png", "{}.jpg", "{}.PNG", "frame_{}.jpeg"])
 def test_pictures_are_found_under_every_usual_name_and_in_order_of_number(tmp_path, name):
     for k in range(1, 13):
@@ -59,8 +60,10 @@ def test_a_folder_named_like_the_video_is_taken(scenes, tmp_path):
     assert all(torch.equal(torch.as_tensor(a[name]), torch.as_tensor(b[name])) for name in a)
 
 
-@pytest.mark.parametrize(("numbers", "message"), [
-    ((0, 1, 2), "expected number 1"), ((1, 2, 4), "picture 2; expected number 3"), ((), "no pictures")])
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [((0, 1, 2), "expected number 1"), ((1, 2, 4), "picture 2; expected number 3"), ((), "no pictures")],
+)
 def test_numbers_with_a_gap_are_refused(tmp_path, numbers, message):
     for k in numbers:
         picture(k).save(tmp_path / f"{k:06d}.png")
@@ -86,6 +89,7 @@ def test_a_broken_picture_is_named(tmp_path, kind, damage):
 
 
 # --- windows ------------------------------------------------------------------------------------------------
+
 
 def test_a_clip_shorter_than_a_window_ends_in_silence(scenes, tmp_path):
     listing = tmp_path / "short.csv"
@@ -120,7 +124,7 @@ def test_a_mirrored_sample_is_the_sample_of_the_mirrored_world(scenes, tmp_path)
     table.write_text("\n".join(",".join(r) for r in [lines[0], *flipped]))
     here, there = dataset(scenes), dataset(root)
     pair = there.mels(0)["binaural_mel"]
-    pair.copy_(pair.flip(0).clone())                       # the ears of the mirrored world
+    pair.copy_(pair.flip(0).clone())  # the ears of the mirrored world
     wanted, made = there[0], mirrored(here[0])
     for name in ("mono_mel", "binaural_mel", "box", "mask"):
         assert torch.allclose(made[name].float(), wanted[name].float(), atol=1e-5), name
@@ -130,6 +134,7 @@ def test_a_mirrored_sample_is_the_sample_of_the_mirrored_world(scenes, tmp_path)
 
 
 # --- sums of clips ------------------------------------------------------------------------------------------
+
 
 def test_a_mixed_scene_is_the_sum_of_its_sounds_and_shows_all_its_sources(scenes):
     data = dataset(scenes, RealBinauralMix, mix_sources=2)
@@ -157,8 +162,12 @@ def test_a_mixed_scene_is_the_sum_of_its_sounds_and_shows_all_its_sources(scenes
 def test_sources_take_turns_in_the_slots():
     def seen(count, mark):
         mask = (torch.arange(4) > count).expand(2, 4)
-        return {"objects": torch.full((2, 4, 3, 2, 2), mark, dtype=torch.uint8), "mask": mask.clone(),
-                "box": torch.full((2, 4, 4), float(mark))}
+        return {
+            "objects": torch.full((2, 4, 3, 2, 2), mark, dtype=torch.uint8),
+            "mask": mask.clone(),
+            "box": torch.full((2, 4, 4), float(mark)),
+        }
+
     scene = together([seen(2, 10), seen(0, 20), seen(1, 40)])
     assert scene["mask"].tolist() == [[False] * 4] * 2
     assert scene["box"][0, :, 0].tolist() == [10, 10, 40, 10]
@@ -172,8 +181,9 @@ def test_mixed_samples_are_reproducible_and_of_the_usual_form(scenes, sources):
     plain = dataset(scenes)[0]
     for n in range(4):
         a, b = first[n], again[n]
-        assert {name: torch.as_tensor(v).shape for name, v in a.items()} == \
-            {name: torch.as_tensor(v).shape for name, v in plain.items()}
+        assert {name: torch.as_tensor(v).shape for name, v in a.items()} == {
+            name: torch.as_tensor(v).shape for name, v in plain.items()
+        }
         assert all(torch.equal(torch.as_tensor(a[name]), torch.as_tensor(b[name])) for name in a)
         assert a["binaural_mel"].isfinite().all()
 
@@ -187,12 +197,14 @@ def test_a_single_recording_cannot_be_mixed(scenes, tmp_path):
 
 # --- what a run remembers -----------------------------------------------------------------------------------
 
+
 def test_a_memory_computes_once_and_other_processes_find_it(tmp_path):
     asked = []
 
     def make():
         asked.append(1)
         return {"x": torch.arange(6.0)}
+
     memory, later = Memory(tmp_path), Memory(tmp_path)
     for one in (memory, memory, later):
         assert torch.equal(one.recall("a", make)["x"], torch.arange(6.0))
@@ -245,7 +257,6 @@ def test_a_clip_generated_from_remembered_pictures_is_the_same(frozen, scenes):
     assert (a - b).abs().mean() < 2e-3
 
 
-
 def test_every_picture_of_a_clip_is_held_once(scenes):
     clip = GenAudioRealBinaural(scenes, "test", MEL, VIEW)[0]
     assert len(clip["objects"]) == len(clip["box"]) == len(torch.unique(clip["which"])) <= 15
@@ -263,9 +274,16 @@ def test_folds_keep_recordings_whole_and_cover_the_list(n):
         assert len(part) + len(rest) == 20
 
 
-@pytest.mark.parametrize(("fold", "message"), [
-    ("0/2", "expected K/N"), ("3/2", "expected K/N"), ("1/1", "expected K/N"), ("half", "expected K/N"),
-    ("8/8", "has 7 recordings, too few for 8 folds")])
+@pytest.mark.parametrize(
+    ("fold", "message"),
+    [
+        ("0/2", "expected K/N"),
+        ("3/2", "expected K/N"),
+        ("1/1", "expected K/N"),
+        ("half", "expected K/N"),
+        ("8/8", "has 7 recordings, too few for 8 folds"),
+    ],
+)
 def test_a_fold_that_is_none_is_refused(fold, message):
     with pytest.raises(ValueError, match=message):
         folded([Clip(f"r{i}") for i in range(7)], fold, inside=True)

@@ -93,6 +93,7 @@ def test_an_oracle_brings_x0_back_through_ddim(objective, steps, eta):
         abar = diffusion.abar[t]
         truth = diffusion.target(RAMP, noise_from_x0(x, RAMP, abar), abar, base)
         return diffusion.to_x0(truth, x, abar, base)
+
     start = fresh()
     kept = start.clone()
     assert torch.allclose(diffusion.sample(denoise, start, steps, eta=eta, fresh=fresh), RAMP, atol=1e-4)
@@ -114,10 +115,13 @@ def test_the_second_order_sampler_is_nearer_to_the_exact_flow():
     def denoise(x, t):
         abar = diffusion.abar[t]
         return abar.sqrt() * spread**2 / (abar * spread**2 + 1 - abar) * x
+
     last = diffusion.abar[-1]
     exact = start * spread / (last * spread**2 + 1 - last).sqrt()
-    off = {name: (diffusion.sample(denoise, start, 25, sampler=name) - exact).abs().max().item()
-           for name in ("ddim", "dpm++")}
+    off = {
+        name: (diffusion.sample(denoise, start, 25, sampler=name) - exact).abs().max().item()
+        for name in ("ddim", "dpm++")
+    }
     assert off["dpm++"] < 0.3 * off["ddim"], off
 
 
@@ -139,6 +143,7 @@ def test_an_oracle_that_knows_the_noise_brings_x0_back_through_ddpm(schedule, st
     def denoise(x, t):
         abar = diffusion.abar[t]
         return diffusion.to_x0(noise_from_x0(x, RAMP, abar), x, abar, RAMP)
+
     out = diffusion.sample(denoise, fresh(), steps, sampler="ddpm", fresh=fresh)
     assert torch.allclose(out, RAMP, atol=1e-4)
 
@@ -158,8 +163,11 @@ def test_ddim_with_eta_1_is_ddpm():
     abar = SCHEDULES["cosine"](1000)
     x, x0, fresh = (torch.randn(4, 50, dtype=torch.float64) for _ in range(3))
     for t in (1, 10, 500, 999):
-        assert torch.allclose(ddim_step(x, x0, abar[t], abar[t - 1], eta=1.0, fresh=fresh),
-                              ddpm_step(x, x0, abar[t], abar[t - 1], fresh=fresh), atol=1e-9)
+        assert torch.allclose(
+            ddim_step(x, x0, abar[t], abar[t - 1], eta=1.0, fresh=fresh),
+            ddpm_step(x, x0, abar[t], abar[t - 1], fresh=fresh),
+            atol=1e-9,
+        )
 
 
 def test_noise_is_derived_from_the_clipped_x0():
@@ -189,9 +197,9 @@ def test_weights_change_the_loss_as_their_formulas_say(objective, kind):
     t = torch.tensor([30, 400, 900])
     diffusion = process(objective, loss_weight=kind)
     snr = (diffusion.abar / (1 - diffusion.abar))[t]
-    for_noise = {"min_snr": snr.clamp(max=5) / snr, "p2": 1 / (1 + snr)}                # Hang 2023; Choi 2022
+    for_noise = {"min_snr": snr.clamp(max=5) / snr, "p2": 1 / (1 + snr)}  # Hang 2023; Choi 2022
     abar = diffusion.signal_power(t, x0)
-    wrong = x0 + 0.01                                          # every x₀ off by 0.01
+    wrong = x0 + 0.01  # every x₀ off by 0.01
     said = diffusion.target(wrong, noise_from_x0(q_sample(x0, abar, noise), wrong, abar), abar, base)
     loss = diffusion.loss(lambda x, t: said, x0, base, t, noise)
     cost = {"pred_noise": snr, "pred_v": snr + 1}.get(objective, torch.ones_like(snr)) * 1e-4
@@ -205,6 +213,7 @@ def test_guidance_1_is_the_net_0_the_null_and_2_twice_as_far():
 
     def null(x, t):
         return 0 * x
+
     x = torch.randn(5)
     assert torch.equal(guided(net, null, 1.0)(x, 3), net(x, 3))
     assert torch.equal(guided(net, null, 0.0)(x, 3), null(x, 3))

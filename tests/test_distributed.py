@@ -34,8 +34,13 @@ TRAIN_VOCODER = ROOT / "BigVGAN/train_binaural_mel.py"
 def first_gradient(data_root, ckpt, batch, accumulate):
     """The gradient of a run's first step in this process: name -> tensor."""
     cfg = TrainConfig(id="g", data_root=str(data_root), ckpt=str(ckpt), **PRESETS["tiny"])
-    cfg = replace(cfg, batch_size_per_gpu=batch, accumulate=accumulate, seed=3,
-                  model=replace(cfg.model, dim=8, context_dim=32))
+    cfg = replace(
+        cfg,
+        batch_size_per_gpu=batch,
+        accumulate=accumulate,
+        seed=3,
+        model=replace(cfg.model, dim=8, context_dim=32),
+    )
     torch.manual_seed(0)
     data = RealBinaural(data_root, "train", cfg.mel, cfg.view, windows_per_clip=4, seed=3, mirror=True)
     with world("cpu") as job:
@@ -47,16 +52,40 @@ def first_gradient(data_root, ckpt, batch, accumulate):
 
 
 def torchrun(count, script, *words):
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}",
-             "--", script, *words]                 # or torchrun takes our --run for its own --run-path
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={count}",
+        "--",
+        script,
+        *words,
+    ]  # or torchrun takes our --run for its own --run-path
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
 
 def words(scenes, folder, *more):
-    return [str(w) for w in ("--preset", "tiny", "--id", "run", "--ckpt", folder, "--data_root", scenes,
-                             "--windows_per_clip", 4, "--device", "cpu", *more)]
+    return [
+        str(w)
+        for w in (
+            "--preset",
+            "tiny",
+            "--id",
+            "run",
+            "--ckpt",
+            folder,
+            "--data_root",
+            scenes,
+            "--windows_per_clip",
+            4,
+            "--device",
+            "cpu",
+            *more,
+        )
+    ]
 
 
 def same_weights(a, b, names=("unet_latest.pth", "frame_latest.pth", "unet_best.pth")):
@@ -66,8 +95,9 @@ def same_weights(a, b, names=("unet_latest.pth", "frame_latest.pth", "unet_best.
 
 
 @pytest.mark.parametrize(("processes", "batch", "accumulate"), [(2, 2, 1), (2, 1, 2), (1, 1, 4)])
-def test_the_first_gradient_is_that_of_one_process_on_the_whole_batch(scenes, tmp_path, processes, batch,
-                                                                      accumulate):
+def test_the_first_gradient_is_that_of_one_process_on_the_whole_batch(
+    scenes, tmp_path, processes, batch, accumulate
+):
     alone = first_gradient(scenes, tmp_path / "alone", 4, 1)
     if processes == 1:
         together = first_gradient(scenes, tmp_path / "one", batch, accumulate)
@@ -89,8 +119,18 @@ def test_two_processes_train_validate_and_generate_as_one(scenes, scripts, scala
         one, two = (scalars(tmp_path / who / "run", name) for who in ("one", "two"))
         assert len(one) == len(two) == (6 if name == "train/loss" else 2)
         assert one[:5] == pytest.approx(two[:5], rel=1e-4), name
-    dump = ("--run", tmp_path / "one/run", "--data_root", scenes, "--list_test", "train",
-            "--sampling_timesteps", 1, "--device", "cpu")
+    dump = (
+        "--run",
+        tmp_path / "one/run",
+        "--data_root",
+        scenes,
+        "--list_test",
+        "train",
+        "--sampling_timesteps",
+        1,
+        "--device",
+        "cpu",
+    )
     torchrun(2, ROOT / "DiffBinaural/test_realBinaural.py", *dump, "--output_dir", tmp_path / "shared")
     scripts("DiffBinaural.test_realBinaural", *dump, "--output_dir", tmp_path / "whole")
     files = sorted(path.name for path in (tmp_path / "whole").glob("[!.]*"))
@@ -101,12 +141,27 @@ def test_two_processes_train_validate_and_generate_as_one(scenes, scripts, scala
 
 
 def test_a_run_killed_three_times_ends_bit_for_bit_like_an_undisturbed_one(scenes, scripts, tmp_path):
-    options = ("--batch_size_per_gpu", 2, "--num_epoch", 4, "--eval_epoch", 2, "--save_steps", 2,
-               "--workers", 2, "--no-train_trunk")
+    options = (
+        "--batch_size_per_gpu",
+        2,
+        "--num_epoch",
+        4,
+        "--eval_epoch",
+        2,
+        "--save_steps",
+        2,
+        "--workers",
+        2,
+        "--no-train_trunk",
+    )
 
     def start(folder):
-        return subprocess.Popen([sys.executable, TRAIN, *words(scenes, folder, *options)],
-                                stderr=subprocess.PIPE, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, TRAIN, *words(scenes, folder, *options)],
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
     whole = start(tmp_path / "whole")
     assert whole.wait() == 0, whole.stderr.read()[-2000:]
     moment, state = random.Random(7), tmp_path / "killed/run/state_latest.pth"
@@ -121,8 +176,9 @@ def test_a_run_killed_three_times_ends_bit_for_bit_like_an_undisturbed_one(scene
     assert last.wait() == 0, last.stderr.read()[-2000:]
     assert not list(state.parent.glob(".*.part")), "what a killed process left is swept away"
     same_weights(tmp_path / "whole/run", tmp_path / "killed/run")
-    one, other = (torch.load(tmp_path / who / "run/state_latest.pth", weights_only=True)
-                  for who in ("whole", "killed"))
+    one, other = (
+        torch.load(tmp_path / who / "run/state_latest.pth", weights_only=True) for who in ("whole", "killed")
+    )
     for moments, others in zip(*(x["optimizer"]["state"].values() for x in (one, other)), strict=True):
         assert all(torch.equal(moments[name], others[name]) for name in moments)
     history = [(tmp_path / who / "run/training_history.json").read_text() for who in ("whole", "killed")]
@@ -131,23 +187,50 @@ def test_a_run_killed_three_times_ends_bit_for_bit_like_an_undisturbed_one(scene
 
 # --- stage 2 ------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory):
     """The demo's vocoder, narrower still, with every term of the loss."""
     path = tmp_path_factory.mktemp("narrow") / "c.json"
     tiny = json.loads((ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json").read_text())
-    path.write_text(json.dumps({
-        **tiny, "upsample_initial_channel": 16, "resblock_kernel_sizes": [3],
-        "resblock_dilation_sizes": [[1]], "batch_size": 8, "segment_size": 4096,
-        "mpd_reshapes": [2, 3], "lambda_silence": 1, "lambda_interaural": 1, "lambda_level": 1}))
+    path.write_text(
+        json.dumps(
+            {
+                **tiny,
+                "upsample_initial_channel": 16,
+                "resblock_kernel_sizes": [3],
+                "resblock_dilation_sizes": [[1]],
+                "batch_size": 8,
+                "segment_size": 4096,
+                "mpd_reshapes": [2, 3],
+                "lambda_silence": 1,
+                "lambda_interaural": 1,
+                "lambda_level": 1,
+            }
+        )
+    )
     return path
 
 
 def vocoder_words(scenes, folder, config, *more):
-    return [str(w) for w in (
-        "--audio_dir", scenes / "processed/binaural_audios_22050Hz", "--config", config,
-        "--list_train", scenes / "splits/train.csv", "--list_val", scenes / "splits/val.csv",
-        "--checkpoint_path", folder, "--device", "cpu", *more)]
+    return [
+        str(w)
+        for w in (
+            "--audio_dir",
+            scenes / "processed/binaural_audios_22050Hz",
+            "--config",
+            config,
+            "--list_train",
+            scenes / "splits/train.csv",
+            "--list_val",
+            scenes / "splits/val.csv",
+            "--checkpoint_path",
+            folder,
+            "--device",
+            "cpu",
+            *more,
+        )
+    ]
 
 
 class Watched(vocoder.VocoderRun):
@@ -155,8 +238,10 @@ class Watched(vocoder.VocoderRun):
 
     def update(self, name, net):
         self.job.average_gradients(net.parameters())
-        self.kept = {**getattr(self, "kept", {}),
-                     **{f"{name}.{key}": p.grad.clone() for key, p in net.named_parameters()}}
+        self.kept = {
+            **getattr(self, "kept", {}),
+            **{f"{name}.{key}": p.grad.clone() for key, p in net.named_parameters()},
+        }
         net.zero_grad()
         return 0.0
 
@@ -164,9 +249,14 @@ class Watched(vocoder.VocoderRun):
 def vocoder_gradient(scenes, folder, config):
     torch.manual_seed(0)
     cfg, root = load_config(config), Path(scenes)
-    train = TrueMelConfig(audio_dir=str(root / "processed/binaural_audios_22050Hz"), list_val="",
-                          list_train=str(root / "splits/train.csv"), checkpoint_path=str(folder),
-                          config=str(config), device="cpu")
+    train = TrueMelConfig(
+        audio_dir=str(root / "processed/binaural_audios_22050Hz"),
+        list_val="",
+        list_train=str(root / "splits/train.csv"),
+        checkpoint_path=str(folder),
+        config=str(config),
+        device="cpu",
+    )
     with world("cpu") as job:
         run = Watched(cfg, train, job)
         batches = vocoder.loader(MelDataset(train.audio_dir, train.list_train, cfg), run)
@@ -179,10 +269,14 @@ def test_the_vocoders_first_gradient_is_that_of_one_process(scenes, narrow, tmp_
     torchrun(2, __file__, scenes, tmp_path / "two", narrow)
     together = torch.load(tmp_path / "two" / "gradient.pt", weights_only=True)
     assert {name.split(".")[0] for name in alone} == {"g", "mpd", "mrd"}
+
     def norms(gradients):
-        parts = {net: [g for name, g in gradients.items() if name.startswith(f"{net}.")]
-                 for net in ("g", "mpd", "mrd")}
+        parts = {
+            net: [g for name, g in gradients.items() if name.startswith(f"{net}.")]
+            for net in ("g", "mpd", "mrd")
+        }
         return {net: torch.cat([g.flatten() for g in found]).norm() for net, found in parts.items()}
+
     size, off = norms(alone), norms({name: together[name] - g for name, g in alone.items()})
     assert min(size.values()) > 0
     assert torch.stack([*off.values()]).norm() / torch.stack([*size.values()]).norm() < 1e-5
@@ -194,8 +288,14 @@ def test_two_vocoder_processes_train_and_validate_as_one(scenes, scripts, scalar
     steps = ("--training_steps", 5, "--validation_interval", 5, "--freeze_step", 1)
     torchrun(2, TRAIN_VOCODER, *vocoder_words(scenes, tmp_path / "two", narrow, *steps))
     scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, tmp_path / "one", narrow, *steps))
-    for name in ("training/gen_loss_total", "training/mel_spec_error", "training/interaural",
-                 "training/disc_loss_mpd", "training/fm_loss_mrd", "validation_true/mel_spec_error"):
+    for name in (
+        "training/gen_loss_total",
+        "training/mel_spec_error",
+        "training/interaural",
+        "training/disc_loss_mpd",
+        "training/fm_loss_mrd",
+        "validation_true/mel_spec_error",
+    ):
         one, two = (scalars(tmp_path / who, name, "logs") for who in ("one", "two"))
         assert len(one) == len(two) > 0
         assert one == pytest.approx(two, rel=1e-4), name
@@ -204,17 +304,31 @@ def test_two_vocoder_processes_train_and_validate_as_one(scenes, scripts, scalar
 def test_segments_that_do_not_divide_among_processes_are_refused(scenes, narrow, tmp_path):
     job = World(torch.device("cpu"), 0, 3)
     with pytest.raises(ValueError, match="4 segments of two ears; they do not divide among 3"):
-        vocoder.VocoderRun(load_config(narrow), TrueMelConfig(
-            audio_dir="", list_train="", list_val="", checkpoint_path=str(tmp_path), config="c.json"), job)
+        vocoder.VocoderRun(
+            load_config(narrow),
+            TrueMelConfig(
+                audio_dir="", list_train="", list_val="", checkpoint_path=str(tmp_path), config="c.json"
+            ),
+            job,
+        )
 
 
 def test_a_killed_vocoder_run_ends_bit_for_bit_like_an_undisturbed_one(scenes, narrow, tmp_path):
-    options = ("--training_steps", 8, "--checkpoint_interval", 2, "--validation_interval", 4,
-               "--freeze_step", 3)
+    options = (
+        "--training_steps",
+        8,
+        "--checkpoint_interval",
+        2,
+        "--validation_interval",
+        4,
+        "--freeze_step",
+        3,
+    )
 
     def start(folder):
         words = vocoder_words(scenes, folder, narrow, *options)
         return subprocess.Popen([sys.executable, TRAIN_VOCODER, *words], stderr=subprocess.PIPE)
+
     whole = start(tmp_path / "whole")
     assert whole.wait() == 0, whole.stderr.read()[-2000:]
     moment, folder = random.Random(3), tmp_path / "killed"
@@ -246,8 +360,11 @@ def alike(a, b):
 
 if __name__ == "__main__":
     root, folder, *rest = sys.argv[1:]
-    gradient = (vocoder_gradient(root, folder, *rest) if len(rest) == 1
-                else first_gradient(root, folder, *map(int, rest)))
+    gradient = (
+        vocoder_gradient(root, folder, *rest)
+        if len(rest) == 1
+        else first_gradient(root, folder, *map(int, rest))
+    )
     Path(folder).mkdir(parents=True, exist_ok=True)
     if os.environ["RANK"] == "0":
         torch.save(gradient, Path(folder) / "gradient.pt")

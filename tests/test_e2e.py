@@ -48,8 +48,12 @@ def picture(k, count=30, size=PIXEL):
     return shown
 
 
-CODECS = {"mp4": ("libx264", "aac"), "mov": ("libx264", "aac"), "mkv": ("libx264", "flac"),
-          "webm": ("libvpx-vp9", "libopus")}
+CODECS = {
+    "mp4": ("libx264", "aac"),
+    "mov": ("libx264", "aac"),
+    "mkv": ("libx264", "flac"),
+    "webm": ("libvpx-vp9", "libopus"),
+}
 
 
 def film(path, seconds, fps, sound=None, rate=48_000, rotated=False, size=PIXEL):
@@ -71,14 +75,15 @@ def film(path, seconds, fps, sound=None, rate=48_000, rotated=False, size=PIXEL)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if sound is not None:
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T), format="fltp",
-                                               layout=audio.layout.name)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(sound.T), format="fltp", layout=audio.layout.name
+            )
             frame.sample_rate, frame.pts = rate, 0
             out.mux(audio.encode(frame))
             out.mux(audio.encode(None))
     if rotated:
         content = bytearray(path.read_bytes())
-        at = content.find(b"tkhd") + 44                # the matrix of a version-0 track header
+        at = content.find(b"tkhd") + 44  # the matrix of a version-0 track header
         content[at : at + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
         path.write_bytes(content)
 
@@ -112,8 +117,21 @@ def nets(tmp_path_factory):
 
 
 def words(nets, video, out, *more):
-    return ("--input_video", video, "--run", nets[0], "--checkpoint_file", nets[1], "--output", out,
-            "--sampling_timesteps", 1, "--device", "cpu", *more)
+    return (
+        "--input_video",
+        video,
+        "--run",
+        nets[0],
+        "--checkpoint_file",
+        nets[1],
+        "--output",
+        out,
+        "--sampling_timesteps",
+        1,
+        "--device",
+        "cpu",
+        *more,
+    )
 
 
 def heard(path):
@@ -134,8 +152,14 @@ FACTORS = {
     "rotated": (False, True),
     "sound": ("equal", "longer", "shorter", "mute"),
 }
-SOUND = {"wav16": ("WAV", "PCM_16"), "wav24": ("WAV", "PCM_24"), "float": ("WAV", "FLOAT"),
-         "flac": ("FLAC", "PCM_24"), "ogg": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}
+SOUND = {
+    "wav16": ("WAV", "PCM_16"),
+    "wav24": ("WAV", "PCM_24"),
+    "float": ("WAV", "FLOAT"),
+    "flac": ("FLAC", "PCM_24"),
+    "ogg": ("OGG", "VORBIS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+}
 OPUS, MP3 = (8_000, 16_000, 48_000), (8_000, 11_025, 16_000, 22_050, 44_100, 48_000)
 
 
@@ -146,9 +170,9 @@ def possible(case):
         return False
     if format == "own" and container == "webm" and rate not in (None, *OPUS):
         return False
-    if format == "own" and container in ("mp4", "mov") and rate == 192_000:      # AAC ends at 96 kHz
+    if format == "own" and container in ("mp4", "mov") and rate == 192_000:  # AAC ends at 96 kHz
         return False
-    return not (case.get("rotated") and container in ("mkv", "webm"))    # set here in MP4's own header
+    return not (case.get("rotated") and container in ("mkv", "webm"))  # set here in MP4's own header
 
 
 def pairs_of(case):
@@ -157,8 +181,13 @@ def pairs_of(case):
 
 def covering_cases():
     """Cases that hold every possible pair of values, found greedily: each new one takes most new pairs."""
-    every = [frozenset(((a, x), (b, y))) for (a, xs), (b, ys) in itertools.combinations(FACTORS.items(), 2)
-             for x in xs for y in ys if possible({a: x, b: y})]
+    every = [
+        frozenset(((a, x), (b, y)))
+        for (a, xs), (b, ys) in itertools.combinations(FACTORS.items(), 2)
+        for x in xs
+        for y in ys
+        if possible({a: x, b: y})
+    ]
     left, cases = dict.fromkeys(every), []
     while left:
         case = dict(next(iter(left)))
@@ -195,7 +224,7 @@ def test_any_sound_and_any_video(scripts, nets, tmp_path, capsys, case):
         assert {p.name for p in tmp_path.iterdir()} == {video.name}
         return
     if own:
-        wav, rate = read_sound(video)                  # Opus knows only one rate, whatever it was given
+        wav, rate = read_sound(video)  # Opus knows only one rate, whatever it was given
         samples = wav.shape[1]
     else:
         kind, subtype = SOUND[case["format"]]
@@ -229,16 +258,30 @@ def test_a_folder_of_pictures_is_a_video(scripts, nets, tmp_path):
     for k, shown in enumerate(pictures(tmp_path / "clip.mkv", 10)):
         Image.fromarray(shown).save(tmp_path / "clip" / f"{k + 1}.png")
     for video, out in (("clip.mkv", "a.wav"), ("clip", "b.wav")):
-        scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / video, tmp_path / out,
-                "--input_wav", tmp_path / "in.wav"))
+        scripts(
+            "BigVGAN.inference_e2e",
+            *words(nets, tmp_path / video, tmp_path / out, "--input_wav", tmp_path / "in.wav"),
+        )
     assert np.array_equal(heard(tmp_path / "a.wav"), heard(tmp_path / "b.wav"))
     with pytest.raises(ValueError, match="--mux copies a video"):
-        scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "clip", tmp_path / "c.wav", "--input_wav",
-                tmp_path / "in.wav", "--mux", tmp_path / "c.mp4"))
+        scripts(
+            "BigVGAN.inference_e2e",
+            *words(
+                nets,
+                tmp_path / "clip",
+                tmp_path / "c.wav",
+                "--input_wav",
+                tmp_path / "in.wav",
+                "--mux",
+                tmp_path / "c.mp4",
+            ),
+        )
     (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match="none: neither videos nor pictures"):
-        scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "none", tmp_path / "c.wav", "--input_wav",
-                tmp_path / "in.wav"))
+        scripts(
+            "BigVGAN.inference_e2e",
+            *words(nets, tmp_path / "none", tmp_path / "c.wav", "--input_wav", tmp_path / "in.wav"),
+        )
 
 
 def test_a_part_of_a_clip_is_as_long_as_it_was_asked_for(scripts, nets, tmp_path, capsys):
@@ -256,8 +299,18 @@ def test_a_part_of_a_clip_is_as_long_as_it_was_asked_for(scripts, nets, tmp_path
     first = min(k for k, time in enumerate(times) if time >= 0)
     assert copied[first:][:18] == greys[12:30] or copied[first:][:18] == greys[13:31]
     with pytest.raises(ValueError, match=r"in\.wav: lasts 2.00 s; --start is 3 s"):
-        scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "in.mp4", tmp_path / "no.wav", "--input_wav",
-                tmp_path / "in.wav", "--start", 3))
+        scripts(
+            "BigVGAN.inference_e2e",
+            *words(
+                nets,
+                tmp_path / "in.mp4",
+                tmp_path / "no.wav",
+                "--input_wav",
+                tmp_path / "in.wav",
+                "--start",
+                3,
+            ),
+        )
     assert not list(tmp_path.glob("*no.wav*"))
 
 
@@ -265,12 +318,15 @@ def test_a_part_of_a_clip_is_as_long_as_it_was_asked_for(scripts, nets, tmp_path
 def test_the_shortest_sounds(scripts, nets, tmp_path, samples):
     soundfile.write(tmp_path / "in.wav", np.full(samples, 0.3), RATE)
     film(tmp_path / "in.mp4", 0.2, 10)
-    scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "in.mp4", tmp_path / "out.wav", "--input_wav",
-            tmp_path / "in.wav"))
+    scripts(
+        "BigVGAN.inference_e2e",
+        *words(nets, tmp_path / "in.mp4", tmp_path / "out.wav", "--input_wav", tmp_path / "in.wav"),
+    )
     assert soundfile.info(tmp_path / "out.wav").frames == samples
 
 
 # --- many at once -------------------------------------------------------------------------------------------
+
 
 def test_a_batch_goes_on_after_a_failure_and_ends_with_status_2(nets, tmp_path):
     videos = tmp_path / "videos"
@@ -281,8 +337,9 @@ def test_a_batch_goes_on_after_a_failure_and_ends_with_status_2(nets, tmp_path):
     film(videos / "d.mov", 0.3, 10)
     (videos / "notes.txt").write_text("not looked at")
     call = words(nets, videos, tmp_path / "out", "--mux", tmp_path / "muxed", "--plot", tmp_path / "plots")
-    done = subprocess.run([sys.executable, ROOT / "BigVGAN/inference_e2e.py", *map(str, call)],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "BigVGAN/inference_e2e.py", *map(str, call)], capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if "error: " in line]
@@ -290,8 +347,11 @@ def test_a_batch_goes_on_after_a_failure_and_ends_with_status_2(nets, tmp_path):
     assert "b.mp4" in errors[0]
     assert "d.mov: has no sound" in errors[1]
     assert "2 of 4 videos failed" in errors[2]
-    for folder, names in (("out", {"a.wav", "c.wav"}), ("muxed", {"a.mp4", "c.mkv"}),
-                          ("plots", {"a.png", "c.png"})):
+    for folder, names in (
+        ("out", {"a.wav", "c.wav"}),
+        ("muxed", {"a.mp4", "c.mkv"}),
+        ("plots", {"a.png", "c.png"}),
+    ):
         assert {p.name for p in (tmp_path / folder).iterdir()} == names
 
 
@@ -300,7 +360,9 @@ def test_a_csv_names_pairs(scripts, nets, tmp_path):
     for name, seconds in (("x.wav", 0.4), ("y.flac", 0.9)):
         soundfile.write(tmp_path / name, tones(seconds, RATE, 1), RATE)
     table = tmp_path / "pairs.csv"
-    table.write_text("input_video,input_wav,output,end\nin.mp4,x.wav,one.wav,\nin.mp4,y.flac,sub/two.wav,0.5\n")
+    table.write_text(
+        "input_video,input_wav,output,end\nin.mp4,x.wav,one.wav,\nin.mp4,y.flac,sub/two.wav,0.5\n"
+    )
     scripts("BigVGAN.inference_e2e", *words(nets, table, tmp_path / "out"))
     assert len(heard(tmp_path / "out/one.wav")) == round(0.4 * RATE)
     assert len(heard(tmp_path / "out/sub/two.wav")) == round(0.5 * RATE)
@@ -310,6 +372,7 @@ def test_a_csv_names_pairs(scripts, nets, tmp_path):
 
 
 # --- of any length ------------------------------------------------------------------------------------------
+
 
 def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     """Sound, mel, pictures, windows and noise in blocks of 2.3 s against the whole clip in one call."""
@@ -378,15 +441,25 @@ def test_a_stream_has_the_windows_of_the_whole_clip(frames, block):
 def peak(nets, folder, seconds, block=None):
     """Megabytes that the script needs for a film with its own sound of so many seconds."""
     film(folder / "in.mp4", seconds, 5, tones(seconds, RATE, 1), RATE, size=(480, 360))
-    script = ("from BigVGAN import inference_e2e; from DiffBinaural import generation, streaming; "
-              "from DiffBinaural.utils.arguments import run; "
-              f"generation.BLOCK = streaming.BLOCK = {block or generation.BLOCK}; run(inference_e2e.main)")
-    measure = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stderr=-3); "
-               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)")
-    call = words(nets, folder / "in.mp4", folder / "out.wav", "--mux", folder / "out.mp4", "--plot",
-                 folder / "out.png")
-    done = subprocess.run([sys.executable, "-c", measure, sys.executable, "-c", script, *map(str, call)],
-                          cwd=ROOT, capture_output=True, text=True, check=True)
+    script = (
+        "from BigVGAN import inference_e2e; from DiffBinaural import generation, streaming; "
+        "from DiffBinaural.utils.arguments import run; "
+        f"generation.BLOCK = streaming.BLOCK = {block or generation.BLOCK}; run(inference_e2e.main)"
+    )
+    measure = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stderr=-3); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    call = words(
+        nets, folder / "in.mp4", folder / "out.wav", "--mux", folder / "out.mp4", "--plot", folder / "out.png"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", measure, sys.executable, "-c", script, *map(str, call)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert soundfile.info(folder / "out.wav").frames == round(seconds * RATE)
     return float(done.stdout)
 
@@ -407,6 +480,7 @@ def test_half_an_hour_needs_little_more_than_a_minute(nets, tmp_path):
 
 # --- the film with its new sound ----------------------------------------------------------------------------
 
+
 def stream_of(path, kind):
     """Packets of a stream as bytes, and where it begins and ends in seconds."""
     with av.open(str(path)) as box:
@@ -417,22 +491,32 @@ def stream_of(path, kind):
         return [bytes(packet) for packet in packets], min(times), end
 
 
-@pytest.mark.parametrize(("source", "target", "codec"), [
-    ("mp4", "mp4", "aac"), ("mp4", "mp4", "flac"), ("mkv", "mkv", "flac"), ("mov", "mov", "aac"),
-    ("webm", "mkv", "aac"), ("webm", "mp4", "flac")])
+@pytest.mark.parametrize(
+    ("source", "target", "codec"),
+    [
+        ("mp4", "mp4", "aac"),
+        ("mp4", "mp4", "flac"),
+        ("mkv", "mkv", "flac"),
+        ("mov", "mov", "aac"),
+        ("webm", "mkv", "aac"),
+        ("webm", "mp4", "flac"),
+    ],
+)
 def test_the_muxed_file_plays(scripts, nets, tmp_path, source, target, codec):
     video, muxed = tmp_path / f"in.{source}", tmp_path / f"out.{target}"
     rotated = source in ("mp4", "mov")
     film(video, 2, 25, tones(2, 48_000, 2), rotated=rotated)
-    scripts("BigVGAN.inference_e2e", *words(nets, video, tmp_path / "out.wav", "--mux", muxed,
-            "--mux_codec", codec))
+    scripts(
+        "BigVGAN.inference_e2e",
+        *words(nets, video, tmp_path / "out.wav", "--mux", muxed, "--mux_codec", codec),
+    )
     wav = heard(tmp_path / "out.wav").T
     (old, *span), (new, *new_span) = stream_of(video, "video"), stream_of(muxed, "video")
     assert new == old
     assert new_span[1] - new_span[0] == pytest.approx(span[1] - span[0], abs=0.02)
     sound, rate = read_sound(muxed)
     assert rate == RATE
-    filled = (codec, target) == ("aac", "mkv")           # whose last block is full
+    filled = (codec, target) == ("aac", "mkv")  # whose last block is full
     assert sound.shape[1] / RATE == pytest.approx(wav.shape[1] / RATE, abs=0.05 if filled else 0.02)
     n = min(sound.shape[1], wav.shape[1])
     if codec == "flac":
@@ -449,11 +533,24 @@ def test_the_muxed_file_plays(scripts, nets, tmp_path, source, target, codec):
 
 def test_what_a_container_does_not_take_is_said_at_once(scripts, nets, tmp_path):
     film(tmp_path / "in.mov", 0.3, 10, tones(0.3, 48_000, 2))
-    for name, message in (("out.mov", "do not go into a .mov"), ("out.avi", "expected a name that ends in"),
-                          ("in.mov", "is an input too")):
+    for name, message in (
+        ("out.mov", "do not go into a .mov"),
+        ("out.avi", "expected a name that ends in"),
+        ("in.mov", "is an input too"),
+    ):
         with pytest.raises(ValueError, match=message):
-            scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "in.mov", tmp_path / "out.wav",
-                    "--mux", tmp_path / name, "--mux_codec", "flac"))
+            scripts(
+                "BigVGAN.inference_e2e",
+                *words(
+                    nets,
+                    tmp_path / "in.mov",
+                    tmp_path / "out.wav",
+                    "--mux",
+                    tmp_path / name,
+                    "--mux_codec",
+                    "flac",
+                ),
+            )
     assert [p.name for p in tmp_path.iterdir()] == ["in.mov"]
 
 

@@ -39,7 +39,7 @@ from DiffBinaural.utils.helpers import (
 ROOT = Path(__file__).parents[1]
 MEL = MelConfig()
 RATE, HOP = MEL.sample_rate, MEL.hop
-START, SIZE = 0.5, 2 * RATE                    # the clip "beta_000500" of the longer recording "beta"
+START, SIZE = 0.5, 2 * RATE  # the clip "beta_000500" of the longer recording "beta"
 
 
 def sound(seconds, seed, delay, gain):
@@ -64,7 +64,7 @@ def data(tmp_path_factory):
     for folder, hiss in (("model", 0.002), ("worse", 0.05)):
         for name, stem, start in (("alpha", "alpha", 0), ("beta", "beta_000500", round(START * RATE))):
             true, _ = read_wav(root / "truth" / f"{name}.wav")
-            made = true[:, start:start + SIZE] + hiss * np.random.default_rng(9).standard_normal((2, SIZE))
+            made = true[:, start : start + SIZE] + hiss * np.random.default_rng(9).standard_normal((2, SIZE))
             write_wav(root / folder / f"{stem}.wav", made, RATE)
             save_mel_pair(root / f"{folder}_mels", stem, mel(made))
         write_mel_config(root / f"{folder}_mels", MEL)
@@ -72,8 +72,12 @@ def data(tmp_path_factory):
 
 
 def script(name, *words, ok=True):
-    done = subprocess.run([sys.executable, ROOT / "DiffBinaural" / name, *map(str, words)],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "DiffBinaural" / name, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == (0 if ok else 2), done.stderr
     return done
 
@@ -81,11 +85,29 @@ def script(name, *words, ok=True):
 @pytest.fixture(scope="module")
 def results(data):
     """Both scripts' output: the mel script first, its figures merged into the wav script's."""
-    run_mel = script("evaluate_mel_spectrogram_rmse.py", "--pred_dir", data / "model_mels",
-                     "--gt_dir", data / "truth", "--output_json", data / "mels.json")
-    run_wav = script("evaluate_binaural_22050.py", "--pred_dir", data / "model", f"worse={data / 'worse'}",
-                     "--gt_dir", data / "truth", "--output_csv", data / "all.csv",
-                     "--output_json", data / "all.json", "--merge_json", data / "mels.json")
+    run_mel = script(
+        "evaluate_mel_spectrogram_rmse.py",
+        "--pred_dir",
+        data / "model_mels",
+        "--gt_dir",
+        data / "truth",
+        "--output_json",
+        data / "mels.json",
+    )
+    run_wav = script(
+        "evaluate_binaural_22050.py",
+        "--pred_dir",
+        data / "model",
+        f"worse={data / 'worse'}",
+        "--gt_dir",
+        data / "truth",
+        "--output_csv",
+        data / "all.csv",
+        "--output_json",
+        data / "all.json",
+        "--merge_json",
+        data / "mels.json",
+    )
     return run_mel, run_wav
 
 
@@ -100,22 +122,25 @@ def test_the_json_has_the_agreed_form(data, results):
         assert set(metrics.WAV_METRICS) <= set(figures)
         assert all(set(f) == {"mean", "std", "se", "n", "missing"} for f in figures.values())
     assert {(row["id"], row["system"]) for row in content["clips"]} == {
-        (clip, system) for clip in ("alpha", "beta_000500") for system in content["systems"]}
+        (clip, system) for clip in ("alpha", "beta_000500") for system in content["systems"]
+    }
 
 
 def test_figures_are_those_of_the_clip_at_its_place(data, results):
     made, _ = read_wav(data / "model" / "beta_000500.wav")
     true, _ = read_wav(data / "truth" / "beta.wav")
-    true = true[:, round(START * RATE):][:, :SIZE]
-    row, = (r for r in read(data / "all.json")["clips"] if (r["id"], r["system"]) == ("beta_000500", "model"))
+    true = true[:, round(START * RATE) :][:, :SIZE]
+    (row,) = (
+        r for r in read(data / "all.json")["clips"] if (r["id"], r["system"]) == ("beta_000500", "model")
+    )
     for name in ("stft", "itd_error", "si_sdr", "stoi"):
         assert row[name] == pytest.approx(metrics.METRICS[name].figure(made, true, RATE), rel=1e-4, abs=1e-4)
 
 
 def test_anchors_are_what_they_should_be(data, results):
     of = read(data / "all.json")["systems"]
-    assert of["mono_copy"]["itd_error"]["mean"] == pytest.approx(363, abs=5)       # 8 samples
-    assert of["mono_copy"]["ild_error"]["mean"] == pytest.approx(6.02, abs=0.1)    # twice as loud
+    assert of["mono_copy"]["itd_error"]["mean"] == pytest.approx(363, abs=5)  # 8 samples
+    assert of["mono_copy"]["ild_error"]["mean"] == pytest.approx(6.02, abs=0.1)  # twice as loud
     assert of["swapped"]["itd_error"]["mean"] == pytest.approx(2 * 363, abs=10)
     assert of["swapped"]["ild_error"]["mean"] == pytest.approx(2 * 6.02, abs=0.7)
     assert of["mono_copy"]["dphase"]["mean"] == pytest.approx(np.pi / 2, abs=0.05)
@@ -146,15 +171,15 @@ def test_the_other_scripts_figures_join_table_csv_and_json(data, results):
 def test_mels_are_compared_at_the_same_frame(data, tmp_path):
     """The truth's own mels are perfect; truth as mels gives the same figures as truth as wavs."""
     true, _ = read_wav(data / "truth" / "beta.wav")
-    start = 20 * HOP                           # whole frames, so that both truths have the same ones
+    start = 20 * HOP  # whole frames, so that both truths have the same ones
     stem = f"beta_{round(1000 * start / RATE):06d}"
-    save_mel_pair(tmp_path / "made", stem, mel(true[:, start:start + 40 * HOP]))
+    save_mel_pair(tmp_path / "made", stem, mel(true[:, start : start + 40 * HOP]))
     save_mel_pair(tmp_path / "truth", "beta", mel(true))
     for folder in ("made", "truth"):
         write_mel_config(tmp_path / folder, MEL)
     # At a cut's ends windows reach over it; and 20 frames are 232.2 ms, the name says 232: 4 samples off.
     for truth, close in (("truth", 1e-3), (data / "truth", 0.2)):
-        clip, = predictions((str(tmp_path / "made"),), mels, wavs_or_mels(tmp_path / truth))
+        (clip,) = predictions((str(tmp_path / "made"),), mels, wavs_or_mels(tmp_path / truth))
         estimate, reference = compared_mels(clip, MEL)["model"]
         assert estimate.shape == reference.shape == (2, MEL.n_mels, 40)
         assert np.abs(estimate - reference)[..., 2:-2].mean() < close
@@ -185,9 +210,9 @@ def test_without_any_mono_there_is_no_mono_copy(data):
 
 @pytest.mark.parametrize("samples", [0, -HOP, HOP, -HOP - 1, HOP + 1])
 def test_up_to_one_hop_is_trimmed(data, tmp_path, samples):
-    made = np.tile(read_wav(data / "model" / "alpha.wav")[0], 2)[:, :SIZE + samples]
+    made = np.tile(read_wav(data / "model" / "alpha.wav")[0], 2)[:, : SIZE + samples]
     write_wav(tmp_path / "alpha.wav", made, RATE)
-    clip, = predictions((str(tmp_path),), wavs, wavs(data / "truth"))
+    (clip,) = predictions((str(tmp_path),), wavs, wavs(data / "truth"))
     if abs(samples) <= HOP:
         assert compared_wavs(clip, RATE, HOP)["swapped"][0].shape == (2, SIZE + min(samples, 0))
     else:
@@ -197,7 +222,7 @@ def test_up_to_one_hop_is_trimmed(data, tmp_path, samples):
 
 def refused(words, expected, name="evaluate_binaural_22050.py"):
     done = script(name, *words, ok=False)
-    line, = done.stderr.splitlines()[-1:]
+    (line,) = done.stderr.splitlines()[-1:]
     assert line.startswith("error: ")
     assert expected in line
     assert "Traceback" not in done.stderr
@@ -216,11 +241,14 @@ def test_mistakes_end_as_one_line(data, tmp_path):
     assert not to.exists()
 
 
-@pytest.mark.parametrize(("words", "expected"), [
-    (("model", "worse"), "taken"),
-    (("model", "swapped=worse"), "taken"),
-    (("nowhere",), "no such folder"),
-])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("model", "worse"), "taken"),
+        (("model", "swapped=worse"), "taken"),
+        (("nowhere",), "no such folder"),
+    ],
+)
 def test_systems_have_names_of_their_own(data, words, expected, monkeypatch):
     monkeypatch.chdir(data)
     with pytest.raises((ValueError, FileNotFoundError), match=expected):
@@ -237,12 +265,12 @@ def test_the_oracle_has_the_truths_magnitudes_on_the_monos_phase(data, tmp_path)
     true, _ = read_wav(data / "truth" / "alpha.wav")
     mono = true.mean(axis=0, keepdims=True)
     same = on_phase_of(mono, np.concatenate([mono, mono]), MEL)
-    assert same == pytest.approx(np.concatenate([mono, mono]), abs=1e-5)             # a round trip
+    assert same == pytest.approx(np.concatenate([mono, mono]), abs=1e-5)  # a round trip
     made = on_phase_of(mono, true, MEL)
     assert made.shape == true.shape
-    assert metrics.ild_error(made, true, RATE) < 1.5                 # of 6 dB: the level difference is there
+    assert metrics.ild_error(made, true, RATE) < 1.5  # of 6 dB: the level difference is there
     copy = metrics.itd_error(np.concatenate([mono, mono]), true, RATE)
-    assert metrics.itd_error(made, true, RATE) == pytest.approx(copy, rel=0.05)      # the time difference not
+    assert metrics.itd_error(made, true, RATE) == pytest.approx(copy, rel=0.05)  # the time difference not
     assert on_phase_of(mono[:, :1], true[:, :1], MEL).shape == (2, 1)
     for name in ("alpha", "beta"):
         wav, _ = read_wav(data / "truth" / f"{name}.wav")
@@ -256,8 +284,18 @@ def test_the_oracle_has_the_truths_magnitudes_on_the_monos_phase(data, tmp_path)
 def test_what_has_no_partner_is_listed_and_left_out(data, tmp_path):
     for stem in ("alpha", "delta", "epsilon_000100"):
         write_wav(tmp_path / "made" / f"{stem}.wav", read_wav(data / "model" / "alpha.wav")[0], RATE)
-    done = script("evaluate_binaural_22050.py", "--pred_dir", tmp_path / "made", f"all={data / 'model'}",
-                  "--gt_dir", data / "truth", "--output_json", tmp_path / "all.json", "--workers", 1)
+    done = script(
+        "evaluate_binaural_22050.py",
+        "--pred_dir",
+        tmp_path / "made",
+        f"all={data / 'model'}",
+        "--gt_dir",
+        data / "truth",
+        "--output_json",
+        tmp_path / "all.json",
+        "--workers",
+        1,
+    )
     assert "model: no truth for 2 predictions, left out: delta, epsilon_000100" in done.stderr
     assert "model: lacks 1 of 2 clips: beta_000500" in done.stderr
     assert "no prediction for 1 of 3 truths: gamma" in done.stderr
@@ -278,24 +316,42 @@ def test_a_clip_without_its_mono_is_an_error(data, tmp_path):
 
 def test_figures_do_not_depend_on_the_number_of_workers(data, results, tmp_path):
     for workers in (1, 3):
-        script("evaluate_binaural_22050.py", "--pred_dir", data / "model", "--gt_dir", data / "truth",
-               "--output_csv", tmp_path / f"{workers}.csv", "--workers", workers)
+        script(
+            "evaluate_binaural_22050.py",
+            "--pred_dir",
+            data / "model",
+            "--gt_dir",
+            data / "truth",
+            "--output_csv",
+            tmp_path / f"{workers}.csv",
+            "--workers",
+            workers,
+        )
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "3.csv").read_bytes()
 
 
 def test_two_systems_are_compared_clip_by_clip(data, results, tmp_path):
-    done = script("evaluate_binaural_22050.py", "--pred_dir", data / "model", "--pred_dir_b", data / "worse",
-                  "--gt_dir", data / "truth", "--output_json", tmp_path / "all.json")
+    done = script(
+        "evaluate_binaural_22050.py",
+        "--pred_dir",
+        data / "model",
+        "--pred_dir_b",
+        data / "worse",
+        "--gt_dir",
+        data / "truth",
+        "--output_json",
+        tmp_path / "all.json",
+    )
     paired = read(tmp_path / "all.json")["paired"]
     assert (paired["a"], paired["b"], paired["resamples"]) == ("model", "model_b", 10_000)
     by = {(row["id"], row["system"]): row for row in read(tmp_path / "all.json")["clips"]}
     apart = [by[clip, "model"]["si_sdr"] - by[clip, "model_b"]["si_sdr"] for clip in ("alpha", "beta_000500")]
     found = paired["metrics"]["si_sdr"]
     assert found["mean"] == pytest.approx(np.mean(apart))
-    assert [found["low"], found["high"]] == pytest.approx(sorted(apart))             # of two clips: the two
+    assert [found["low"], found["high"]] == pytest.approx(sorted(apart))  # of two clips: the two
     assert (found["n"], found["better"]) == (2, "model")
     assert "model - model_b" in done.stdout
-    line, = (line for line in done.stdout.splitlines() if line.startswith("si_sdr") and "[" in line)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("si_sdr") and "[" in line)
     assert line.endswith("* model")
 
 
@@ -306,7 +362,7 @@ def scores(system, values, name="stft"):
 def test_a_ratio_of_errors_knows_which_clips_belong_together():
     others = np.random.default_rng(3).lognormal(size=40)
     assert ratio(others / 4, others, seed=0) == pytest.approx((0.25, 0.25, 0.25))
-    mean, low, high = ratio(others[::-1].copy(), others, seed=0)           # the same clips, wrongly paired
+    mean, low, high = ratio(others[::-1].copy(), others, seed=0)  # the same clips, wrongly paired
     assert mean == pytest.approx(1)
     assert low < 0.8
     assert high > 1.25
@@ -317,15 +373,17 @@ def test_the_interval_is_that_of_the_mean():
     values = random.normal(0.3, 1, 200)
     rows = scores("a", values) + scores("b", np.zeros(200))
     found = compare(rows, "a", "b", seed=0)["metrics"]["stft"]
-    half = 1.96 * values.std() / 200**0.5                          # as the normal distribution has it
+    half = 1.96 * values.std() / 200**0.5  # as the normal distribution has it
     wanted = [values.mean() - half, values.mean() + half]
     assert [found["low"], found["high"]] == pytest.approx(wanted, abs=0.02)
     assert compare(rows, "a", "b", seed=0)["metrics"]["stft"] == found
     assert compare(rows, "a", "b", seed=1)["metrics"]["stft"] != found
 
 
-@pytest.mark.parametrize(("shift", "name", "better"), [
-    (1, "stft", "b"), (-1, "stft", "a"), (1, "si_sdr", "a"), (-1, "si_sdr", "b"), (0, "stft", None)])
+@pytest.mark.parametrize(
+    ("shift", "name", "better"),
+    [(1, "stft", "b"), (-1, "stft", "a"), (1, "si_sdr", "a"), (-1, "si_sdr", "b"), (0, "stft", None)],
+)
 def test_better_is_said_only_when_it_is_sure(shift, name, better):
     noise = np.random.default_rng(0).normal(0, 0.5, 30)
     noise -= noise.mean()
@@ -338,18 +396,22 @@ def test_better_is_said_only_when_it_is_sure(shift, name, better):
 def test_a_missing_figure_leaves_its_pair_out_and_one_pair_has_no_interval():
     rows = scores("a", [1, None, 3, 7]) + scores("b", [0, 1, None])
     assert compare(rows, "a", "b", seed=0)["metrics"] == {
-        "stft": {"mean": 1, "low": None, "high": None, "n": 1, "better": None}}
+        "stft": {"mean": 1, "low": None, "high": None, "n": 1, "better": None}
+    }
     assert "stft ↓" in format_paired(compare(rows, "a", "b", seed=0))
     with pytest.raises(ValueError, match="no clip in common"):
         compare([{**row, "id": row["system"] + row["id"]} for row in rows], "a", "b", seed=0)
 
 
-@pytest.mark.parametrize(("wav", "expected"), [
-    (np.zeros((1, SIZE)), "1 channel(s); expected 2"),
-    (np.full((2, SIZE), np.nan), "non-finite"),
-    (np.zeros((2, 0)), "is empty"),
-    (np.zeros((2, 1)), "the prediction has 1 samples"),
-])
+@pytest.mark.parametrize(
+    ("wav", "expected"),
+    [
+        (np.zeros((1, SIZE)), "1 channel(s); expected 2"),
+        (np.full((2, SIZE), np.nan), "non-finite"),
+        (np.zeros((2, 0)), "is empty"),
+        (np.zeros((2, 1)), "the prediction has 1 samples"),
+    ],
+)
 def test_a_sound_that_cannot_be_judged_is_named(data, tmp_path, wav, expected):
     import soundfile
 
@@ -362,11 +424,21 @@ def test_a_sound_that_cannot_be_judged_is_named(data, tmp_path, wav, expected):
 
 def test_a_silent_prediction_is_counted_not_scored(data, tmp_path):
     write_wav(tmp_path / "made" / "alpha.wav", np.zeros((2, SIZE)), RATE)
-    script("evaluate_binaural_22050.py", "--pred_dir", tmp_path / "made", "--gt_dir", data / "truth",
-           "--output_json", tmp_path / "all.json", "--report", tmp_path / "page.html",
-           "--plots", tmp_path / "plots")
+    script(
+        "evaluate_binaural_22050.py",
+        "--pred_dir",
+        tmp_path / "made",
+        "--gt_dir",
+        data / "truth",
+        "--output_json",
+        tmp_path / "all.json",
+        "--report",
+        tmp_path / "page.html",
+        "--plots",
+        tmp_path / "plots",
+    )
     of = read(tmp_path / "all.json")["systems"]["model"]
-    differences = {"stft", "env", "wav", "mag", "snr", "dphase"}         # dphase: as the mono copy, no L - R
+    differences = {"stft", "env", "wav", "mag", "snr", "dphase"}  # dphase: as the mono copy, no L - R
     assert {name for name, figure in of.items() if figure["n"]} == differences
     assert all(figure["missing"] == 1 - figure["n"] for figure in of.values())
     assert (tmp_path / "plots" / "model" / "alpha.png").stat().st_size > 5000

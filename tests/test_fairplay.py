@@ -44,16 +44,38 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d" * 3
 
 
 def prepare_words(source, out, *more):
-    return ("--fairplay_root", source, "--out", out, "--fps", FPS, "--size", "x".join(map(str, SIZE)),
-            "--workers", 1, *more)
+    return (
+        "--fairplay_root",
+        source,
+        "--out",
+        out,
+        "--fps",
+        FPS,
+        "--size",
+        "x".join(map(str, SIZE)),
+        "--workers",
+        1,
+        *more,
+    )
 
 
 @pytest.fixture(scope="session")
 def download(scripts, tmp_path_factory):
     """Four clips in the form of the download."""
     root = tmp_path_factory.mktemp("download") / "FAIR-Play"
-    scripts("DiffBinaural.simulate_dataset", "--layout", "fairplay", "--out", root, "--clips", 4, "--seed", 2,
-            "--workers", 1)
+    scripts(
+        "DiffBinaural.simulate_dataset",
+        "--layout",
+        "fairplay",
+        "--out",
+        root,
+        "--clips",
+        4,
+        "--seed",
+        2,
+        "--workers",
+        1,
+    )
     return root
 
 
@@ -75,8 +97,10 @@ def mine(download, tmp_path):
 
 def digests(root):
     """Every file and folder below one, with what it holds."""
-    return {str(path.relative_to(root)): path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(root.rglob("*"))}
+    return {
+        str(path.relative_to(root)): path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+    }
 
 
 def rows(root, name):
@@ -85,19 +109,32 @@ def rows(root, name):
 
 # --- the form of the download -------------------------------------------------------------------------------
 
+
 def test_the_tree_has_the_downloads_folders_and_no_others(download):
     assert {path.name for path in download.glob("[!.]*")} == {
-        "binaural_audios", "videos", "splits", "new_splits", "simulated.json"}
+        "binaural_audios",
+        "videos",
+        "splits",
+        "new_splits",
+        "simulated.json",
+    }
     assert sorted(path.name for path in (download / "binaural_audios").iterdir()) == [f"{k}.wav" for k in IDS]
     assert sorted(path.name for path in (download / "videos").iterdir()) == [f"{k}.mp4" for k in IDS]
 
 
 def test_recordings_equal_the_download_in_size_and_to_the_byte_in_their_head(download):
     # 12 + 24 + 34 + 8 bytes, then 4 bytes for each of 480,256 or 479,232 sample frames
-    between = bytes.fromhex("57415645 666d7420 10000000 0100 0200 80bb0000 00ee0200 0400 1000"
-                            "4c495354 1a000000 494e464f 49534654 0e000000") + b"Lavf58.29.100\0data"
-    heads = {1_921_102: b"RIFF\x46\x50\x1d\0" + between + b"\0\x50\x1d\0",
-             1_917_006: b"RIFF\x46\x40\x1d\0" + between + b"\0\x40\x1d\0"}
+    between = (
+        bytes.fromhex(
+            "57415645 666d7420 10000000 0100 0200 80bb0000 00ee0200 0400 1000"
+            "4c495354 1a000000 494e464f 49534654 0e000000"
+        )
+        + b"Lavf58.29.100\0data"
+    )
+    heads = {
+        1_921_102: b"RIFF\x46\x50\x1d\0" + between + b"\0\x50\x1d\0",
+        1_917_006: b"RIFF\x46\x40\x1d\0" + between + b"\0\x40\x1d\0",
+    }
     contents = [path.read_bytes() for path in sorted((download / "binaural_audios").iterdir())]
     assert sorted(map(len, contents)) == [1_917_006, 1_921_102, 1_921_102, 1_921_102]
     for content in contents:
@@ -153,8 +190,19 @@ def test_a_tenth_each_is_held_out(tmp_path, count, sizes):
 
 
 def test_same_seed_same_bytes_whatever_the_workers(download, scripts, tmp_path):
-    scripts("DiffBinaural.simulate_dataset", "--layout", "fairplay", "--out", tmp_path, "--clips", 4,
-            "--seed", 2, "--workers", 2)
+    scripts(
+        "DiffBinaural.simulate_dataset",
+        "--layout",
+        "fairplay",
+        "--out",
+        tmp_path,
+        "--clips",
+        4,
+        "--seed",
+        2,
+        "--workers",
+        2,
+    )
     assert digests(tmp_path) == digests(download)
 
 
@@ -171,6 +219,7 @@ def test_a_length_is_refused_where_it_does_not_apply():
 
 
 # --- what is made of it -------------------------------------------------------------------------------------
+
 
 def test_sounds_are_those_of_the_download_at_22050_hz_and_mono_is_half_their_sum(download, prepared):
     for name, samples in zip(IDS, [220_618, 220_148, 220_618, 220_618], strict=True):
@@ -206,8 +255,13 @@ def test_lists_keep_their_clips_and_order(download, prepared):
 def test_the_dataset_says_what_it_is_and_trains(prepared):
     said = json.loads((prepared / "dataset.json").read_text())
     assert {k: said[k] for k in ("fps", "frame_size", "sample_rate", "clips", "pictures", "left_out")} == {
-        "fps": FPS, "frame_size": list(SIZE), "sample_rate": 22_050, "clips": 4, "pictures": 163,
-        "left_out": {}}
+        "fps": FPS,
+        "frame_size": list(SIZE),
+        "sample_rate": 22_050,
+        "clips": 4,
+        "pictures": 163,
+        "left_out": {},
+    }
     assert said["splits"]["split4/train"] == 2
     assert set(said["versions"]) >= {"av", "torchaudio", "soundfile", "pillow"}
     item = RealBinaural(prepared, "split1/train", MelConfig(), ViewConfig(image_size=32))[0]
@@ -251,6 +305,7 @@ def test_options_make_sense():
 
 # --- lists as people have them ------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("dtype", ["S71", h5py.string_dtype(), h5py.string_dtype("ascii", 40)])
 def test_entries_may_be_bytes_or_strings(tmp_path, dtype):
     with h5py.File(tmp_path / "train.h5", "w") as file:
@@ -258,9 +313,15 @@ def test_entries_may_be_bytes_or_strings(tmp_path, dtype):
     assert read_ids(tmp_path / "train.h5") == ["000123", "000007"]
 
 
-@pytest.mark.parametrize("text", [
-    "000123.mp3\n000007.mp3", "000123.mp3\r\n000007.mp3\r\n", "000123\n\n000007\n",
-    "/data/a.b/000123.wav\n  ../000007.mp4"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "000123.mp3\n000007.mp3",
+        "000123.mp3\r\n000007.mp3\r\n",
+        "000123\n\n000007\n",
+        "/data/a.b/000123.wav\n  ../000007.mp4",
+    ],
+)
 def test_txt_entries_need_no_final_newline_and_no_extension(tmp_path, text):
     (tmp_path / "train.txt").write_bytes(text.encode())
     assert read_ids(tmp_path / "train.txt") == ["000123", "000007"]
@@ -272,8 +333,9 @@ def test_a_foreign_path_is_dropped_and_not_followed(tmp_path, entry):
     assert read_ids(tmp_path / "train.txt") == ["000123"]
 
 
-@pytest.mark.parametrize("entry", [
-    "..", "a/..", "../", "binaural16k/", "...wav", "..\\000123.wav", "C:\\x\\1.wav"])
+@pytest.mark.parametrize(
+    "entry", ["..", "a/..", "../", "binaural16k/", "...wav", "..\\000123.wav", "C:\\x\\1.wav"]
+)
 def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_written(mine, scripts, tmp_path, entry):
     (mine / "new_splits/split2/val.txt").write_text(entry)
     with pytest.raises(ValueError, match=r"split2/val\.txt.*expected a plain name"):
@@ -301,6 +363,7 @@ def test_lists_that_cannot_be_read_are_named_before_anything_is_written(mine, sc
 
 
 # --- broken clips -------------------------------------------------------------------------------------------
+
 
 def cut(path, share):
     path.write_bytes(path.read_bytes()[: round(share * path.stat().st_size)])
@@ -351,8 +414,10 @@ def test_a_video_that_ends_before_its_own_time_is_named(mine, tmp_path):
     assert not prepare_clip("000001", plan(mine, tmp_path / "whole", 10, SIZE)).fault
     with av.open(web) as box:
         end = [packet.pos for packet in box.demux(video=0) if packet.size][40]
-    for size, reason in ((end, "breaks off after 4.0 of 10.1 s; download it again"),
-                         (end - 10, "has a picture that cannot be decoded")):
+    for size, reason in (
+        (end, "breaks off after 4.0 of 10.1 s; download it again"),
+        (end - 10, "has a picture that cannot be decoded"),
+    ):
         path.write_bytes(Path(web).read_bytes()[:size])
         fault = prepare_clip("000001", plan(mine, tmp_path / "cut", 10, SIZE)).fault
         assert fault.startswith(f"{MP4}: {reason}")
@@ -364,20 +429,26 @@ def test_broken_clips_are_listed_at_the_end_and_left_out(mine, prepared, scripts
     for part, names in (("train", ["000001", "000002"]), ("val", ["000009"]), ("test", ["000004"])):
         write_list(mine / f"splits/split1/{part}.h5", np.array(names))
     words = prepare_words(mine, tmp_path / "out")
-    done = subprocess.run([sys.executable, ROOT / "DiffBinaural/prepare_fairplay.py", *map(str, words)],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "DiffBinaural/prepare_fairplay.py", *map(str, words)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    message = done.stderr[done.stderr.index("error: "):].splitlines()
+    message = done.stderr[done.stderr.index("error: ") :].splitlines()
     assert message[0] == "error: 3 clip(s) cannot be prepared and are left out of the lists:"
     assert [line.split(": ")[:2] for line in message[1:]] == [
-        ["  000001", "binaural_audios/000001.wav"], ["  000003", "videos/000003.mp4"],
-        ["  000009", "binaural_audios/000009.wav"]]
+        ["  000001", "binaural_audios/000001.wav"],
+        ["  000003", "videos/000003.mp4"],
+        ["  000009", "binaural_audios/000009.wav"],
+    ]
     assert rows(tmp_path / "out", "split1/train") == ["000002"]
     kept, whole = digests(tmp_path / "out"), digests(prepared)
     good = {name for name in whole if {"000002", "000004"} & {Path(name).stem, Path(name).parent.name}}
     assert {name for name in kept if name.startswith("processed/") and kept[name]} == {
-        name for name in good if whole[name]}
+        name for name in good if whole[name]
+    }
     assert all(kept[name] == whole[name] for name in good)
 
     # whoever accepts the loss can verify the rest
@@ -410,19 +481,21 @@ def test_unequal_lengths_are_kept_and_said(mine, scripts, tmp_path, capsys):
 
 # --- interruptions ------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_at_any_moment_and_repeated_it_gives_the_same_bytes(
-        download, prepared, scripts, tmp_path, seed):
+    download, prepared, scripts, tmp_path, seed
+):
     out, latest, killed = tmp_path / "out", random.Random(seed).uniform(0, 0.6), False
     words = prepare_words(download, out, "--workers", 1 + seed % 2)
     script = [sys.executable, ROOT / "DiffBinaural/prepare_fairplay.py", *map(str, words)]
     while not killed:
         process = subprocess.Popen(script, start_new_session=True, stdout=subprocess.DEVNULL)
         while process.poll() is None and not (out / "dataset.json").exists():
-            time.sleep(0.01)                               # until it has begun to write
+            time.sleep(0.01)  # until it has begun to write
         try:
             assert process.wait(latest) == 0
-            latest /= 2                                    # too late: once more from nothing, and sooner
+            latest /= 2  # too late: once more from nothing, and sooner
             shutil.rmtree(out)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
@@ -438,6 +511,7 @@ def test_what_is_done_is_not_done_again(download, prepared, scripts):
 
 
 # --- verify -------------------------------------------------------------------------------------------------
+
 
 def test_a_good_folder_passes(download, prepared, scripts, capsys):
     before = digests(prepared)
@@ -480,7 +554,8 @@ def test_verify_finds_every_fault_and_changes_nothing(download, prepared, script
         f"{FRAMES}/000003/frame_000005.jpg: cannot be read as a picture",
         f"{EARS}/000004.wav: sounds otherwise than the download",
         f"{MONO}/000004.wav: is not (L+R)/2 of {EARS}/000004.wav",
-        f"{FRAMES}/000004/frame_000002.jpg: shows something else than the downloaded video"]
+        f"{FRAMES}/000004/frame_000002.jpg: shows something else than the downloaded video",
+    ]
     with pytest.raises(ValueError, match=r"13 fault\(s\) found; delete what is named and prepare again"):
         scripts("DiffBinaural.prepare_fairplay", *prepare_words(download, out, "--verify"))
     assert digests(out) == before

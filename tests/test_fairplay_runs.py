@@ -38,15 +38,27 @@ def prepared(scenes, tmp_path_factory):
 def runs(prepared, scripts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for ears in ("both", "left", "right"):
-        scripts("DiffBinaural.train_fairplay", *RUN, "--id", ears, "--ckpt", folder, "--data_root", prepared,
-                "--ears", ears)
+        scripts(
+            "DiffBinaural.train_fairplay",
+            *RUN,
+            "--id",
+            ears,
+            "--ckpt",
+            folder,
+            "--data_root",
+            prepared,
+            "--ears",
+            ears,
+        )
     return folder
 
 
 def test_one_ear_samples_are_the_ears_of_the_pair_mirrored_ones_too(prepared):
     options = dict(split="split1", mirror=True, seed=1)
-    pair, left, right = (kind(prepared, "train", MelConfig(), VIEW, **options)
-                         for kind in (FairPlayPos, FairPlayPosLeft, FairPlayPosRight))
+    pair, left, right = (
+        kind(prepared, "train", MelConfig(), VIEW, **options)
+        for kind in (FairPlayPos, FairPlayPosLeft, FairPlayPosRight)
+    )
     flips = 0
     for n in range(9):
         both = pair[n]
@@ -70,16 +82,28 @@ def test_runs_remember_their_split_and_their_ear(runs):
 def test_two_one_ear_runs_make_a_pair_in_any_order(prepared, scripts, runs, tmp_path):
     words = ("--data_root", prepared, "--sampling_timesteps", 1)
     for name, chosen in (("a", ("left", "right")), ("b", ("right", "left"))):
-        scripts("DiffBinaural.test_fairplay", *words, "--run", *(runs / ear for ear in chosen),
-                "--output_dir", tmp_path / name)
+        scripts(
+            "DiffBinaural.test_fairplay",
+            *words,
+            "--run",
+            *(runs / ear for ear in chosen),
+            "--output_dir",
+            tmp_path / name,
+        )
     for path in (tmp_path / "a").glob("*.npy"):
         assert np.array_equal(np.load(path), np.load(tmp_path / "b" / path.name))
     left, right = (np.load(next((tmp_path / "a").glob(f"*_{side}.npy"))) for side in ("left", "right"))
     assert not np.array_equal(left, right)
     for chosen, message in ((("left",), "left makes left"), (("left", "both"), "one run of both ears")):
         with pytest.raises(ValueError, match=message):
-            scripts("DiffBinaural.test_fairplay", *words, "--run", *(runs / ear for ear in chosen),
-                    "--output_dir", tmp_path / "none")
+            scripts(
+                "DiffBinaural.test_fairplay",
+                *words,
+                "--run",
+                *(runs / ear for ear in chosen),
+                "--output_dir",
+                tmp_path / "none",
+            )
 
 
 def test_another_split_can_be_named_and_a_missing_one_is_refused(prepared, scripts, runs, tmp_path):
@@ -91,6 +115,7 @@ def test_another_split_can_be_named_and_a_missing_one_is_refused(prepared, scrip
 
 
 # --- the official layout ------------------------------------------------------------------------------------
+
 
 def official_stft(made, true):
     """FAIR-Play's script in other words: STFT 512/160/400 as librosa's, squared distance, sum over ears."""
@@ -109,12 +134,14 @@ def official_stft(made, true):
 
 def official_env(made, true):
     """And its envelope distance: Hilbert transform by FFT, RMS difference, summed over ears."""
+
     def envelope(x):
         spectrum, n = np.fft.fft(x), len(x)
         gain = np.zeros(n)
         gain[0], gain[1 : (n + 1) // 2] = 1, 2
         gain[n // 2] = 1 if n % 2 == 0 else gain[n // 2]
         return np.abs(np.fft.ifft(spectrum * gain))
+
     return sum(np.sqrt(np.mean((envelope(a) - envelope(b)) ** 2)) for a, b in zip(made, true, strict=True))
 
 
@@ -123,15 +150,43 @@ def test_the_official_layout_scores_as_our_table_does(prepared, scripts, runs, t
     torch.manual_seed(0)
     save_generator(tmp_path / "voc/g_best.pth", BigVGAN(load_config(config)))
     shutil.copyfile(config, tmp_path / "voc/config.json")
-    scripts("DiffBinaural.test_fairplay", "--run", runs / "both", "--data_root", prepared,
-            "--sampling_timesteps", 1, "--output_dir", tmp_path / "mels")
+    scripts(
+        "DiffBinaural.test_fairplay",
+        "--run",
+        runs / "both",
+        "--data_root",
+        prepared,
+        "--sampling_timesteps",
+        1,
+        "--output_dir",
+        tmp_path / "mels",
+    )
     truth, mono = (prepared / f"processed/{kind}_audios_22050Hz" for kind in ("binaural", "mono"))
     words = ("--checkpoint_file", tmp_path / "voc/g_best.pth", "--mels_dir", tmp_path / "mels")
-    scripts("BigVGAN.inference_diffbinaural_mels", *words, "--output_dir", tmp_path / "official",
-            "--layout", "fairplay", "--gt_dir", truth, "--mono_dir", mono)
+    scripts(
+        "BigVGAN.inference_diffbinaural_mels",
+        *words,
+        "--output_dir",
+        tmp_path / "official",
+        "--layout",
+        "fairplay",
+        "--gt_dir",
+        truth,
+        "--mono_dir",
+        mono,
+    )
     scripts("BigVGAN.inference_diffbinaural_mels", *words, "--output_dir", tmp_path / "flat")
-    scripts("DiffBinaural.evaluate_binaural_22050", "--pred_dir", tmp_path / "flat", "--gt_dir", truth,
-            "--mono_dir", mono, "--output_json", tmp_path / "split1/metrics.json")
+    scripts(
+        "DiffBinaural.evaluate_binaural_22050",
+        "--pred_dir",
+        tmp_path / "flat",
+        "--gt_dir",
+        truth,
+        "--mono_dir",
+        mono,
+        "--output_json",
+        tmp_path / "split1/metrics.json",
+    )
     ours = json.loads((tmp_path / "split1/metrics.json").read_text())["clips"]
     (folder,) = (tmp_path / "official").iterdir()
     assert folder.name == ours[0]["id"].rpartition("_")[0]
@@ -161,11 +216,19 @@ def test_options_of_the_official_layout_need_one_another(scripts, tmp_path):
 
 # --- the table ----------------------------------------------------------------------------------------------
 
+
 def test_the_two_rows_are_means_over_splits(scripts, tmp_path, capsys):
-    for split, values in {"split1": (1.0, 3.0), "split2": (4.0, 4.0), "split10": (6.0, None),
-                          "five_split1": (9.0, 9.0)}.items():
-        rows = [{"id": f"c{k}", "system": system, "stft": None if v is None else v + bias}
-                for system, bias in (("model", 0), ("mono_copy", 1)) for k, v in enumerate(values)]
+    for split, values in {
+        "split1": (1.0, 3.0),
+        "split2": (4.0, 4.0),
+        "split10": (6.0, None),
+        "five_split1": (9.0, 9.0),
+    }.items():
+        rows = [
+            {"id": f"c{k}", "system": system, "stft": None if v is None else v + bias}
+            for system, bias in (("model", 0), ("mono_copy", 1))
+            for k, v in enumerate(values)
+        ]
         write_json(tmp_path / split / "metrics.json", {"systems": {}, "clips": rows})
     scripts("DiffBinaural.evaluate_fairplay", "--results", tmp_path, "--output_json", tmp_path / "t.json")
     rows = json.loads((tmp_path / "t.json").read_text())
@@ -177,4 +240,3 @@ def test_the_two_rows_are_means_over_splits(scripts, tmp_path, capsys):
     assert "3 original splits, 10 in all: split1, split2, split10" in capsys.readouterr().out
     with pytest.raises(FileNotFoundError, match=r"split1/metrics\.json"):
         scripts("DiffBinaural.evaluate_fairplay", "--results", tmp_path / "t")
-

@@ -19,9 +19,17 @@ pytestmark = pytest.mark.usefixtures("two_threads")
 
 
 @settings(max_examples=40, deadline=None)
-@given(batch=st.integers(1, 3), channels=st.sampled_from((1, 3, 8, 24, 64)), height=st.integers(2, 40),
-       width=st.integers(1, 40), film=st.booleans(), inplace=st.booleans(),
-       level=st.sampled_from((1e-3, 1.0, 50.0)), offset=st.sampled_from((0.0, 3.0)), seed=st.integers(0, 99))
+@given(
+    batch=st.integers(1, 3),
+    channels=st.sampled_from((1, 3, 8, 24, 64)),
+    height=st.integers(2, 40),
+    width=st.integers(1, 40),
+    film=st.booleans(),
+    inplace=st.booleans(),
+    level=st.sampled_from((1e-3, 1.0, 50.0)),
+    offset=st.sampled_from((0.0, 3.0)),
+    seed=st.integers(0, 99),
+)
 def test_norm_and_silu_in_two_passes(batch, channels, height, width, film, inplace, level, offset, seed):
     random = torch.Generator().manual_seed(seed)
     norm = group_norm_silu(channels, inplace=inplace)
@@ -29,7 +37,7 @@ def test_norm_and_silu_in_two_passes(batch, channels, height, width, film, inpla
         parameter.data = torch.randn(channels, generator=random)
     x = level * (torch.randn(batch, channels, height, width, generator=random) + offset)
     x = x.contiguous(memory_format=torch.channels_last)
-    more = (torch.randn(2, batch, channels, generator=random) if film else (None, None))
+    more = torch.randn(2, batch, channels, generator=random) if film else (None, None)
     with torch.inference_mode():
         plain, before = norm.plain(x, *more), x.clone()
         got = norm(x, *more)
@@ -85,9 +93,17 @@ def test_products_at_points_are_a_convolution():
 
 
 @settings(max_examples=40, deadline=None)
-@given(batch=st.integers(1, 30), inputs=st.sampled_from((48, 49, 96)), outputs=st.sampled_from((48, 80)),
-       height=st.integers(1, 22), width=st.integers(1, 22), plus=st.booleans(), inplace=st.booleans(),
-       last=st.booleans(), seed=st.integers(0, 99))
+@given(
+    batch=st.integers(1, 30),
+    inputs=st.sampled_from((48, 49, 96)),
+    outputs=st.sampled_from((48, 80)),
+    height=st.integers(1, 22),
+    width=st.integers(1, 22),
+    plus=st.booleans(),
+    inplace=st.booleans(),
+    last=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_a_quarter_of_the_multiplications(batch, inputs, outputs, height, width, plus, inplace, last, seed):
     torch.manual_seed(seed)
     conv = Conv2dPlus(inputs, outputs, 3, padding=1, inplace=inplace)
@@ -107,12 +123,16 @@ def test_a_quarter_of_the_multiplications(batch, inputs, outputs, height, width,
 
 
 def test_other_convolutions_stay_as_they_are():
-    for conv in (torch.nn.Conv2d(64, 64, 3), torch.nn.Conv2d(64, 64, 3, padding=1, stride=2),
-                 torch.nn.Conv2d(64, 64, 1), torch.nn.Conv2d(64, 4, 3, padding=1),
-                 torch.nn.Conv2d(64, 64, 3, padding=1, groups=2),
-                 torch.nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"),
-                 torch.nn.Conv2d(64, 64, 3, padding=1, bias=False),
-                 torch.nn.Conv2d(64, 64, 3, padding=1).double()):
+    for conv in (
+        torch.nn.Conv2d(64, 64, 3),
+        torch.nn.Conv2d(64, 64, 3, padding=1, stride=2),
+        torch.nn.Conv2d(64, 64, 1),
+        torch.nn.Conv2d(64, 4, 3, padding=1),
+        torch.nn.Conv2d(64, 64, 3, padding=1, groups=2),
+        torch.nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"),
+        torch.nn.Conv2d(64, 64, 3, padding=1, bias=False),
+        torch.nn.Conv2d(64, 64, 3, padding=1).double(),
+    ):
         assert quickest(conv) is conv
 
 

@@ -11,7 +11,7 @@ from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 
 pytestmark = pytest.mark.usefixtures("two_threads")
-TILES = (1023, 1024, 1025, 1029, 2047, 2048, 2049, 3071, 5000)       # around the borders of tiles
+TILES = (1023, 1024, 1025, 1029, 2047, 2048, 2049, 3071, 5000)  # around the borders of tiles
 
 
 def activation(name, logscale, seed):
@@ -30,9 +30,14 @@ def both(act, x, cotangent):
 
 
 @settings(max_examples=30, deadline=None)
-@given(size=st.one_of(st.integers(1, 60), st.sampled_from(TILES)), batch=st.integers(1, 3),
-       name=st.sampled_from(sorted(ACTIVATIONS)), logscale=st.booleans(), level=st.sampled_from((0.1, 1, 30)),
-       seed=st.integers(0, 99))
+@given(
+    size=st.one_of(st.integers(1, 60), st.sampled_from(TILES)),
+    batch=st.integers(1, 3),
+    name=st.sampled_from(sorted(ACTIVATIONS)),
+    logscale=st.booleans(),
+    level=st.sampled_from((0.1, 1, 30)),
+    seed=st.integers(0, 99),
+)
 def test_value_and_gradients_are_those_of_the_plain_form(size, batch, name, logscale, level, seed):
     act, random = activation(name, logscale, seed)
     x = (level * torch.randn(batch, 3, size, generator=random)).requires_grad_()

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = {".".join(p.relative_to(ROOT).with_suffix("").parts): p
-         for tree in ("DiffBinaural", "BigVGAN") for p in sorted((ROOT / tree).rglob("*.py"))
-         if p.name != "__init__.py"}
+FILES = {
+    ".".join(p.relative_to(ROOT).with_suffix("").parts): p
+    for tree in ("DiffBinaural", "BigVGAN")
+    for p in sorted((ROOT / tree).rglob("*.py"))
+    if p.name != "__init__.py"
+}
 SCRIPT = ("train_", "test_", "evaluate_", "export_", "make_", "prepare_", "simulate_", "inference_")
 SCRIPTS = [name for name in FILES if name.split(".")[-1].startswith(SCRIPT)]
 
@@ -29,14 +32,51 @@ def imported(path):
 
 
 GRAPH = {name: {target for target in imported(path) if target in FILES} for name, path in FILES.items()}
-STAGE_1 = {"configs": 0, "utils.arguments": 0, "utils": 1, "position_utils": 1, "training_stabilizer": 1,
-           "diffusion_utils": 1, "dataset": 2, "modules": 2, "metrics": 2, "rendering": 2, "evaluation": 2,
-           "scenes": 2, "sounds": 2, "speech": 2, "looks": 2, "fairplay": 2, "preparation": 2,
-           "experiments": 2, "modules.models": 3, "paired": 3, "report": 3, "results": 4, "results_page": 4,
-           "generation": 4, "validation": 4, "streaming": 4, "placement": 4, "training": 4}
-STAGE_2 = {"env": 1, "batch": 2, "activations": 2,
-           "alias_free_activation": 2, "convolutions": 1, "loss": 2, "discriminators": 2, "utils": 2,
-           "bigvgan": 3, "meldataset": 3, "synthesis": 4, "validation": 4, "training": 4}
+STAGE_1 = {
+    "configs": 0,
+    "utils.arguments": 0,
+    "utils": 1,
+    "position_utils": 1,
+    "training_stabilizer": 1,
+    "diffusion_utils": 1,
+    "dataset": 2,
+    "modules": 2,
+    "metrics": 2,
+    "rendering": 2,
+    "evaluation": 2,
+    "scenes": 2,
+    "sounds": 2,
+    "speech": 2,
+    "looks": 2,
+    "fairplay": 2,
+    "preparation": 2,
+    "experiments": 2,
+    "modules.models": 3,
+    "paired": 3,
+    "report": 3,
+    "results": 4,
+    "results_page": 4,
+    "generation": 4,
+    "validation": 4,
+    "streaming": 4,
+    "placement": 4,
+    "training": 4,
+}
+STAGE_2 = {
+    "env": 1,
+    "batch": 2,
+    "activations": 2,
+    "alias_free_activation": 2,
+    "convolutions": 1,
+    "loss": 2,
+    "discriminators": 2,
+    "utils": 2,
+    "bigvgan": 3,
+    "meldataset": 3,
+    "synthesis": 4,
+    "validation": 4,
+    "training": 4,
+}
 
 
 def level(name):
@@ -65,12 +105,26 @@ def test_stage_1_never_imports_stage_2():
 
 
 def test_stage_2_takes_from_stage_1_only_what_they_share():
-    shared = ("DiffBinaural.configs.", "DiffBinaural.utils.", "DiffBinaural.training_stabilizer",
-              "DiffBinaural.metrics", "DiffBinaural.rendering")
-    e2e = ("DiffBinaural.generation", "DiffBinaural.streaming", "DiffBinaural.dataset.",
-           "DiffBinaural.position_utils")
-    assert not edges(lambda a, b: a.startswith("BigVGAN") and b.startswith("DiffBinaural")
-                     and not b.startswith(shared + (e2e if a == "BigVGAN.inference_e2e" else ())))
+    shared = (
+        "DiffBinaural.configs.",
+        "DiffBinaural.utils.",
+        "DiffBinaural.training_stabilizer",
+        "DiffBinaural.metrics",
+        "DiffBinaural.rendering",
+    )
+    e2e = (
+        "DiffBinaural.generation",
+        "DiffBinaural.streaming",
+        "DiffBinaural.dataset.",
+        "DiffBinaural.position_utils",
+    )
+    assert not edges(
+        lambda a, b: (
+            a.startswith("BigVGAN")
+            and b.startswith("DiffBinaural")
+            and not b.startswith(shared + (e2e if a == "BigVGAN.inference_e2e" else ()))
+        )
+    )
 
 
 def test_nobody_imports_a_script():
@@ -83,6 +137,7 @@ def test_networks_data_and_diffusion_meet_only_in_models():
 
     def part(name):
         return next((p for p in parts if name.startswith(p)), None)
+
     assert not edges(lambda a, b: part(a) and part(b) and part(a) != part(b) and a != models)
 
 

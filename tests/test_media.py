@@ -64,8 +64,10 @@ def foreign(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("fps", "wanted"), [
-    (30, list(range(45))), (10, list(range(0, 45, 3))), (60, [k // 2 for k in range(90)]), (1, [0, 30])])
+@pytest.mark.parametrize(
+    ("fps", "wanted"),
+    [(30, list(range(45))), (10, list(range(0, 45, 3))), (60, [k // 2 for k in range(90)]), (1, [0, 30])],
+)
 def test_pictures_are_those_on_screen(video, fps, wanted):
     assert numbers(pictures(video, fps)) == wanted
 

@@ -64,13 +64,13 @@ def test_the_truth_itself_is_ideal():
     x = placed(noise())
     ideal = {"si_sdr": 100, "pesq_wb": 4.644, "stoi": 1}
     figures = measure(WAV_METRICS, x, x, RATE) | measure(MEL_METRICS, mel(x), mel(x), MEL)
-    power = (resample(x, RATE, 16_000) ** 2).mean()          # SNR's 1e-4 keeps even the truth from infinity
+    power = (resample(x, RATE, 16_000) ** 2).mean()  # SNR's 1e-4 keeps even the truth from infinity
     assert figures.pop("snr") == pytest.approx(10 * np.log10(power / 1e-4 + 1))
     assert figures == pytest.approx({name: ideal.get(name, 0) for name in figures}, abs=1e-3)
 
 
 def test_cues_over_time_lean_to_the_right_and_leave_silence_out():
-    pair = placed(noise(2.0), delay=8, gain=2.0)                 # later and weaker in the left ear
+    pair = placed(noise(2.0), delay=8, gain=2.0)  # later and weaker in the left ear
     pair[:, RATE:] = 0
     drawn = metrics.cues(pair, RATE)
     for title, value in (("ITD below 1.5 kHz, µs", 8e6 / RATE), ("ILD 1.5 to 6 kHz, dB", 6.02)):
@@ -82,7 +82,7 @@ def test_cues_over_time_lean_to_the_right_and_leave_silence_out():
 def test_an_interaural_delay_of_8_samples_is_363_microseconds():
     x = noise()
     assert metrics.itd_error(np.stack([x, x]), placed(x, 8, 1), RATE) == pytest.approx(363, abs=5)
-    assert metrics.itd(placed(x, 8), RATE) * 1e6 == pytest.approx(363, abs=5)          # right leads: positive
+    assert metrics.itd(placed(x, 8), RATE) * 1e6 == pytest.approx(363, abs=5)  # right leads: positive
     assert metrics.itd(placed(x, 8)[::-1], RATE) * 1e6 == pytest.approx(-363, abs=5)
 
 
@@ -106,7 +106,7 @@ def test_6_db_on_one_ear_is_6_db_in_every_band():
     louder = np.stack([x, x * 10 ** (6 / 20)])
     power = np.abs(np.fft.rfft(metrics.frames(louder, 1024, 512))).swapaxes(1, 2) ** 2
     levels, weights = metrics.ild(power, np.fft.rfftfreq(1024, 1 / RATE))
-    assert levels == pytest.approx(np.full((6, levels.shape[1]), 6), abs=1e-3)    # right is louder: positive
+    assert levels == pytest.approx(np.full((6, levels.shape[1]), 6), abs=1e-3)  # right is louder: positive
     assert weights == pytest.approx(np.array([0.5, 0.7, 1, 1.5, 1.5, 1.3]) / 6.5)
     assert metrics.ild_error(np.stack([x, x]), louder, RATE) == pytest.approx(6, abs=1e-3)
     assert metrics.mel_ild_error(mel(np.stack([x, x])), mel(louder), MEL) == pytest.approx(6, abs=1e-3)
@@ -114,7 +114,7 @@ def test_6_db_on_one_ear_is_6_db_in_every_band():
 
 def test_mels_judge_levels_as_sounds_do():
     x, f = noise(), np.fft.rfftfreq(round(2 * RATE), 1 / RATE)
-    shadow = 10 ** (-12 * f / RATE * 2 / 20)                 # 0 dB at 0 Hz, -12 dB at the top
+    shadow = 10 ** (-12 * f / RATE * 2 / 20)  # 0 dB at 0 Hz, -12 dB at the top
     true = np.stack([np.fft.irfft(np.fft.rfft(x) * shadow, len(x)), x])
     by_wav = metrics.ild_error(np.stack([x, x]), true, RATE)
     assert metrics.mel_ild_error(mel(np.stack([x, x])), mel(true), MEL) == pytest.approx(by_wav, rel=0.1)
@@ -123,11 +123,11 @@ def test_mels_judge_levels_as_sounds_do():
 def test_errors_of_opposite_sign_do_not_cancel():
     flat = np.full((2, MEL.n_mels, 20), -2.0)
     true = flat.copy()
-    true[1, band_centres(MEL) < 1500] += np.log(10) / 2      # 10 dB to the right below, to the left above
+    true[1, band_centres(MEL) < 1500] += np.log(10) / 2  # 10 dB to the right below, to the left above
     true[0, band_centres(MEL) >= 1500] += np.log(10) / 2
     assert metrics.mel_ild_error(flat, true, MEL) == pytest.approx(10, abs=1e-3)
     early, late = flat.copy(), flat.copy()
-    early[1, :, :10] += 0.5                                  # the same over time
+    early[1, :, :10] += 0.5  # the same over time
     late[1, :, 10:] += 0.5
     assert metrics.mel_ild_error(early, late, MEL) == pytest.approx(0.5 * 20 / np.log(10), abs=1e-3)
 
@@ -172,12 +172,12 @@ def test_quiet_frames_do_not_count():
     true = placed(noise())
     true[:, RATE:] *= 10 ** (-50 / 20)
     made = true.copy()
-    made[:, RATE + 2048:] = made[::-1, RATE + 2048:]
+    made[:, RATE + 2048 :] = made[::-1, RATE + 2048 :]
     for name in CUES[:4]:
         assert METRICS[name].figure(made, true, RATE) == pytest.approx(0, abs=1e-6)
 
 
-SILENCE_IS_DEFINED = {"stft", "env", "wav", "mag", "snr"}    # differences of samples: nothing to divide by
+SILENCE_IS_DEFINED = {"stft", "env", "wav", "mag", "snr"}  # differences of samples: nothing to divide by
 
 
 @pytest.mark.parametrize("name", [name for name in WAV_METRICS if name not in SILENCE_IS_DEFINED])
@@ -218,14 +218,19 @@ def test_a_value_that_is_no_number_is_a_mistake_not_a_missing_figure(name, broke
 def test_one_sample_allows_only_differences_of_samples():
     figures = measure(WAV_METRICS, np.array([[0.5], [0.2]]), np.array([[0.4], [0.4]]), RATE)
     assert {name for name, value in figures.items() if value is not None} == {
-        "env", "env_peaknorm", "wav", "snr", "si_sdr"}
-    drawn = metrics.cues(np.array([[0.5], [0.2]]), RATE)             # and it can be drawn
+        "env",
+        "env_peaknorm",
+        "wav",
+        "snr",
+        "si_sdr",
+    }
+    drawn = metrics.cues(np.array([[0.5], [0.2]]), RATE)  # and it can be drawn
     assert all(len(values) == 1 for _, values in drawn.values())
 
 
 def test_level_differences_over_time_are_the_same_from_mels():
     pair = placed(noise(1.0), delay=0, gain=2.0)
-    (_, values), = metrics.mel_cues(mel(pair), MEL).values()
+    ((_, values),) = metrics.mel_cues(mel(pair), MEL).values()
     assert np.nanmedian(values) == pytest.approx(6.02, abs=0.05)
 
 
@@ -253,8 +258,10 @@ def test_mcd_counts_librosas_coefficients():
     import librosa
 
     made, true = placed(noise(seed=1)), placed(noise())
-    def cepstra(x):                                          # its MFCC is 10 log10 of the same power
+
+    def cepstra(x):  # its MFCC is 10 log10 of the same power
         return librosa.feature.mfcc(y=x, sr=RATE, n_mfcc=14)[..., 1:, :] * np.log(10) / 10
+
     wanted = 10 / np.log(10) * np.sqrt(2 * ((cepstra(made) - cepstra(true)) ** 2).sum(axis=1)).mean()
     assert metrics.mcd(made, true, RATE) == pytest.approx(wanted, rel=1e-3)
 
@@ -278,12 +285,15 @@ def test_mel_errors_by_ear_and_band():
 
 
 def test_what_is_missing_is_left_out_and_counted():
-    rows = [{"id": name, "system": "model", "stoi": value, "pesq_wb": None}
-            for name, value in (("a", 0.5), ("b", None), ("c", 0.9))]
+    rows = [
+        {"id": name, "system": "model", "stoi": value, "pesq_wb": None}
+        for name, value in (("a", 0.5), ("b", None), ("c", 0.9))
+    ]
     found = summarise(rows)
     assert found["clips"] == rows
     assert found["systems"]["model"]["stoi"] == pytest.approx(
-        {"mean": 0.7, "std": 0.2 * 2**0.5, "se": 0.2, "n": 2, "missing": 1})
+        {"mean": 0.7, "std": 0.2 * 2**0.5, "se": 0.2, "n": 2, "missing": 1}
+    )
     nothing = {"mean": None, "std": None, "se": None, "n": 0, "missing": 3}
     assert found["systems"]["model"]["pesq_wb"] == nothing
     table = format_table(found["systems"], METRICS)

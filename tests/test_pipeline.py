@@ -31,8 +31,25 @@ TINY = ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json"
 
 
 def train_words(scenes, folder, *more):
-    return ("--preset", "tiny", "--id", "run", "--ckpt", folder, "--data_root", scenes,
-            "--windows_per_clip", 2, "--batch_size_per_gpu", 2, "--num_epoch", 2, "--eval_epoch", 1, *more)
+    return (
+        "--preset",
+        "tiny",
+        "--id",
+        "run",
+        "--ckpt",
+        folder,
+        "--data_root",
+        scenes,
+        "--windows_per_clip",
+        2,
+        "--batch_size_per_gpu",
+        2,
+        "--num_epoch",
+        2,
+        "--eval_epoch",
+        1,
+        *more,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +63,51 @@ def stage1(scenes, scripts, tmp_path_factory):
 def mels(scenes, scripts, stage1):
     out = stage1.parent / "mels"
     for split in ("train", "val", "test"):
-        scripts("DiffBinaural.test_realBinaural", "--run", stage1, "--data_root", scenes, "--output_dir", out,
-                "--sampling_timesteps", 1, "--list_test", split)
+        scripts(
+            "DiffBinaural.test_realBinaural",
+            "--run",
+            stage1,
+            "--data_root",
+            scenes,
+            "--output_dir",
+            out,
+            "--sampling_timesteps",
+            1,
+            "--list_test",
+            split,
+        )
     return out
 
 
 def vocoder_words(scenes, folder, config, *more):
-    return ("--audio_dir", scenes / "processed/binaural_audios_22050Hz",
-            "--list_train", scenes / "splits/train.csv", "--list_val", scenes / "splits/val.csv",
-            "--checkpoint_path", folder, "--config", config, *more)
+    return (
+        "--audio_dir",
+        scenes / "processed/binaural_audios_22050Hz",
+        "--list_train",
+        scenes / "splits/train.csv",
+        "--list_val",
+        scenes / "splits/val.csv",
+        "--checkpoint_path",
+        folder,
+        "--config",
+        config,
+        *more,
+    )
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     """The demo's vocoder, narrower still."""
     path = tmp_path_factory.mktemp("config") / "c.json"
-    small = {**json.loads(TINY.read_text()), "upsample_initial_channel": 16, "resblock_kernel_sizes": [3],
-             "resblock_dilation_sizes": [[1]], "batch_size": 4, "segment_size": 4096, "mpd_reshapes": [2, 3]}
+    small = {
+        **json.loads(TINY.read_text()),
+        "upsample_initial_channel": 16,
+        "resblock_kernel_sizes": [3],
+        "resblock_dilation_sizes": [[1]],
+        "batch_size": 4,
+        "segment_size": 4096,
+        "mpd_reshapes": [2, 3],
+    }
     path.write_text(json.dumps(small))
     return path
 
@@ -70,19 +115,44 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def vocoder(scenes, scripts, mels, config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("vocoder")
-    scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, folder / "a", config, "--training_steps", 3,
-            "--freeze_step", 1))
-    scripts("BigVGAN.train_binaural_both", *vocoder_words(scenes, folder / "b", config, "--training_steps", 2,
-            "--mel_pred_dir", mels, "--stage1_checkpoint_path", folder / "a", "--pred_mel_end_step", 1))
+    scripts(
+        "BigVGAN.train_binaural_mel",
+        *vocoder_words(scenes, folder / "a", config, "--training_steps", 3, "--freeze_step", 1),
+    )
+    scripts(
+        "BigVGAN.train_binaural_both",
+        *vocoder_words(
+            scenes,
+            folder / "b",
+            config,
+            "--training_steps",
+            2,
+            "--mel_pred_dir",
+            mels,
+            "--stage1_checkpoint_path",
+            folder / "a",
+            "--pred_mel_end_step",
+            1,
+        ),
+    )
     return folder / "b" / "g_best.pth"
 
 
 # --- what is left behind ------------------------------------------------------------------------------------
 
+
 def test_a_run_explains_itself(stage1):
     assert {p.name for p in stage1.iterdir()} == {
-        "config.json", "unet_latest.pth", "unet_best.pth", "frame_latest.pth", "frame_best.pth",
-        "state_latest.pth", "state_previous.pth", "training_history.json", "runs"}
+        "config.json",
+        "unet_latest.pth",
+        "unet_best.pth",
+        "frame_latest.pth",
+        "frame_best.pth",
+        "state_latest.pth",
+        "state_previous.pth",
+        "training_history.json",
+        "runs",
+    }
     history = json.loads((stage1 / "training_history.json").read_text())
     assert [row["step"] for row in history] == [3, 6]
     assert {"val/loss", "val/mel_rmse", "val/mono_copy_mel_rmse", "val/mel_ild_error"} <= set(history[0])
@@ -101,8 +171,14 @@ def test_mels_are_float32_pairs_with_their_recipe(scenes, mels):
 def test_a_vocoder_run_holds_nvidias_names(vocoder):
     folder = vocoder.parent
     assert {p.name for p in folder.iterdir()} == {
-        "config.json", "g_00000002", "do_00000002", "g_best.pth", "logs", "training_history.json",
-        "training_history.png"}
+        "config.json",
+        "g_00000002",
+        "do_00000002",
+        "g_best.pth",
+        "logs",
+        "training_history.json",
+        "training_history.png",
+    }
     state = torch.load(folder / "do_00000002", weights_only=True)
     assert {"mpd", "mrd", "optim_g", "optim_d", "steps", "epoch"} <= set(state)
     assert "conv_pre.weight_g" in torch.load(folder / "g_00000002", weights_only=True)["generator"]
@@ -116,12 +192,14 @@ def test_resuming_at_the_end_changes_nothing(scenes, scripts, stage1):
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(scenes, scripts, stage1, tmp_path):
     """Epochs are not enough to compare: they set the schedule. The run stops at its first validation."""
+
     class Stop(Exception):
         pass
 
     def validate_and_stop(run, *args):
         kept(run, *args)
         raise Stop
+
     kept, training.validate = training.validate, validate_and_stop
     try:
         with pytest.raises(Stop):
@@ -138,10 +216,11 @@ def test_a_run_starts_from_the_weights_of_another_that_is_built_alike(scenes, sc
     words = train_words(scenes, tmp_path, "--init_from", stage1)
     with pytest.raises(ValueError, match=r"--init_from .*: that run has interaural_phase False"):
         scripts("DiffBinaural.train_realBinaural", *words, "--interaural_phase")
-    scripts("DiffBinaural.train_realBinaural", *words, "--time_budget", 1e-9)       # no step
+    scripts("DiffBinaural.train_realBinaural", *words, "--time_budget", 1e-9)  # no step
     for name in ("unet", "frame"):
-        made, given = (torch.load(run / f"{name}_best.pth", weights_only=True)
-                       for run in (tmp_path / "run", stage1))
+        made, given = (
+            torch.load(run / f"{name}_best.pth", weights_only=True) for run in (tmp_path / "run", stage1)
+        )
         assert all(torch.equal(made[key], given[key]) for key in given)
 
 
@@ -156,6 +235,7 @@ def test_the_vocoder_goes_on_where_it_stopped(scenes, scripts, config, tmp_path)
             words = ("--training_steps", total, "--freeze_step", 1, "--validation_interval", 1)
             scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, folder, config, *words))
         return torch.load(folder / "g_00000004", weights_only=True)["generator"]
+
     once, twice = weights(tmp_path / "once", 4), weights(tmp_path / "twice", 2, 4)
     assert all(torch.equal(once[name], twice[name]) for name in once)
     history = json.loads((tmp_path / "twice" / "training_history.json").read_text())
@@ -167,9 +247,11 @@ def test_an_empty_list_leaves_the_judges_of_a_kind_out(scenes, scripts, config, 
     key, other = {"mpd": ("mpd_reshapes", "mrd"), "mrd": ("resolutions", "mpd")}[kind]
     path = tmp_path / "c.json"
     path.write_text(json.dumps({**json.loads(config.read_text()), key: []}))
-    for total in (1, 2):                                   # and the run goes on without them
-        scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, tmp_path / "run", path,
-                "--training_steps", total))
+    for total in (1, 2):  # and the run goes on without them
+        scripts(
+            "BigVGAN.train_binaural_mel",
+            *vocoder_words(scenes, tmp_path / "run", path, "--training_steps", total),
+        )
     state = torch.load(tmp_path / "run/do_00000002", weights_only=True)
     assert kind not in state
     assert state[other]
@@ -195,23 +277,36 @@ def test_the_log_forgets_steps_that_are_lost(tmp_path):
 
 def test_a_batch_that_is_not_a_number_leaves_the_weights_alone_and_is_counted(scenes, tmp_path):
     torch.manual_seed(0)
-    cfg = preset_config("tiny", id="run", data_root=str(scenes), ckpt=str(tmp_path), batch_size_per_gpu=3,
-                        windows_per_clip=1, num_epoch=2, eval_epoch=1)
+    cfg = preset_config(
+        "tiny",
+        id="run",
+        data_root=str(scenes),
+        ckpt=str(tmp_path),
+        batch_size_per_gpu=3,
+        windows_per_clip=1,
+        num_epoch=2,
+        eval_epoch=1,
+    )
 
     class Poisoned(RealBinaural):
         def __getitem__(self, n):
             sample = super().__getitem__(n)
             return {**sample, "mono_mel": sample["mono_mel"] * torch.nan} if n < 3 else sample
+
     model = ModelBuilder(cfg).build()
     start = {name: value.clone() for name, value in model.state_dict().items()}
     val = GenAudioRealBinaural(scenes, "val", cfg.mel, cfg.view)
     seen = []
 
     def remember_weights(run, *args):
-        same = all(torch.equal(start[k], v) for net in (run.model, run.ema.shadow)
-                   for k, v in net.state_dict().items())
+        same = all(
+            torch.equal(start[k], v)
+            for net in (run.model, run.ema.shadow)
+            for k, v in net.state_dict().items()
+        )
         seen.append((run.progress["step"], same, run.safe_step.skipped))
         kept(run, *args)
+
     kept, training.validate = training.validate, remember_weights
     try:
         training.fit(model, Poisoned(scenes, "train", cfg.mel, cfg.view), val, cfg)
@@ -224,8 +319,10 @@ def test_a_batch_that_is_not_a_number_leaves_the_weights_alone_and_is_counted(sc
 
 
 def test_broken_files_are_named_before_the_first_step(scenes, scripts, tmp_path):
-    for broken in ("processed/frames/scene_00001/frame_000007.jpg",
-                   "processed/binaural_audios_22050Hz/scene_00002.wav"):
+    for broken in (
+        "processed/frames/scene_00001/frame_000007.jpg",
+        "processed/binaural_audios_22050Hz/scene_00002.wav",
+    ):
         root = tmp_path / broken.split("/")[1]
         shutil.copytree(scenes, root)
         (root / broken).write_bytes((root / broken).read_bytes()[:30])
@@ -264,24 +361,44 @@ def test_a_run_keeps_the_number_of_windows_of_a_step(scenes, scripts, tmp_path):
 
 def test_frozen_trunks_and_mixed_scenes_train_too(scenes, scripts, tmp_path):
     other = ("--objective", "pred_v", "--loss_weight", "min_snr", "--schedule", "linear")
-    for name, more in (("frozen", ("--no-train_trunk",)), ("other", other),
-                       ("mixed", ("--mix_sources", 2, "--accumulate", 2))):
+    for name, more in (
+        ("frozen", ("--no-train_trunk",)),
+        ("other", other),
+        ("mixed", ("--mix_sources", 2, "--accumulate", 2)),
+    ):
         words = train_words(scenes, tmp_path / name, "--num_epoch", 1, *more)
         scripts("DiffBinaural.train_realBinaural", *words)
         history = json.loads((tmp_path / name / "run" / "training_history.json").read_text())
         assert np.isfinite(history[-1]["val/mel_rmse"])
         assert not (tmp_path / name / "run" / "cache").exists()
     with pytest.raises(ValueError, match="--loss_weight"):
-        scripts("DiffBinaural.train_realBinaural", *train_words(
-            scenes, tmp_path / "other", "--num_epoch", 1, *other[:3], "p2", *other[4:]))
+        scripts(
+            "DiffBinaural.train_realBinaural",
+            *train_words(scenes, tmp_path / "other", "--num_epoch", 1, *other[:3], "p2", *other[4:]),
+        )
 
 
 def test_guidance_0_is_blind_and_1_the_plain_model(scenes, scripts, stage1, tmp_path):
     def mel(*more):
         out = tmp_path / "-".join(map(str, more or ("plain",)))
-        scripts("DiffBinaural.test_realBinaural", "--run", stage1, "--data_root", scenes, "--limit", 1,
-                "--list_test", "train", "--sampling_timesteps", 2, "--output_dir", out, *more)
+        scripts(
+            "DiffBinaural.test_realBinaural",
+            "--run",
+            stage1,
+            "--data_root",
+            scenes,
+            "--limit",
+            1,
+            "--list_test",
+            "train",
+            "--sampling_timesteps",
+            2,
+            "--output_dir",
+            out,
+            *more,
+        )
         return np.load(next(out.glob("*_left.npy")))
+
     blind = mel("--guidance_scale", 0)
     assert np.array_equal(mel("--guidance_scale", 1), mel())
     assert not np.array_equal(blind, mel())
@@ -294,12 +411,22 @@ def test_sounds_are_placed_by_hand(scenes, scripts, stage1, tmp_path):
     scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "one", "--override_pos", "-0.5,0.1")
     stems = [clip.stem for clip in read_clips(scenes / "splits/train.csv")]
     assert {p.name for p in (tmp_path / "one").glob("*.npy")} == {
-        f"{stem}_{side}.npy" for stem in stems for side in ("left", "right")}
+        f"{stem}_{side}.npy" for stem in stems for side in ("left", "right")
+    }
     rows = (tmp_path / "one" / "positions.csv").read_text().splitlines()
     assert rows[0] == "id,x,azimuth,ild_db,sphere_db"
     assert float(rows[1].split(",")[2]) == pytest.approx(-40.89, abs=0.01)
-    scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "sweep", "--sweep", "--positions", 3,
-            "--limit", 2)
+    scripts(
+        "DiffBinaural.test_pos",
+        *words,
+        "--output_dir",
+        tmp_path / "sweep",
+        "--sweep",
+        "--positions",
+        3,
+        "--limit",
+        2,
+    )
     assert len((tmp_path / "sweep" / "positions.csv").read_text().splitlines()) == 7
     assert (tmp_path / "sweep" / "sweep.png").stat().st_size > 10_000
     assert {p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir()} == {"x_-1.00", "x_+0.00", "x_+1.00"}
@@ -308,15 +435,36 @@ def test_sounds_are_placed_by_hand(scenes, scripts, stage1, tmp_path):
 
 
 def test_errors_are_drawn_over_frequency(scenes, scripts, mels, tmp_path):
-    scripts("DiffBinaural.evaluate_mel_spectrogram_rmse", "--pred_dir", mels,
-            "--gt_dir", scenes / "processed/binaural_audios_22050Hz", "--plot", tmp_path / "bands.png")
+    scripts(
+        "DiffBinaural.evaluate_mel_spectrogram_rmse",
+        "--pred_dir",
+        mels,
+        "--gt_dir",
+        scenes / "processed/binaural_audios_22050Hz",
+        "--plot",
+        tmp_path / "bands.png",
+    )
     with Image.open(tmp_path / "bands.png") as picture:
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 100
 
 
 def test_objectives_are_compared_and_not_trained_twice(scenes, scripts, tmp_path):
-    words = ("--data_root", scenes, "--output_dir", tmp_path, "--num_epoch", 1, "--seeds", 0,
-             "--time_shifts", 1, "--steps", 1, "--limit", 1)
+    words = (
+        "--data_root",
+        scenes,
+        "--output_dir",
+        tmp_path,
+        "--num_epoch",
+        1,
+        "--seeds",
+        0,
+        "--time_shifts",
+        1,
+        "--steps",
+        1,
+        "--limit",
+        1,
+    )
     scripts("DiffBinaural.evaluate_objectives", *words)
     rows = json.loads((tmp_path / "objectives.json").read_text())
     objectives = {"pred_residual", "pred_x0", "pred_v", "pred_noise"}
@@ -329,12 +477,28 @@ def test_objectives_are_compared_and_not_trained_twice(scenes, scripts, tmp_path
 
 
 def test_quality_and_time_against_steps(scenes, scripts, stage1, tmp_path, capsys):
-    scripts("DiffBinaural.evaluate_steps", "--run", stage1, "--data_root", scenes, "--output_dir", tmp_path,
-            "--steps", 1, 5, "--samplers", "ddim", "dpm++", "--list_test", "train")
+    scripts(
+        "DiffBinaural.evaluate_steps",
+        "--run",
+        stage1,
+        "--data_root",
+        scenes,
+        "--output_dir",
+        tmp_path,
+        "--steps",
+        1,
+        5,
+        "--samplers",
+        "ddim",
+        "dpm++",
+        "--list_test",
+        "train",
+    )
     content = json.loads((tmp_path / "steps.json").read_text())
     rows, clips = content["rows"], content["clips"]
-    assert rows[1]["dpm++/mel_rmse"] == pytest.approx(np.mean(
-        [clip["mel_rmse"] for clip in clips if clip["system"] == "dpm++, 5"]))
+    assert rows[1]["dpm++/mel_rmse"] == pytest.approx(
+        np.mean([clip["mel_rmse"] for clip in clips if clip["system"] == "dpm++, 5"])
+    )
     assert [row["step"] for row in rows] == [1, 5]
     # one step of either sampler is the network's first word; the mono copy knows no steps
     assert rows[0]["ddim/mel_rmse"] == pytest.approx(rows[0]["dpm++/mel_rmse"], rel=1e-5)
@@ -352,19 +516,38 @@ def test_a_time_budget_ends_a_run(scenes, scripts, tmp_path):
 
 
 def test_without_joint_denoising_each_window_is_a_clip_of_its_own(scenes, scripts, stage1, mels, tmp_path):
-    scripts("DiffBinaural.test_realBinaural", "--run", stage1, "--data_root", scenes, "--list_test", "train",
-            "--sampling_timesteps", 2, "--output_dir", tmp_path, "--no-joint", "--limit", 1)
+    scripts(
+        "DiffBinaural.test_realBinaural",
+        "--run",
+        stage1,
+        "--data_root",
+        scenes,
+        "--list_test",
+        "train",
+        "--sampling_timesteps",
+        2,
+        "--output_dir",
+        tmp_path,
+        "--no-joint",
+        "--limit",
+        1,
+    )
     model = generation.load_model(stage1, torch.device("cpu"))
     clip = GenAudioRealBinaural(scenes, "train", model.cfg.mel, model.cfg.view, truth=False).unseen(0)
     apart = np.load(tmp_path / f"{clip['stem']}_left.npy")
     assert apart.shape == np.load(mels / f"{clip['stem']}_left.npy").shape
     size, second = model.cfg.view.window, clip["starts"][1]
-    first = {**clip, "stem": f"{clip['stem']} 0", "starts": [0], "times": clip["times"][:1],
-             "mono_mel": clip["mono_mel"][..., :size]}
+    first = {
+        **clip,
+        "stem": f"{clip['stem']} 0",
+        "starts": [0],
+        "times": clip["times"][:1],
+        "mono_mel": clip["mono_mel"][..., :size],
+    }
     cfg = SamplingConfig(sampling_timesteps=2)
     alone = generation.generate(model, first, cfg)[0].numpy()
     together = generation.generate(model, clip, cfg)[0].numpy()
-    assert apart[:, :second] == pytest.approx(alone[:, :second], abs=1e-5)     # where it has no neighbour
+    assert apart[:, :second] == pytest.approx(alone[:, :second], abs=1e-5)  # where it has no neighbour
     assert not np.allclose(apart[:, second:size], alone[:, second:], atol=1e-3)
     assert not np.allclose(apart, together, atol=1e-3)
 
@@ -374,7 +557,11 @@ def test_a_few_clips_are_drawn_and_other_eyes_give_other_mels(scenes, scripts, s
     scripts("DiffBinaural.test_realBinaural_few", *words, "--output_dir", tmp_path / "few", "--limit", 1)
     stem = read_clips(scenes / "splits/train.csv")[0].stem
     assert {p.name for p in (tmp_path / "few").glob("[!.]*")} == {
-        "mel_config.json", f"{stem}.png", f"{stem}_left.npy", f"{stem}_right.npy"}
+        "mel_config.json",
+        f"{stem}.png",
+        f"{stem}_left.npy",
+        f"{stem}_right.npy",
+    }
     usual = np.load(mels / f"{stem}_left.npy")
     assert np.array_equal(np.load(tmp_path / "few" / f"{stem}_left.npy"), usual)
     for flag in ("--shuffle_vision", "--no-detections"):
@@ -384,15 +571,31 @@ def test_a_few_clips_are_drawn_and_other_eyes_give_other_mels(scenes, scripts, s
 
 # --- from end to end ----------------------------------------------------------------------------------------
 
+
 def e2e_words(stage1, vocoder, video, out, *more):
-    return ("--input_video", video, "--run", stage1, "--checkpoint_file", vocoder, "--output", out,
-            "--sampling_timesteps", 1, *more)
+    return (
+        "--input_video",
+        video,
+        "--run",
+        stage1,
+        "--checkpoint_file",
+        vocoder,
+        "--output",
+        out,
+        "--sampling_timesteps",
+        1,
+        *more,
+    )
 
 
-@pytest.mark.parametrize(("seconds", "notice"), [
-    (1.4, "the last picture is held for 0.40 s"),
-    (0.6, "the last 0.40 s of the video are not heard"),
-    (1.0, "")])
+@pytest.mark.parametrize(
+    ("seconds", "notice"),
+    [
+        (1.4, "the last picture is held for 0.40 s"),
+        (0.6, "the last 0.40 s of the video are not heard"),
+        (1.0, ""),
+    ],
+)
 def test_any_wav_and_video(scripts, stage1, vocoder, tmp_path, capsys, seconds, notice):
     """48 kHz stereo and 30 pictures a second, not ours, of unequal length."""
     samples = round(seconds * 48_000)
@@ -400,9 +603,21 @@ def test_any_wav_and_video(scripts, stage1, vocoder, tmp_path, capsys, seconds, 
     soundfile.write(tmp_path / "in.wav", sound, 48_000)
     picture = np.random.default_rng(1).integers(0, 255, (30, 96, 128, 3), dtype=np.uint8)
     write_video(tmp_path / "in.mp4", picture, 30, sound.T[:, :1000], 48_000)
-    scripts("BigVGAN.inference_e2e", *e2e_words(stage1, vocoder, tmp_path / "in.mp4", tmp_path / "out.wav",
-            "--input_wav", tmp_path / "in.wav", "--mux", tmp_path / "out.mp4",
-            "--plot", tmp_path / "out.png"))
+    scripts(
+        "BigVGAN.inference_e2e",
+        *e2e_words(
+            stage1,
+            vocoder,
+            tmp_path / "in.mp4",
+            tmp_path / "out.wav",
+            "--input_wav",
+            tmp_path / "in.wav",
+            "--mux",
+            tmp_path / "out.mp4",
+            "--plot",
+            tmp_path / "out.png",
+        ),
+    )
     wav, rate = soundfile.read(tmp_path / "out.wav")
     assert (rate, wav.shape) == (22_050, (-(-samples * 22_050 // 48_000), 2))
     said = capsys.readouterr().err
@@ -427,10 +642,26 @@ def test_a_simulated_scene_with_its_detections_and_own_sound(scenes, scripts, st
 def test_vocoded_folders_are_judged(scenes, scripts, mels, vocoder, tmp_path):
     truth, test = scenes / "processed/binaural_audios_22050Hz", scenes / "splits/test.csv"
     stem = read_clips(test)[0].stem
-    scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels,
-            "--output_dir", tmp_path / "all")
-    scripts("BigVGAN.inference_binaural", "--checkpoint_file", vocoder, "--input_wavs_dir", truth,
-            "--list", test, "--output_dir", tmp_path / "copy")
+    scripts(
+        "BigVGAN.inference_diffbinaural_mels",
+        "--checkpoint_file",
+        vocoder,
+        "--mels_dir",
+        mels,
+        "--output_dir",
+        tmp_path / "all",
+    )
+    scripts(
+        "BigVGAN.inference_binaural",
+        "--checkpoint_file",
+        vocoder,
+        "--input_wavs_dir",
+        truth,
+        "--list",
+        test,
+        "--output_dir",
+        tmp_path / "copy",
+    )
     assert len(list((tmp_path / "all").iterdir())) == 5
     assert [p.name for p in (tmp_path / "copy").iterdir()] == [f"{stem.rpartition('_')[0]}.wav"]
     assert soundfile.info(tmp_path / "all" / f"{stem}.wav").frames == -(-33_075 // 256) * 256
@@ -438,9 +669,18 @@ def test_vocoded_folders_are_judged(scenes, scripts, mels, vocoder, tmp_path):
 
 def test_what_is_there_is_skipped_until_told_otherwise(scenes, scripts, mels, vocoder, tmp_path, capsys):
     def vocode(*more):
-        scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels,
-                "--output_dir", tmp_path, *more)
+        scripts(
+            "BigVGAN.inference_diffbinaural_mels",
+            "--checkpoint_file",
+            vocoder,
+            "--mels_dir",
+            mels,
+            "--output_dir",
+            tmp_path,
+            *more,
+        )
         return {path.name: path.read_bytes() for path in sorted(tmp_path.glob("*.wav"))}
+
     first = vocode("--wav_format", "float")
     assert len(first) == 5
     name = next(iter(first))
@@ -461,11 +701,29 @@ def test_folds_share_out_the_training_list_and_train_on_the_rest(scenes, scripts
     clips = read_clips(scenes / "splits/train.csv")
     seen = set()
     for k in (1, 2):
-        scripts("DiffBinaural.train_realBinaural", *train_words(scenes, tmp_path, "--fold", f"{k}/2"),
-                "--id", f"fold{k}", "--num_epoch", 1)
-        scripts("DiffBinaural.test_realBinaural", "--run", tmp_path / f"fold{k}", "--data_root", scenes,
-                "--list_test", "train", "--fold", f"{k}/2", "--output_dir", tmp_path / "mels",
-                "--sampling_timesteps", 1)
+        scripts(
+            "DiffBinaural.train_realBinaural",
+            *train_words(scenes, tmp_path, "--fold", f"{k}/2"),
+            "--id",
+            f"fold{k}",
+            "--num_epoch",
+            1,
+        )
+        scripts(
+            "DiffBinaural.test_realBinaural",
+            "--run",
+            tmp_path / f"fold{k}",
+            "--data_root",
+            scenes,
+            "--list_test",
+            "train",
+            "--fold",
+            f"{k}/2",
+            "--output_dir",
+            tmp_path / "mels",
+            "--sampling_timesteps",
+            1,
+        )
         cfg = preset_config("tiny", id="x", data_root=str(scenes))
         data = RealBinaural(scenes, "train", cfg.mel, cfg.view, fold=f"{k}/2")
         trained = {clip.stem for clip in data.clips}
@@ -479,10 +737,16 @@ def test_folds_share_out_the_training_list_and_train_on_the_rest(scenes, scripts
 def test_bf16_comes_close_to_float32(scenes, scripts, scalars, config, tmp_path):
     # the first step: the rate's first steps go by the gradient's sign, and part from any rounding
     for amp in ("off", "bf16"):
-        scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, tmp_path / amp, config, "--amp", amp,
-                                                             "--training_steps", 1))
-    for name, near in (("mel_spec_error", 0.01), ("fm_loss_mrd", 0.02), ("disc_loss_mpd", 0.02),
-                       ("interaural", 0.02)):
+        scripts(
+            "BigVGAN.train_binaural_mel",
+            *vocoder_words(scenes, tmp_path / amp, config, "--amp", amp, "--training_steps", 1),
+        )
+    for name, near in (
+        ("mel_spec_error", 0.01),
+        ("fm_loss_mrd", 0.02),
+        ("disc_loss_mpd", 0.02),
+        ("interaural", 0.02),
+    ):
         exact, narrow = (scalars(tmp_path / amp, f"training/{name}", "logs") for amp in ("off", "bf16"))
         assert narrow == pytest.approx(exact, rel=near), name
         assert narrow != exact, name
@@ -490,34 +754,66 @@ def test_bf16_comes_close_to_float32(scenes, scripts, scalars, config, tmp_path)
 
 def test_cues_are_drawn(scenes, scripts, mels, vocoder, tmp_path):
     truth = scenes / "processed/binaural_audios_22050Hz"
-    scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", mels,
-            "--output_dir", tmp_path / "wavs")
-    scripts("DiffBinaural.evaluate_binaural_22050", "--pred_dir", tmp_path / "wavs", "--gt_dir", truth,
-            "--plots", tmp_path / "cues")
+    scripts(
+        "BigVGAN.inference_diffbinaural_mels",
+        "--checkpoint_file",
+        vocoder,
+        "--mels_dir",
+        mels,
+        "--output_dir",
+        tmp_path / "wavs",
+    )
+    scripts(
+        "DiffBinaural.evaluate_binaural_22050",
+        "--pred_dir",
+        tmp_path / "wavs",
+        "--gt_dir",
+        truth,
+        "--plots",
+        tmp_path / "cues",
+    )
     assert len(list((tmp_path / "cues" / "model").glob("*.png"))) == 5
 
 
 # --- the phase between the ears -----------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def phase_run(scenes, scripts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("phase")
-    scripts("DiffBinaural.train_realBinaural", *train_words(scenes, folder, "--interaural_phase",
-            "--num_epoch", 1, "--mix_sources", 2))
+    scripts(
+        "DiffBinaural.train_realBinaural",
+        *train_words(scenes, folder, "--interaural_phase", "--num_epoch", 1, "--mix_sources", 2),
+    )
     return folder / "run"
 
 
 @pytest.fixture(scope="module")
 def phase_mels(scenes, scripts, phase_run):
-    scripts("DiffBinaural.test_realBinaural", "--run", phase_run, "--data_root", scenes, "--output_dir",
-            phase_run.parent / "mels", "--sampling_timesteps", 1)
+    scripts(
+        "DiffBinaural.test_realBinaural",
+        "--run",
+        phase_run,
+        "--data_root",
+        scenes,
+        "--output_dir",
+        phase_run.parent / "mels",
+        "--sampling_timesteps",
+        1,
+    )
     return phase_run.parent / "mels"
 
 
 def test_a_phase_run_is_judged_by_what_is_heard(phase_run):
     (row,) = json.loads((phase_run / "training_history.json").read_text())
-    assert {"val/mel_rmse", "val/phasor_error", "val/stft", "val/itd_error", "val/mono_copy_stft",
-            "val/mono_copy_itd_error"} <= set(row)
+    assert {
+        "val/mel_rmse",
+        "val/phasor_error",
+        "val/stft",
+        "val/itd_error",
+        "val/mono_copy_stft",
+        "val/mono_copy_itd_error",
+    } <= set(row)
     assert (phase_run / "unet_best.pth").exists()
 
 
@@ -536,8 +832,17 @@ def test_phasors_are_dumped_and_go_with_their_mels(scenes, scripts, stage1, phas
     assert (phasor.dtype, phasor.shape) == (np.float32, (2, 80, -(-33_075 // 256)))
     assert np.hypot(*phasor).max() <= 1 + 1e-5
     shutil.copytree(phase_mels, tmp_path / "mels")
-    scripts("DiffBinaural.test_realBinaural", "--run", stage1, "--data_root", scenes, "--output_dir",
-            tmp_path / "mels", "--sampling_timesteps", 1)
+    scripts(
+        "DiffBinaural.test_realBinaural",
+        "--run",
+        stage1,
+        "--data_root",
+        scenes,
+        "--output_dir",
+        tmp_path / "mels",
+        "--sampling_timesteps",
+        1,
+    )
     assert not list((tmp_path / "mels").glob("*_phasor.npy")), "of other mels"
 
 
@@ -545,8 +850,17 @@ def test_phasors_are_dumped_and_go_with_their_mels(scenes, scripts, stage1, phas
 def test_mels_are_rendered_on_the_monos_phase(scenes, scripts, phase_mels, tmp_path, more):
     (clip,) = read_clips(scenes / "splits/test.csv")
     folder = scenes / "processed/mono_audios_22050Hz"
-    scripts("BigVGAN.inference_diffbinaural_mels", "--renderer", *more, "--mels_dir", phase_mels,
-            "--mono_dir", folder, "--output_dir", tmp_path)
+    scripts(
+        "BigVGAN.inference_diffbinaural_mels",
+        "--renderer",
+        *more,
+        "--mels_dir",
+        phase_mels,
+        "--mono_dir",
+        folder,
+        "--output_dir",
+        tmp_path,
+    )
     made, rate = soundfile.read(tmp_path / f"{clip.stem}.wav")
     mono, _ = soundfile.read(folder / f"{clip.video_id}.wav")
     assert (rate, made.shape) == (22_050, (-(-33_075 // 256) * 256, 2))
@@ -557,8 +871,15 @@ def test_mels_are_rendered_on_the_monos_phase(scenes, scripts, phase_mels, tmp_p
 
 def test_copy_synthesis_on_the_monos_phase_comes_near_the_truth(scenes, scripts, tmp_path):
     truth = scenes / "processed/binaural_audios_22050Hz"
-    scripts("BigVGAN.inference_binaural", "--renderer", "mono", "--input_wavs_dir", truth,
-            "--output_dir", tmp_path)
+    scripts(
+        "BigVGAN.inference_binaural",
+        "--renderer",
+        "mono",
+        "--input_wavs_dir",
+        truth,
+        "--output_dir",
+        tmp_path,
+    )
     for path in truth.iterdir():
         made, true = (soundfile.read(folder / path.name)[0] for folder in (tmp_path, truth))
         assert made.shape == true.shape
@@ -569,19 +890,24 @@ def test_from_end_to_end_the_run_chooses_the_renderer(scenes, scripts, stage1, p
     name = read_clips(scenes / "splits/test.csv")[0].video_id
     video, sound = scenes / f"videos/{name}.mp4", scenes / f"processed/mono_audios_22050Hz/{name}.wav"
     words = ("--input_video", video, "--input_wav", sound, "--sampling_timesteps", 1)
-    for out, more in (("auto", ("--run", phase_run)),
-                      ("vocoder", ("--run", phase_run, "--renderer", "vocoder", "--checkpoint_file",
-                                   vocoder)),
-                      ("plain", ("--run", stage1, "--checkpoint_file", vocoder))):
+    for out, more in (
+        ("auto", ("--run", phase_run)),
+        ("vocoder", ("--run", phase_run, "--renderer", "vocoder", "--checkpoint_file", vocoder)),
+        ("plain", ("--run", stage1, "--checkpoint_file", vocoder)),
+    ):
         scripts("BigVGAN.inference_e2e", *words, *more, "--output", tmp_path / f"{out}.wav")
     auto, spoken, plain = (soundfile.read(tmp_path / f"{o}.wav")[0] for o in ("auto", "vocoder", "plain"))
     mono, _ = soundfile.read(sound)
     assert auto.shape == spoken.shape == plain.shape == (33_075, 2)
     assert np.abs(auto.mean(1) - mono).max() < 1e-3
     assert np.abs(spoken.mean(1) - mono).max() > 1e-2
-    for more, message in ((("--run", stage1, "--renderer", "mono"), "makes no phase between the ears"),
-                          (("--run", phase_run, "--renderer", "vocoder", "--exact_downmix",
-                            "--checkpoint_file", vocoder), "of no use")):
+    for more, message in (
+        (("--run", stage1, "--renderer", "mono"), "makes no phase between the ears"),
+        (
+            ("--run", phase_run, "--renderer", "vocoder", "--exact_downmix", "--checkpoint_file", vocoder),
+            "of no use",
+        ),
+    ):
         with pytest.raises(ValueError, match=message):
             scripts("BigVGAN.inference_e2e", *words, *more, "--output", tmp_path / "none.wav")
     assert not (tmp_path / "none.wav").exists()
@@ -590,11 +916,21 @@ def test_from_end_to_end_the_run_chooses_the_renderer(scenes, scripts, stage1, p
 @pytest.mark.parametrize("more", [("wiener",), ("mono",), ("mono", "--exact_downmix")])
 def test_a_phase_run_in_blocks_is_the_clip_at_once(scenes, scripts, phase_run, tmp_path, monkeypatch, more):
     name = read_clips(scenes / "splits/test.csv")[0].video_id
-    words = ("--input_video", scenes / f"videos/{name}.mp4", "--run", phase_run, "--renderer", *more,
-             "--sampling_timesteps", 2, "--input_wav", scenes / f"processed/mono_audios_22050Hz/{name}.wav")
-    monkeypatch.setattr(generation, "BLOCK", 100)         # the same tiles of noise in both
+    words = (
+        "--input_video",
+        scenes / f"videos/{name}.mp4",
+        "--run",
+        phase_run,
+        "--renderer",
+        *more,
+        "--sampling_timesteps",
+        2,
+        "--input_wav",
+        scenes / f"processed/mono_audios_22050Hz/{name}.wav",
+    )
+    monkeypatch.setattr(generation, "BLOCK", 100)  # the same tiles of noise in both
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "whole.wav")
-    monkeypatch.setattr(streaming, "BLOCK", 43)           # half a second
+    monkeypatch.setattr(streaming, "BLOCK", 43)  # half a second
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "blocks.wav")
     whole, blocks = (soundfile.read(tmp_path / f"{made}.wav")[0] for made in ("whole", "blocks"))
     assert np.abs(whole[:, 0] - whole[:, 1]).max() > 0.01
@@ -611,17 +947,30 @@ def test_what_the_renderer_lacks_is_named(scenes, scripts, mels, phase_mels, tmp
         scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", mels, "--mono_dir", mono)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=f"no mono of {clip.stem}"):
-        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", phase_mels, "--mono_dir",
-                tmp_path / "empty")
+        scripts(
+            "BigVGAN.inference_diffbinaural_mels",
+            *words,
+            "--mels_dir",
+            phase_mels,
+            "--mono_dir",
+            tmp_path / "empty",
+        )
     soundfile.write(tmp_path / "empty" / f"{clip.video_id}.wav", np.zeros(20_000), 22_050)
     with pytest.raises(ValueError, match="20000 samples from 0 s on"):
-        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", phase_mels, "--mono_dir",
-                tmp_path / "empty")
+        scripts(
+            "BigVGAN.inference_diffbinaural_mels",
+            *words,
+            "--mels_dir",
+            phase_mels,
+            "--mono_dir",
+            tmp_path / "empty",
+        )
     shutil.copytree(phase_mels, tmp_path / "mels")
     np.save(tmp_path / "mels" / f"{clip.stem}_phasor.npy", np.full((2, 80, 3), 0.5, dtype=np.float32))
     with pytest.raises(ValueError, match=r"shape \(2, 80, 3\).*expected \(2, 80, 130\)"):
-        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", tmp_path / "mels", "--mono_dir",
-                mono)
+        scripts(
+            "BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", tmp_path / "mels", "--mono_dir", mono
+        )
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
@@ -637,6 +986,7 @@ def test_a_run_from_before_there_was_a_phasor_goes_on(scenes, scripts, stage1, t
 
 
 # --- refusals -----------------------------------------------------------------------------------------------
+
 
 def test_a_missing_sound_is_named_at_once(scenes, scripts, tmp_path):
     clips = tmp_path / "list.csv"
@@ -660,8 +1010,17 @@ def test_training_wants_the_truth_and_generation_does_not(scenes, scripts, stage
     shutil.rmtree(root / "processed/binaural_audios_22050Hz")
     with pytest.raises(FileNotFoundError, match="binaural_audios_22050Hz"):
         scripts("DiffBinaural.train_realBinaural", *train_words(root, tmp_path))
-    scripts("DiffBinaural.test_realBinaural_few", "--run", stage1, "--data_root", root,
-            "--output_dir", tmp_path / "out", "--sampling_timesteps", 1)
+    scripts(
+        "DiffBinaural.test_realBinaural_few",
+        "--run",
+        stage1,
+        "--data_root",
+        root,
+        "--output_dir",
+        tmp_path / "out",
+        "--sampling_timesteps",
+        1,
+    )
     assert len(list((tmp_path / "out").glob("*.png"))) == 1
 
 
@@ -687,13 +1046,27 @@ def test_mels_of_another_recipe_are_refused(scenes, scripts, mels, vocoder, tmp_
     recipe = json.loads((mels / "mel_config.json").read_text())
     (tmp_path / "mel_config.json").write_text(json.dumps({**recipe, "fmax": 8000.0}))
     with pytest.raises(ValueError, match="fmax 8000"):
-        scripts("BigVGAN.inference_diffbinaural_mels", "--checkpoint_file", vocoder, "--mels_dir", tmp_path,
-                "--output_dir", tmp_path / "out")
+        scripts(
+            "BigVGAN.inference_diffbinaural_mels",
+            "--checkpoint_file",
+            vocoder,
+            "--mels_dir",
+            tmp_path,
+            "--output_dir",
+            tmp_path / "out",
+        )
 
 
 def test_a_script_ends_with_status_2_and_one_line(scenes, stage1, vocoder, tmp_path):
-    done = subprocess.run([sys.executable, ROOT / "BigVGAN/inference_e2e.py", *map(str, e2e_words(
-        stage1, vocoder, tmp_path / "none.mp4", tmp_path / "out.wav"))], capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "BigVGAN/inference_e2e.py",
+            *map(str, e2e_words(stage1, vocoder, tmp_path / "none.mp4", tmp_path / "out.wav")),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "none.mp4" in done.stderr
@@ -702,6 +1075,7 @@ def test_a_script_ends_with_status_2_and_one_line(scenes, stage1, vocoder, tmp_p
 
 
 # --- the schedule of predicted mels -------------------------------------------------------------------------
+
 
 def test_predicted_mels_come_in_linearly_and_never_take_over():
     share = [pred_mel_probability(step, 100, 300, 0.8) for step in (0, 100, 150, 200, 300, 10_000)]

@@ -80,8 +80,11 @@ def test_the_sphere_is_louder_on_the_sources_side_as_its_series_says():
 
 
 def test_rising_is_told_from_falling():
-    rows = [{"id": name, "x": x, "ild_db": sign * (x + 0.1 * x**3)}
-            for name, sign in (("a", 1), ("b", 1), ("c", -1)) for x in (-1.0, -0.3, 0.2, 1.0)]
+    rows = [
+        {"id": name, "x": x, "ild_db": sign * (x + 0.1 * x**3)}
+        for name, sign in (("a", 1), ("b", 1), ("c", -1))
+        for x in (-1.0, -0.3, 0.2, 1.0)
+    ]
     assert rises(rows[:8]) == pytest.approx(1)
     assert rises(rows) == pytest.approx(1 / 3)
     assert curves(rows, "x").shape == (3, 4)

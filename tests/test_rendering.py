@@ -23,7 +23,7 @@ from DiffBinaural.utils.helpers import (
 )
 
 CFG = MelConfig()
-SHORTEST = 385                                         # samples that the mel's reflection needs
+SHORTEST = 385  # samples that the mel's reflection needs
 
 
 def sounds(samples, seed=0):
@@ -51,6 +51,7 @@ def level(x):
 
 # --- the phasor ---------------------------------------------------------------------------------------------
 
+
 def test_a_delay_turns_the_phasor_by_its_phase_and_keeps_it_long():
     """The right ear leads by two samples: the phase of L R* is -2π f ITD."""
     wav = torch.randn(1, 30_000, generator=torch.Generator().manual_seed(0))[0] * 0.1
@@ -77,6 +78,7 @@ def test_swapped_ears_have_the_conjugate_phasor():
 
 # --- the closed form ----------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("azimuth", [-55, -10, 0, 25, 90])
 def test_the_closed_form_is_exact_for_one_source_without_a_room(azimuth):
     """True magnitudes and angle of every bin; mono = (L + R)/2."""
@@ -100,6 +102,7 @@ def test_spectra_of_swapped_ears_are_swapped(how):
 
 
 # --- sounds -------------------------------------------------------------------------------------------------
+
 
 @given(st.integers(SHORTEST, 6000))
 @settings(max_examples=60, deadline=None)
@@ -134,7 +137,7 @@ def test_silence_stays_silence_and_swapped_ears_are_swapped(renderer):
 
 @pytest.mark.parametrize(("renderer", "exact"), [("mono", True), ("wiener", False)])
 def test_the_mean_of_the_ears_is_the_mono_to_60_db(renderer, exact):
-    pair, wrong = sounds(20_000), truth(sounds(20_000, seed=1))       # even with another sound's mels
+    pair, wrong = sounds(20_000), truth(sounds(20_000, seed=1))  # even with another sound's mels
     mono = pair.mean(0)
     made = render(mono, wrong, CFG, renderer, exact_downmix=exact)[:, :20_000]
     assert level(made.mean(0) - mono) < level(mono) - 60
@@ -143,8 +146,12 @@ def test_the_mean_of_the_ears_is_the_mono_to_60_db(renderer, exact):
     assert level(loose.mean(0) - mono) > level(mono) - 40
 
 
-@given(st.sampled_from(list(RENDERERS)), st.booleans(), st.integers(1, 40),
-       st.lists(st.integers(1, 30), min_size=1, max_size=8))
+@given(
+    st.sampled_from(list(RENDERERS)),
+    st.booleans(),
+    st.integers(1, 40),
+    st.lists(st.integers(1, 30), min_size=1, max_size=8),
+)
 @settings(max_examples=60, deadline=None)
 def test_blocks_of_any_size_give_the_clip_at_once(renderer, exact, chunk, sizes):
     """What overlaps from block to block is kept, and no more than a chunk waits."""
@@ -160,8 +167,9 @@ def test_blocks_of_any_size_give_the_clip_at_once(renderer, exact, chunk, sizes)
 def test_memory_does_not_grow_beyond_the_sound_itself(monkeypatch):
     """However long the sound, no more than a chunk's frames and what they overlap is transformed at once."""
     sizes = []
-    monkeypatch.setattr(rendering, "frame_spectra", lambda wav, cfg: sizes.append(wav.shape) or
-                        frame_spectra(wav, cfg))
+    monkeypatch.setattr(
+        rendering, "frame_spectra", lambda wav, cfg: sizes.append(wav.shape) or frame_spectra(wav, cfg)
+    )
     for frames in (300, 1000):
         render(torch.zeros(frames * CFG.hop), plain(frames), CFG, chunk=128)
     assert max(sizes) == (1, (128 + 2 * 4 - 1) * CFG.hop + CFG.n_fft)
@@ -183,8 +191,12 @@ def test_true_mels_and_phasor_come_near_the_truth(sources, room):
         mono = pair.mean(0)
         made = render(torch.from_numpy(mono), truth(torch.from_numpy(pair)), CFG, "mono").numpy()
         systems = (made[:, : len(mono)], np.stack([mono, mono]))
-        rows.append([[WAV_METRICS[name].figure(sound, pair, CFG.sample_rate) for name in ("stft", *WORST)]
-                     for sound in systems])
+        rows.append(
+            [
+                [WAV_METRICS[name].figure(sound, pair, CFG.sample_rate) for name in ("stft", *WORST)]
+                for sound in systems
+            ]
+        )
     (stft, *others), (copied, *_) = np.median(rows, axis=0)
     assert stft < min(1.5 * CEILING[sources, room], copied / 3)
     for (name, worst), figure in zip(WORST.items(), others, strict=True):

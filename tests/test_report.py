@@ -42,9 +42,20 @@ def page(tmp_path_factory):
         sounds = (true, *made, true.mean(0, keepdims=True))
         for folder, wav in zip(("truth", "model", "worse", "mono"), sounds, strict=True):
             write_wav(root / folder / f"{name}.wav", wav, RATE)
-    words = ["--pred_dir", root / "model", "--pred_dir_b", f"worse={root / 'worse'}",
-             "--gt_dir", root / "truth", "--mono_dir", root / "mono",
-             "--report", root / "page.html", "--output_json", root / "all.json"]
+    words = [
+        "--pred_dir",
+        root / "model",
+        "--pred_dir_b",
+        f"worse={root / 'worse'}",
+        "--gt_dir",
+        root / "truth",
+        "--mono_dir",
+        root / "mono",
+        "--report",
+        root / "page.html",
+        "--output_json",
+        root / "all.json",
+    ]
     script = ROOT / "DiffBinaural" / "evaluate_binaural_22050.py"
     done = subprocess.run([sys.executable, script, *map(str, words)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -111,8 +122,11 @@ def opened(page, tmp_path):
         shown.until(READY)
         yield shown
         assert not [e for e in shown.events if e.get("method") == "Runtime.exceptionThrown"], shown.events
-        asked = [e["params"]["request"]["url"] for e in shown.events
-                 if e.get("method") == "Network.requestWillBeSent"]
+        asked = [
+            e["params"]["request"]["url"]
+            for e in shown.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
         assert [url[:40] for url in asked if not url.startswith(("data:", page.as_uri()))] == []
 
 
@@ -126,9 +140,9 @@ def test_it_plays_and_switches_at_the_same_moment(opened):
     opened.click('#chips [data-system="worse"]')
     assert opened.get(CHOSEN) == "worse"
     after = opened.until(f"{AT} > {before} && {AT}")
-    assert after < before + 2.5                                    # it went on, from where it was
+    assert after < before + 2.5  # it went on, from where it was
     assert opened.get(PLAYING)
-    opened.press(" ")                                              # the page has the keyboard after a click
+    opened.press(" ")  # the page has the keyboard after a click
     opened.until(f"!({PLAYING})")
     held = opened.get(AT)
     opened.press("1")
@@ -139,8 +153,10 @@ def test_only_the_chosen_system_is_heard(opened):
     opened.press(" ")
     opened.press("3")
     levels = "Object.fromEntries(Object.entries(sound.gains).map(([n, g]) => [n, Math.round(g.gain.value)]))"
-    opened.until(f"JSON.stringify({levels}) === JSON.stringify("
-                 "{truth: 0, model: 0, worse: 1, mono_copy: 0, oracle_mono_phase: 0})")
+    opened.until(
+        f"JSON.stringify({levels}) === JSON.stringify("
+        "{truth: 0, model: 0, worse: 1, mono_copy: 0, oracle_mono_phase: 0})"
+    )
 
 
 def test_it_sorts_by_any_figure_and_either_way(opened):
@@ -159,7 +175,7 @@ def test_it_sorts_by_any_figure_and_either_way(opened):
 
 def test_the_keyboard_reaches_everything(opened):
     order, first = opened.get(ORDER), opened.get(OPENED)
-    assert first == order[0] == HOSTILE                            # the most hiss, so the worst
+    assert first == order[0] == HOSTILE  # the most hiss, so the worst
     opened.press("ArrowDown")
     opened.until(f"{READY} && {OPENED} === {json.dumps(order[1])}")
     opened.press("ArrowUp")
@@ -184,7 +200,7 @@ def test_a_hostile_id_is_inert(opened):
     assert opened.get(OPENED) == HOSTILE
     assert opened.get("document.title") == "Listening page"
     assert opened.get("document.querySelectorAll('img[onerror], img[src=x]').length") == 0
-    as_markup = "<img src=x onerror=\\'document.title=1\\'>"         # even so the page would not run it
+    as_markup = "<img src=x onerror=\\'document.title=1\\'>"  # even so the page would not run it
     opened.get(f"document.body.insertAdjacentHTML('beforeend', '{as_markup}')")
     opened.get("new Promise(done => setTimeout(done, 300))")
     assert opened.get("document.title") == "Listening page"

@@ -46,8 +46,16 @@ def test_a_row_brings_what_it_needs_in_the_lists_order():
         assert not e.against or ("parts", e.against) in rows
     found = chosen(("parts/scheduled sampling, with", "steps"), Path("r"), "small")
     names = [str(e.folder(Path())) for e in found]
-    assert names == ["quality/2_sources_room", "data/scenes", "parts/all", "parts/vocoder", "data/predicted",
-                     "parts/scheduled_sampling_with", "steps/shipped_models", "steps/heard"]
+    assert names == [
+        "quality/2_sources_room",
+        "data/scenes",
+        "parts/all",
+        "parts/vocoder",
+        "data/predicted",
+        "parts/scheduled_sampling_with",
+        "steps/shipped_models",
+        "steps/heard",
+    ]
     with pytest.raises(ValueError, match="parts/nothing: no such table or row"):
         chosen(("parts/nothing",), Path("r"), "small")
 
@@ -56,9 +64,11 @@ def test_a_row_brings_what_it_needs_in_the_lists_order():
 def note(tmp_path):
     """A command that adds a letter to a file, and fails where a file `stop` lies beside it."""
     script = tmp_path / "note.py"
-    script.write_text("import sys, pathlib as p\nhere = p.Path(sys.argv[1])\n"
-                      "if (here.parent / 'stop').exists() and sys.argv[2] == 'b': sys.exit('no b today')\n"
-                      "open(here / 'notes', 'a').write(sys.argv[2])\n")
+    script.write_text(
+        "import sys, pathlib as p\nhere = p.Path(sys.argv[1])\n"
+        "if (here.parent / 'stop').exists() and sys.argv[2] == 'b': sys.exit('no b today')\n"
+        "open(here / 'notes', 'a').write(sys.argv[2])\n"
+    )
     return lambda *letters: Experiment("table", "row", tuple(f"{script} {{here}} {one}" for one in letters))
 
 
@@ -76,7 +86,7 @@ def test_what_is_done_is_not_done_again(note, tmp_path):
     assert notes.read_text() == "abc"
     assert finished(one, tmp_path)
     assert len(record_of(one, tmp_path)["seconds"]) == 3
-    carry_out(note("a", "x"), tmp_path, "small")           # another declaration starts anew
+    carry_out(note("a", "x"), tmp_path, "small")  # another declaration starts anew
     assert notes.read_text() == "ax"
 
 
@@ -110,29 +120,44 @@ def judged(root, row, values, **about):
     e = Experiment("parts", row, ("x",), **about)
     folder = e.folder(root)
     folder.mkdir(parents=True)
-    rows = [{"id": str(clip), "system": system, "mel_rmse": value}
-            for clip, value in enumerate(values) for system in ("model", "mono_copy")]
+    rows = [
+        {"id": str(clip), "system": system, "mel_rmse": value}
+        for clip, value in enumerate(values)
+        for system in ("model", "mono_copy")
+    ]
     (folder / "metrics.json").write_text(json.dumps({"clips": rows}))
-    (folder / "record.json").write_text(json.dumps(
-        {"commands": ["x"], "settings": {}, "seconds": [1.0], "machine": experiments.machine()}))
+    (folder / "record.json").write_text(
+        json.dumps({"commands": ["x"], "settings": {}, "seconds": [1.0], "machine": experiments.machine()})
+    )
     return e
 
 
 def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     clips = [0.2, 0.9, 0.4, 0.7]
     whole = judged(tmp_path, "all", clips)
-    worse = judged(tmp_path, "worse", [v + d for v, d in zip(clips, (0.1, 0.2, 0.1, 0.2))], against="all",
-                   judged_by="mel_rmse")
-    close = judged(tmp_path, "close", [v + d for v, d in zip(clips, (0.1, -0.1, 0.2, -0.2))], against="all",
-                   judged_by="mel_rmse", decision="kept")
+    worse = judged(
+        tmp_path,
+        "worse",
+        [v + d for v, d in zip(clips, (0.1, 0.2, 0.1, 0.2))],
+        against="all",
+        judged_by="mel_rmse",
+    )
+    close = judged(
+        tmp_path,
+        "close",
+        [v + d for v, d in zip(clips, (0.1, -0.1, 0.2, -0.2))],
+        against="all",
+        judged_by="mel_rmse",
+        decision="kept",
+    )
     found = results.part(worse, tmp_path)["systems"]["without"]["mel_rmse"]
-    assert found["difference"] == pytest.approx(0.15)      # though clips differ by far more than the systems
+    assert found["difference"] == pytest.approx(0.15)  # though clips differ by far more than the systems
     assert 0.1 <= found["low"] < 0.15 < found["high"] <= 0.2
     every = [whole, worse, close]
     harmful = judged(tmp_path, "harmful", [v - 0.1 for v in clips], against="all", judged_by="mel_rmse")
     assert not results.unproved(results.part(worse, tmp_path))
     assert results.unproved(results.part(close, tmp_path))
-    assert results.unproved(results.part(harmful, tmp_path))         # sure, but of the contrary
+    assert results.unproved(results.part(harmful, tmp_path))  # sure, but of the contrary
     again = results.close_calls(every, tmp_path)
     assert sorted((e.row, e.seed) for e in again) == [("all", 1), ("all", 2), ("close", 1), ("close", 2)]
 
@@ -140,15 +165,15 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     assert results.part(close, tmp_path)["systems"]["without"]["mel_rmse"]["difference"] == pytest.approx(0)
     judged(tmp_path, "close", [v + 0.2 for v in clips], against="all", judged_by="mel_rmse", seed=1)
     both = results.part(close, tmp_path)["systems"]["without"]["mel_rmse"]
-    assert both["difference"] == pytest.approx(0.1)        # the mean over both seeds, clip by clip
-    assert results.close_calls(every, tmp_path) == again   # what is repeated does not hang on the repeats
+    assert both["difference"] == pytest.approx(0.1)  # the mean over both seeds, clip by clip
+    assert results.close_calls(every, tmp_path) == again  # what is repeated does not hang on the repeats
 
     known = results.collect(every, tmp_path)
     assert known["parts/close"]["seeds"] == [0, 1]
     assert known["parts/worse"]["seeds"] == [0]
     page = results_page.page(known)
     assert "| worse | all | 1 | **+0.15** [+0.1" in page
-    assert "| worse | `mel_rmse`" not in page              # it is decided
+    assert "| worse | `mel_rmse`" not in page  # it is decided
     assert "*Not run yet.*" in page
     about = dict(against="all", judged_by="mel_rmse", decision="kept: it costs nothing")
     tie = judged(tmp_path, "tie", [v + d for v, d in zip(clips, (1, -1, 1.5, -1))], **about)
@@ -175,7 +200,7 @@ def test_figures_in_the_readmes_tables_are_rows_of_the_results():
     rows = set((ROOT / "RESULTS.md").read_text().splitlines())
     figure = re.compile(r"\d\.\d|\d %|\d \[")
     text = (ROOT / "README.md").read_text()
-    words = text[text.index("## What each number means"):text.index("**mono_copy** is")]       # no results
+    words = text[text.index("## What each number means") : text.index("**mono_copy** is")]  # no results
     for line in text.replace(words, "").splitlines():
         if line.startswith("|") and figure.search(line):
             assert line in rows, line
@@ -184,7 +209,10 @@ def test_figures_in_the_readmes_tables_are_rows_of_the_results():
 def test_new_figures_replace_old_ones_in_the_lists_order():
     old = {"parts/all": {"v": 1}, "quality/1 source, room": {"v": 1}, "parts/gone": {"v": 1}}
     assert list(results.updated(old, {"parts/vision": {"v": 2}, "parts/all": {"v": 2}}).items()) == [
-        ("quality/1 source, room", {"v": 1}), ("parts/all", {"v": 2}), ("parts/vision", {"v": 2})]
+        ("quality/1 source, room", {"v": 1}),
+        ("parts/all", {"v": 2}),
+        ("parts/vision", {"v": 2}),
+    ]
 
 
 def test_a_seed_has_a_folder_of_its_own():

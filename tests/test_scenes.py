@@ -22,7 +22,7 @@ from DiffBinaural.scenes import RATE, draw_path, draw_room, listen, render, simu
 from DiffBinaural.sounds import FAMILIES, melody, recordings
 from DiffBinaural.utils.media import pictures, read_sound, write_video
 
-HZ = np.fft.rfftfreq(RATE, 1 / RATE)             # of sounds of one second
+HZ = np.fft.rfftfreq(RATE, 1 / RATE)  # of sounds of one second
 
 
 def noise(seconds=1.0):
@@ -75,13 +75,16 @@ def sphere_level(hz, sine):
 
 # --- the head ---------------------------------------------------------------------------------------------
 
+
 def test_a_source_on_the_right_is_louder_and_earlier_in_the_right_ear(right):
     assert ild(right, 100, 8000) > 5
     assert phase_delay(right, 200, 400) > 0
 
 
-@pytest.mark.parametrize(("low", "high", "law", "micros"), [
-    (200, 400, geometry.low_frequency_itd, 663), (4500, 5500, geometry.high_frequency_itd, 488)])
+@pytest.mark.parametrize(
+    ("low", "high", "law", "micros"),
+    [(200, 400, geometry.low_frequency_itd, 663), (4500, 5500, geometry.high_frequency_itd, 488)],
+)
 def test_arrival_times_follow_the_rigid_sphere(right, low, high, law, micros):
     assert law(60.0) * 1e6 == pytest.approx(micros, abs=1)
     assert phase_delay(right, low, high) == pytest.approx(law(60.0), rel=0.10)
@@ -107,7 +110,7 @@ def test_mirrored_places_swap_the_ears():
 
 def test_sound_comes_when_the_dry_sound_does_and_nowhere_else():
     click = np.zeros(RATE)
-    click[6994:7007] = np.hanning(13)            # nothing at half the rate, where delays ring
+    click[6994:7007] = np.hanning(13)  # nothing at half the rate, where delays ring
     for azimuth in (0.0, 35.0, -55.0):
         heard = render(click, standing(azimuth))
         assert heard.shape == (2, RATE)
@@ -141,6 +144,7 @@ def test_the_room_adds_less_than_it_finds():
 
 # --- the dry sounds ---------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_built_in_sounds_fill_the_clip_and_the_spectrum(family):
     for seed in range(4):
@@ -164,8 +168,10 @@ def test_recordings_take_the_place_of_built_in_sounds(tmp_path):
 def test_a_recording_looks_like_the_sound_that_its_name_begins_with(tmp_path):
     for name in ("vowel_anna", "violin"):
         soundfile.write(tmp_path / f"{name}.wav", noise(), RATE)
-    alone = {simulate(k, seconds=1, sources=(1, 1), files=recordings(tmp_path)).sources[0].family
-             for k in range(12)}
+    alone = {
+        simulate(k, seconds=1, sources=(1, 1), files=recordings(tmp_path)).sources[0].family
+        for k in range(12)
+    }
     assert alone == {"vowel_anna", "violin"}
     mixed = [simulate(k, seconds=1, sources=(5, 5), files=recordings(tmp_path), share=0.5) for k in range(12)]
     heard = [{source.family for source in scene.sources} for scene in mixed]
@@ -197,6 +203,7 @@ def test_recordings_without_sound_are_refused(tmp_path):
 
 # --- the picture and its geometry -------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_box_is_tight_around_its_shape(shape):
     look, blank = Look(shape, (250, 20, 20), (13.3, 9.7)), Image.new("RGB", FRAME, (90, 90, 90))
@@ -221,8 +228,8 @@ def test_boxes_angles_and_positions_agree():
 def test_cells_of_a_feature_map_lie_in_their_box():
     cells = geometry.cell_positions(torch.tensor([[0.5, 0.75, 0.5, 0.25]]), 2, 4)
     assert cells.shape == (1, 8, 2)
-    assert cells[0, 0].tolist() == [0.125, 0.875]             # first: top left
-    assert cells[0, 7].tolist() == [0.875, 0.625]             # last: bottom right
+    assert cells[0, 0].tolist() == [0.125, 0.875]  # first: top left
+    assert cells[0, 7].tolist() == [0.875, 0.625]  # last: bottom right
 
 
 def test_fourier_features_are_sines_then_cosines():
@@ -249,6 +256,7 @@ def test_the_room_changes_the_sound_only():
 
 
 # --- the dataset ------------------------------------------------------------------------------------------
+
 
 def configure(out, **changes):
     small = SimulateConfig(out=str(out), clips=4, seconds=1.5, sources=(1, 1), workers=1, seed=5)
@@ -280,8 +288,9 @@ def test_a_larger_head_hears_a_longer_time_between_its_ears():
 
 
 def test_heads_cameras_and_rooms_differ_from_scene_to_scene_and_directions_are_read_back(tmp_path):
-    simulate_dataset.main(configure(tmp_path, clips=12, held_out=2, dry_share=0.5, head_radius=(8.0, 9.5),
-                                    fov=(60.0, 120.0)))
+    simulate_dataset.main(
+        configure(tmp_path, clips=12, held_out=2, dry_share=0.5, head_radius=(8.0, 9.5), fov=(60.0, 120.0))
+    )
     facts = json.loads((tmp_path / "scenes.json").read_text())
     assert {facts[name]["room"] for name in facts} == {True, False}
     heads = [facts[name]["radius"] for name in facts]
@@ -307,7 +316,7 @@ def test_the_same_pictures_make_the_same_video(tmp_path):
     scene, path, heap = simulate(7, seconds=4, room=False), tmp_path / "again.mp4", []
     videos = set()
     for k in range(10):
-        heap = [np.random.default_rng(k).random(20_000 * (k + 1)), *heap][:4]   # other rubbish in memory
+        heap = [np.random.default_rng(k).random(20_000 * (k + 1)), *heap][:4]  # other rubbish in memory
         write_video(path, scene.frames, 10, scene.binaural, RATE)
         videos.add(path.read_bytes())
     assert len(videos) == 1
@@ -315,8 +324,11 @@ def test_the_same_pictures_make_the_same_video(tmp_path):
 
 def test_splits_are_disjoint_and_complete(dataset):
     scenes = json.loads((dataset / "scenes.json").read_text())
-    listed = [(row["video_id"], split) for split in ("train", "val", "test")
-              for row in rows(dataset / f"splits/{split}.csv")]
+    listed = [
+        (row["video_id"], split)
+        for split in ("train", "val", "test")
+        for row in rows(dataset / f"splits/{split}.csv")
+    ]
     assert [split for _, split in listed] == ["train", "train", "val", "test"]
     assert sorted(listed) == sorted((name, scene["split"]) for name, scene in scenes.items())
     assert len({scene["seed"] for scene in scenes.values()}) == 4

@@ -29,8 +29,9 @@ from DiffBinaural.utils.lists import Detection
 from DiffBinaural.validation import draw_noise
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
-SMALL = replace(TINY, model=replace(TINY.model, dim=8, context_dim=32),
-                view=ViewConfig(frames=2, slots=3, image_size=32))
+SMALL = replace(
+    TINY, model=replace(TINY.model, dim=8, context_dim=32), view=ViewConfig(frames=2, slots=3, image_size=32)
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,7 @@ def batched(window):
 
 # --- mel range ----------------------------------------------------------------------------------------------
 
+
 def test_unit_range_has_silence_at_minus_one_and_returns_exactly():
     cfg = DiffusionConfig()
     mel = torch.linspace(cfg.mel_low, cfg.mel_high, 1000)
@@ -94,6 +96,7 @@ def test_swapping_ears_swaps_mels():
 
 # --- cut and stitch -----------------------------------------------------------------------------------------
 
+
 @given(st.integers(1, 400), st.integers(1, 90), st.integers(1, 90))
 @settings(max_examples=200, deadline=None)
 def test_stitch_undoes_cut_for_every_length(n, size, hop):
@@ -106,6 +109,7 @@ def test_stitch_undoes_cut_for_every_length(n, size, hop):
 
 
 # --- the eyes -----------------------------------------------------------------------------------------------
+
 
 def test_nothing_in_a_padded_slot_reaches_the_context(model):
     window = seen_window()
@@ -129,6 +133,7 @@ def test_a_source_that_moves_in_a_whole_picture_changes_the_context(model):
         picture[10:25, x : x + 12] = (250, 120, 30)
         eyes = Eyes([Image.fromarray(picture)] * 10, 10, [], SMALL.view)
         return model.context(batched(eyes.window(0.0, 0.9)))
+
     assert (context(8) - context(60)).abs().max() > 1e-3
 
 
@@ -153,8 +158,11 @@ def test_detections_at_another_rate_do_not_crowd_each_other_out():
 
 
 def test_slots_are_the_whole_picture_then_the_detections_by_score():
-    found = [Detection(0.0, (0, 0, 40, 40), 0.2), Detection(0.0, (40, 0, 80, 40), 0.9),
-             Detection(0.0, (0, 0, 8, 4), 0.1)]
+    found = [
+        Detection(0.0, (0, 0, 40, 40), 0.2),
+        Detection(0.0, (40, 0, 80, 40), 0.9),
+        Detection(0.0, (0, 0, 8, 4), 0.1),
+    ]
     window = Eyes(pictures(1), 10, found, SMALL.view).window(0.0, 0.1)
     assert torch.allclose(window["box"][0], torch.tensor([[0, 0, 1, 1], [0.5, 0, 0.5, 1], [-0.5, 0, 0.5, 1]]))
     assert not window["mask"].any()
@@ -174,6 +182,7 @@ def test_mirroring_twice_is_nothing_and_once_is_the_mirrored_scene():
 
 # --- the UNet and generation --------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("frames", [1, 3, 80, 83])
 def test_the_unet_takes_any_length_and_listens_to_all_its_inputs(model, frames):
     x, mono, context = torch.randn(2, 2, 80, frames), torch.randn(2, 1, 80, frames), torch.randn(2, 8, 32)
@@ -181,8 +190,12 @@ def test_the_unet_takes_any_length_and_listens_to_all_its_inputs(model, frames):
     with torch.no_grad():
         out = model.unet(x, t, mono, context)
         assert out.shape == x.shape
-        for changed in ((x + 1, t, mono, context), (x, t + 50, mono, context), (x, t, mono + 1, context),
-                        (x, t, mono, context + 1)):
+        for changed in (
+            (x + 1, t, mono, context),
+            (x, t + 50, mono, context),
+            (x, t, mono + 1, context),
+            (x, t, mono, context + 1),
+        ):
             assert (model.unet(*changed) - out).abs().max() > 1e-4
 
 
@@ -227,8 +240,9 @@ def test_borders_of_windows_do_not_show(model):
     assert ratio <= 1.1, ratio
 
 
-@pytest.mark.parametrize("how", [{}, {"eta": 1.0}, {"sampler": "ddpm"}, {"sampler": "dpm++"},
-                                 {"guidance_scale": 2.0}])
+@pytest.mark.parametrize(
+    "how", [{}, {"eta": 1.0}, {"sampler": "ddpm"}, {"sampler": "dpm++"}, {"guidance_scale": 2.0}]
+)
 @pytest.mark.parametrize("frames", [140, 141, 437])
 def test_blocks_of_any_size_give_the_clip_at_once(model, frames, how, monkeypatch):
     """The noise, too, comes in tiles, here of 100 frames."""
@@ -248,7 +262,8 @@ def test_a_clip_of_one_block_is_sampled_as_the_process_says(model):
         denoiser = model.denoiser(batch["mono_mel"], model.context(batch))
         noise = torch.randn(2, 80, 300, generator=generator_for(0, item["stem"]))
         unit = model.diffusion.sample(
-            lambda x, t: stitch(denoiser(cut(x, starts, size), t), starts, 300), noise, 7)
+            lambda x, t: stitch(denoiser(cut(x, starts, size), t), starts, 300), noise, 7
+        )
     assert torch.equal(run(model, item, sampling_timesteps=7), model.to_mel(unit))
 
 
@@ -335,8 +350,12 @@ def test_a_quiet_bands_phasor_counts_less_and_a_mel_as_before(phase_model):
 
 
 def test_both_terms_of_the_objective_reach_the_head(phase_model):
-    batch = {**seen_window(), "mono_mel": torch.randn(1, 1, 80, 80) - 5,
-             "binaural_mel": torch.randn(1, 2, 80, 80) - 5, "phasor": torch.rand(1, 2, 80, 80) - 0.5}
+    batch = {
+        **seen_window(),
+        "mono_mel": torch.randn(1, 1, 80, 80) - 5,
+        "binaural_mel": torch.randn(1, 2, 80, 80) - 5,
+        "phasor": torch.rand(1, 2, 80, 80) - 0.5,
+    }
     phase_model.zero_grad()
     loss = phase_model(batch, torch.tensor([700]), torch.randn(1, 4, 80, 80), torch.tensor([False]))
     loss["diffusion"].backward()
@@ -354,8 +373,11 @@ def test_mirrored_ears_have_the_conjugate_phasor():
 def test_what_is_made_symmetrically_of_the_mirrored_scene_is_mirrored(phase_model, monkeypatch):
     """The noise exchanged likewise: a trained model is only nearly so, a symmetric one exactly."""
     net, item = phase_model, clip(100)
-    there = {**item, "objects": item["objects"].flip(-1),
-             "box": item["box"] * item["box"].new_tensor([-1, 1, 1, 1])}
+    there = {
+        **item,
+        "objects": item["objects"].flip(-1),
+        "box": item["box"] * item["box"].new_tensor([-1, 1, 1, 1]),
+    }
     noise, apart = generation.Noise.__call__, {}
     for way in (False, True):
         here = run(net, item, symmetric=way)

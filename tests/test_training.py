@@ -85,6 +85,7 @@ def test_a_budget_is_over_by_steps_or_by_seconds():
 
 # --- the visual encoder's trunk and start -------------------------------------------------------------------
 
+
 def test_torchvisions_weights_load_from_a_file(tmp_path):
     net = torchvision.models.resnet18(weights=None).eval()
     torch.save(net.state_dict(), tmp_path / "r.pth")
@@ -99,7 +100,7 @@ def test_torchvisions_weights_load_from_a_file(tmp_path):
 def test_imagenet_weights_that_cannot_be_fetched_are_one_line_with_a_cure(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")       # nobody listens there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     with pytest.raises(ValueError, match=r"https://\S+resnet18\S+ cannot be fetched.*give its path"):
         make_trunk("resnet18", "imagenet")
     with pytest.raises(ValueError, match="no imagenet weights"):
@@ -116,13 +117,22 @@ def test_resnets_keep_a_map_of_7_by_7(arch):
 @pytest.mark.parametrize("amp", [False, True])
 def test_a_frozen_resnet_stays_as_it_is_and_the_loss_is_float32(amp):
     torch.manual_seed(0)
-    cfg = replace(TINY, arch_frame="resnet18", train_trunk=False, model=ModelConfig(dim=8, context_dim=32),
-                  view=ViewConfig(frames=1, slots=2, image_size=32))
+    cfg = replace(
+        TINY,
+        arch_frame="resnet18",
+        train_trunk=False,
+        model=ModelConfig(dim=8, context_dim=32),
+        view=ViewConfig(frames=1, slots=2, image_size=32),
+    )
     model = ModelBuilder(cfg).build().train()
     trunk = {name: value.clone() for name, value in model.frame.trunk.state_dict().items()}
-    batch = {"mono_mel": torch.randn(2, 1, 80, 16) - 5, "binaural_mel": torch.randn(2, 2, 80, 16) - 5,
-             "objects": torch.randn(2, 1, 2, 3, 32, 32), "box": torch.rand(2, 1, 2, 4),
-             "mask": torch.zeros(2, 1, 2, dtype=torch.bool)}
+    batch = {
+        "mono_mel": torch.randn(2, 1, 80, 16) - 5,
+        "binaural_mel": torch.randn(2, 2, 80, 16) - 5,
+        "objects": torch.randn(2, 1, 2, 3, 32, 32),
+        "box": torch.rand(2, 1, 2, 4),
+        "mask": torch.zeros(2, 1, 2, dtype=torch.bool),
+    }
     with torch.autocast("cpu", torch.bfloat16, enabled=amp):
         noise, hidden = torch.randn(2, 2, 80, 16), torch.tensor([False, True])
         loss = model(batch, torch.tensor([5, 900]), noise, hidden)

@@ -21,8 +21,21 @@ FILES = sorted(SHIPPED.rglob("*.pth"))
 def scene(scripts, tmp_path_factory):
     """Scenes of one source that no training has seen."""
     root = tmp_path_factory.mktemp("fresh") / "data"
-    scripts("DiffBinaural.simulate_dataset", "--out", root, "--clips", 3, "--seconds", 3, "--sources", 1,
-            "--seed", 98, "--workers", 1)
+    scripts(
+        "DiffBinaural.simulate_dataset",
+        "--out",
+        root,
+        "--clips",
+        3,
+        "--seconds",
+        3,
+        "--sources",
+        1,
+        "--seed",
+        98,
+        "--workers",
+        1,
+    )
     return root
 
 
@@ -46,9 +59,17 @@ def test_end_to_end_they_put_a_source_where_it_is(scene, scripts, tmp_path):
     mono, rate = read_wav(scene / f"processed/mono_audios_22050Hz/{name}.wav")
     truth, _ = read_wav(scene / f"processed/binaural_audios_22050Hz/{name}.wav")
     out = tmp_path / "out.wav"
-    scripts("BigVGAN.inference_e2e", "--input_video", scene / f"videos/{name}.mp4", "--output", out,
-            "--input_wav", scene / f"processed/mono_audios_22050Hz/{name}.wav",
-            "--detections", scene / "action_detection_results/detection_results.csv")
+    scripts(
+        "BigVGAN.inference_e2e",
+        "--input_video",
+        scene / f"videos/{name}.mp4",
+        "--output",
+        out,
+        "--input_wav",
+        scene / f"processed/mono_audios_22050Hz/{name}.wav",
+        "--detections",
+        scene / "action_detection_results/detection_results.csv",
+    )
     made, _ = read_wav(out)
     chosen = {key: METRICS[key] for key in ("stft", "env", "itd_error", "ild_error")}
     model, copy = (measure(chosen, x, truth, rate) for x in (made, mono.repeat(2, axis=0)))
@@ -76,7 +97,7 @@ def test_the_vocoder_says_what_the_mels_say(scene, scripts, tmp_path):
 @pytest.mark.parametrize(("x", "wrong"), [(0.5, False), (-0.5, True), (0.02, False)])
 def test_a_sound_on_the_other_side_is_counted(x, wrong, tmp_path):
     noise = np.random.default_rng(0).standard_normal((1, 44_100)).astype(np.float32) * 0.1
-    late = np.pad(noise, ((0, 0), (6, 0)))[:, : noise.shape[1]] / 2                       # 272 µs, 6 dB
+    late = np.pad(noise, ((0, 0), (6, 0)))[:, : noise.shape[1]] / 2  # 272 µs, 6 dB
     write_wav(tmp_path / "mono/a.wav", noise, 22_050)
     folder = tmp_path / f"x_{x:+.2f}"
     write_wav(folder / "a_000000.wav", np.concatenate([late, noise]), 22_050)

@@ -11,7 +11,7 @@ from BigVGAN.activations import Ripple
 from BigVGAN.alias_free_activation.resample import DownSample1d, UpSample1d
 
 RATIO = 2
-TAPS = 12                                     # of each of the two filters
+TAPS = 12  # of each of the two filters
 
 
 class Activation1d(nn.Module):
@@ -25,7 +25,7 @@ class Activation1d(nn.Module):
         self.act = activation
         self.upsample = UpSample1d(RATIO, TAPS)
         self.downsample = DownSample1d(RATIO, TAPS)
-        self.reach = (TAPS - 1) // RATIO      # two filters of TAPS at the higher rate, half of each to a side
+        self.reach = (TAPS - 1) // RATIO  # two filters of TAPS at the higher rate, half of each to a side
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T) float32, or float64 as x is; in one pass over memory where that is known."""
@@ -47,7 +47,8 @@ def one_pass() -> Callable | None:
     try:
         from BigVGAN.alias_free_activation.fused import FusedActivation
     except ImportError as error:
-        warnings.warn(f"no numba here ({error}): the vocoder runs several times slower on the CPU",
-                      stacklevel=2)
+        warnings.warn(
+            f"no numba here ({error}): the vocoder runs several times slower on the CPU", stacklevel=2
+        )
         return None
     return FusedActivation.apply

@@ -12,7 +12,7 @@ def kaiser_beta(half_width: float, taps: int) -> float:
 
     half_width  half the transition band, in units of the sample rate
     """
-    attenuation = 2.285 * (taps // 2 - 1) * math.pi * 4 * half_width + 7.95      # dB
+    attenuation = 2.285 * (taps // 2 - 1) * math.pi * 4 * half_width + 7.95  # dB
     if attenuation > 50:
         return 0.1102 * (attenuation - 8.7)
     if attenuation >= 21:

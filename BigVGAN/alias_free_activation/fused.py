@@ -23,9 +23,9 @@ from torch import Tensor
 from BigVGAN.convolutions import side_by_side
 from DiffBinaural.utils.compiled import as_many_threads, compiled, flat, parallel
 
-HALO = 6                                      # moments of x on each side on which a tile depends
-SIDE = 3                                      # of e and o on each side
-LANES = 256                                   # numbers that a loop over channels should have at least
+HALO = 6  # moments of x on each side on which a tile depends
+SIDE = 3  # of e and o on each side
+LANES = 256  # numbers that a loop over channels should have at least
 PI = np.float32(math.pi)
 # sin r / r and cos r on [-π/2, π/2] as polynomials in r²: Taylor's, good to 4e-8 and 5e-7 there
 S = tuple(np.float32((-1) ** k / math.factorial(2 * k + 1)) for k in range(7))
@@ -82,8 +82,14 @@ def take(x, first, stop, edge, out):
 def filtered(x, first, w0, w1, w2, w3, w4, w5, count, step, out):
     """out[k] = w0 x[first + k] + w1 x[first + k + step] + … + w5 x[first + k + 5 step], k = 0 … count - 1."""
     # six arrays, because a loop with offsets that only the call knows would not run in vectors
-    x0, x1, x2, x3, x4, x5 = x[first:], x[first + step :], x[first + 2 * step :], x[first + 3 * step :], x[
-        first + 4 * step :], x[first + 5 * step :]
+    x0, x1, x2, x3, x4, x5 = (
+        x[first:],
+        x[first + step :],
+        x[first + 2 * step :],
+        x[first + 3 * step :],
+        x[first + 4 * step :],
+        x[first + 5 * step :],
+    )
     for k in range(count):
         out[k] = w0 * x0[k] + w1 * x1[k] + w2 * x2[k] + w3 * x3[k] + w4 * x4[k] + w5 * x5[k]
 
@@ -215,7 +221,7 @@ def backward(x, grad, alpha, steepness, up, down, threads, by_x, by_alpha, by_he
             n = stop - first
             take(grad[b], first, stop, False, part)
             doubled(part, down, n, step, g_even, g_odd)
-            if first == 0:                             # what lies beyond an end is that end's copy
+            if first == 0:  # what lies beyond an end is that end's copy
                 gather(g_even, g_odd, 0, SIDE, g_even[SIDE * step :], step)
             if stop == size:
                 gather(g_even, g_odd, n + SIDE, n + 2 * SIDE, g_odd[(n + SIDE - 1) * step :], step)
@@ -223,7 +229,7 @@ def backward(x, grad, alpha, steepness, up, down, threads, by_x, by_alpha, by_he
             doubled(part, up, n, step, even, odd)
             inner, behind, end = SIDE * step, (n + SIDE) * step, (n + 2 * SIDE) * step
             for g, u in ((g_even, even), (g_odd, odd)):
-                slopes(g, u, alpha, steepness, 0, inner, nobody, nobody)      # the neighbours count these
+                slopes(g, u, alpha, steepness, 0, inner, nobody, nobody)  # the neighbours count these
                 slopes(g, u, alpha, steepness, inner, behind, by_alpha[job], by_height[job])
                 slopes(g, u, alpha, steepness, behind, end, nobody, nobody)
             halved(g_even, g_odd, up, n, step, by_x[b, first:stop].reshape(-1), part)
@@ -242,8 +248,15 @@ class FusedActivation(torch.autograd.Function):
         x = side_by_side(x)
         ctx.save_for_backward(x, alpha, height, up, down)
         y = torch.empty_like(x)
-        forward(moments(x), over_and_over(alpha), over_and_over(height), up.numpy(), down.numpy(),
-                as_many_threads(), moments(y))
+        forward(
+            moments(x),
+            over_and_over(alpha),
+            over_and_over(height),
+            up.numpy(),
+            down.numpy(),
+            as_many_threads(),
+            moments(y),
+        )
         return y
 
     @staticmethod
@@ -253,10 +266,19 @@ class FusedActivation(torch.autograd.Function):
         by_x, repeated = torch.empty_like(x), [over_and_over(v) for v in (alpha, alpha * height)]
         jobs = len(x) * tiles_of.py_func(x.shape[2], x.shape[1])[1]
         sums = [np.zeros((jobs, len(repeated[0])), np.float32) for _ in repeated]
-        backward(moments(x), moments(side_by_side(grad)), *repeated, up.numpy(), down.numpy(),
-                 as_many_threads(), moments(by_x), *sums)
-        by_alpha, by_height = (torch.from_numpy(s).view(jobs, -1, len(alpha)).double().sum((0, 1)).float()
-                               for s in sums)
+        backward(
+            moments(x),
+            moments(side_by_side(grad)),
+            *repeated,
+            up.numpy(),
+            down.numpy(),
+            as_many_threads(),
+            moments(by_x),
+            *sums,
+        )
+        by_alpha, by_height = (
+            torch.from_numpy(s).view(jobs, -1, len(alpha)).double().sum((0, 1)).float() for s in sums
+        )
         return by_x, height * by_alpha, by_height, None, None
 
 

@@ -8,9 +8,9 @@ from types import UnionType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
-SHIPPED = Path(__file__).parents[2] / "weights"      # the models that come with the project
-SPLIT_HELP = "folder of the lists in <data_root>/splits, as split1 or five_split3; \"\": none"
-FOV = 120.0                   # degrees that a picture shows from edge to edge, where nothing else is known
+SHIPPED = Path(__file__).parents[2] / "weights"  # the models that come with the project
+SPLIT_HELP = 'folder of the lists in <data_root>/splits, as split1 or five_split3; "": none'
+FOV = 120.0  # degrees that a picture shows from edge to edge, where nothing else is known
 RUN_HELP = "stage-1 run folder, or two: a left-ear and a right-ear run"
 SEED_HELP = "seed of everything random; the same seed gives the same result"
 
@@ -45,8 +45,10 @@ def from_dict(cls, values: dict, source: str):
         raise ValueError(f"{source}: is no {cls.__name__}; expected {{name: value, …}}")
     if unknown := sorted(set(values) - set(kinds)):
         like = difflib.get_close_matches(unknown[0], kinds)
-        raise ValueError(f"{source}: unknown {', '.join(unknown)[:200]}; " + (
-            f"perhaps {like[0]}" if like else "delete it, or update this project if the file is newer"))
+        raise ValueError(
+            f"{source}: unknown {', '.join(unknown)[:200]}; "
+            + (f"perhaps {like[0]}" if like else "delete it, or update this project if the file is newer")
+        )
     built = {}
     for name, value in values.items():
         nested = is_dataclass(kinds[name])
@@ -56,7 +58,7 @@ def from_dict(cls, values: dict, source: str):
         built[name] = from_dict(kinds[name], value, source) if nested else plain
     try:
         return cls(**built)
-    except (TypeError, ValueError) as error:              # a key that lacks; a value out of range
+    except (TypeError, ValueError) as error:  # a key that lacks; a value out of range
         raise ValueError(f"{source}: {error}") from None
 
 
@@ -81,39 +83,40 @@ def fits(value, hint) -> bool:
 class MelConfig:
     """The one mel, shared by both stages (HiFi-GAN's recipe with BigVGAN v2's full band)."""
 
-    sample_rate: int = 22_050    # Hz
-    n_fft: int = 1024            # samples; also the window's length
-    hop: int = 256               # samples a frame: 86.13 frames a second
-    n_mels: int = 80             # Slaney bands
-    fmin: float = 0.0            # Hz
-    fmax: float | None = None    # Hz; None = half the sample rate
+    sample_rate: int = 22_050  # Hz
+    n_fft: int = 1024  # samples; also the window's length
+    hop: int = 256  # samples a frame: 86.13 frames a second
+    n_mels: int = 80  # Slaney bands
+    fmin: float = 0.0  # Hz
+    fmax: float | None = None  # Hz; None = half the sample rate
 
 
 @dataclass(frozen=True)
 class ViewConfig:
     """What the model sees and hears of a clip at once."""
 
-    window: int = 80             # mel frames
-    frames: int = 5              # pictures, evenly over the window
-    slots: int = 4               # whole picture + up to slots - 1 detected sources
-    image_size: int = 224        # pixels, square
+    window: int = 80  # mel frames
+    frames: int = 5  # pictures, evenly over the window
+    slots: int = 4  # whole picture + up to slots - 1 detected sources
+    image_size: int = 224  # pixels, square
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes of the networks."""
 
-    dim: int = 64                            # channels of the UNet's first level
-    patch: int = 1                           # bands and frames that a first-level cell joins; 2 = 1/4 work
-    mults: tuple[int, ...] = (1, 2, 4)       # channels of each level, in units of dim
-    blocks: int = 2                          # residual blocks a level
-    heads: int = 4                           # of every attention
-    cross_levels: tuple[int, ...] = (1, 2)   # levels (0 = full size) whose mel positions look at the context
-    context_dim: int = 512                   # width of a context token
-    tokens: int = 4                          # context tokens a video frame
-    temporal_layers: int = 2                 # of the transformer over the window's video frames
+    dim: int = 64  # channels of the UNet's first level
+    patch: int = 1  # bands and frames that a first-level cell joins; 2 = 1/4 work
+    mults: tuple[int, ...] = (1, 2, 4)  # channels of each level, in units of dim
+    blocks: int = 2  # residual blocks a level
+    heads: int = 4  # of every attention
+    cross_levels: tuple[int, ...] = (1, 2)  # levels (0 = full size) whose mel positions look at the context
+    context_dim: int = 512  # width of a context token
+    tokens: int = 4  # context tokens a video frame
+    temporal_layers: int = 2  # of the transformer over the window's video frames
     interaural_phase: bool = option(
-        False, "make the phase between the ears too, from which they are rendered on the mono's own phase")
+        False, "make the phase between the ears too, from which they are rendered on the mono's own phase"
+    )
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ class DiffusionConfig:
     """The diffusion process; the fields with a help text are flags of the training scripts."""
 
     objective: Literal["pred_residual", "pred_x0", "pred_v", "pred_noise"] = option(
-        "pred_residual", "what the UNet predicts: x0 less the mono mel, x0, velocity or noise")
+        "pred_residual", "what the UNet predicts: x0 less the mono mel, x0, velocity or noise"
+    )
     schedule: Literal["cosine", "linear", "sigmoid"] = option("cosine", "how the signal gives way to noise")
     loss: Literal["l1", "l2"] = option("l2", "absolute or squared error")
     loss_weight: Literal["uniform", "min_snr", "p2"] = option("uniform", "weight of each diffusion time")
@@ -129,8 +133,8 @@ class DiffusionConfig:
     drop_vision: float = option(0.1, "chance that training hides a window's pictures, for guidance")
     phase_weight: float = option(0.1, "with --interaural_phase: weight of its error beside that of the mels")
     timesteps: int = 1000
-    mel_low: float = math.log(1e-5)          # nepers, becomes -1: silence
-    mel_high: float = 2.5                    # nepers, becomes +1: just above a full-scale sine
+    mel_low: float = math.log(1e-5)  # nepers, becomes -1: silence
+    mel_high: float = 2.5  # nepers, becomes +1: just above a full-scale sine
 
     def __post_init__(self):
         positive(self, "time_shift", "phase_weight")
@@ -150,7 +154,8 @@ class TrainConfig:
     split: str = option("", SPLIT_HELP)
     ckpt: str = option("checkpoints", "folder of all runs")
     preset: Literal["base", "small", "tiny", "paper"] = option(
-        "base", "sizes, rates, budget; small: that of the shipped weights; paper: noise predicted")
+        "base", "sizes, rates, budget; small: that of the shipped weights; paper: noise predicted"
+    )
     init_from: str | None = option(None, "start from the weights of this run: weights/stage1, say")
     num_epoch: int = option(1000, "passes over the training list")
     time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
@@ -183,8 +188,19 @@ class TrainConfig:
     diffusion: DiffusionConfig = DiffusionConfig()
 
     def __post_init__(self):
-        positive(self, "num_epoch", "batch_size_per_gpu", "accumulate", "windows_per_clip", "eval_epoch",
-                 "save_steps", "clip_norm", "lr_unet", "lr_frame", "time_budget")
+        positive(
+            self,
+            "num_epoch",
+            "batch_size_per_gpu",
+            "accumulate",
+            "windows_per_clip",
+            "eval_epoch",
+            "save_steps",
+            "clip_norm",
+            "lr_unet",
+            "lr_frame",
+            "time_budget",
+        )
         if not 1 <= self.mix_sources <= 4:
             raise ValueError(f"--mix_sources is {self.mix_sources}; give 2 to 4, or 1 for clips as they are")
         if self.model.interaural_phase and self.ears != "both":
@@ -192,16 +208,30 @@ class TrainConfig:
 
 
 # what fits a laptop: small pictures, and a small trunk that is trained with the rest
-LAPTOP = dict(view=ViewConfig(frames=3, slots=4, image_size=64), arch_frame="small", visual_weights="random",
-              train_trunk=True, lr_unet=1e-3, lr_frame=1e-3, workers=0)
+LAPTOP = dict(
+    view=ViewConfig(frames=3, slots=4, image_size=64),
+    arch_frame="small",
+    visual_weights="random",
+    train_trunk=True,
+    lr_unet=1e-3,
+    lr_frame=1e-3,
+    workers=0,
+)
 
 PRESETS = {
     "base": {},
     "paper": dict(diffusion=DiffusionConfig(objective="pred_noise", time_shift=1.0)),
     "small": dict(
         LAPTOP,
-        model=ModelConfig(dim=48, patch=2, mults=(1, 2, 4), blocks=1, cross_levels=(0, 1), context_dim=128,
-                          temporal_layers=1),
+        model=ModelConfig(
+            dim=48,
+            patch=2,
+            mults=(1, 2, 4),
+            blocks=1,
+            cross_levels=(0, 1),
+            context_dim=128,
+            temporal_layers=1,
+        ),
         batch_size_per_gpu=16,
         warmup_steps=200,
         ema_decay=0.999,
@@ -210,8 +240,15 @@ PRESETS = {
     ),
     "tiny": dict(
         LAPTOP,
-        model=ModelConfig(dim=32, patch=2, mults=(1, 2, 3), blocks=1, cross_levels=(0, 1), context_dim=128,
-                          temporal_layers=1),
+        model=ModelConfig(
+            dim=32,
+            patch=2,
+            mults=(1, 2, 3),
+            blocks=1,
+            cross_levels=(0, 1),
+            context_dim=128,
+            temporal_layers=1,
+        ),
         batch_size_per_gpu=8,
         warmup_steps=50,
         ema_decay=0.99,
@@ -233,12 +270,16 @@ class SamplingConfig:
     """How a trained model is sampled."""
 
     sampling_timesteps: int | None = option(
-        None, "denoising steps; default: 2, or 25 for a model that predicts noise or velocity")
+        None, "denoising steps; default: 2, or 25 for a model that predicts noise or velocity"
+    )
     sampler: Literal["ddim", "ddpm", "dpm++"] = option("ddim", "dpm++: DPM-Solver++(2M), of second order")
     eta: float = option(0.0, "fresh noise in each DDIM step: 0 = none, 1 = as much as DDPM")
     guidance_scale: float = option(1.0, "visual guidance: 0 = blind, 1 = the plain model, more exaggerates")
-    symmetric: bool = option(False, "mean of what is made of the scene and of its mirror image, ears "
-                             "exchanged: twice the work, a smaller error")
+    symmetric: bool = option(
+        False,
+        "mean of what is made of the scene and of its mirror image, ears "
+        "exchanged: twice the work, a smaller error",
+    )
     batch_windows: int = option(16, "windows a network call; changes speed and memory, not the result")
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)
@@ -272,8 +313,11 @@ class GenerateConfig(ClipsConfig):
     """Generation of mel pairs for the clips of a split."""
 
     shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
-    joint: bool = option(True, "merge overlapping windows at every denoising step; without, each window has "
-                         "a noise of its own and is merged at the end: what is joint denoising worth?")
+    joint: bool = option(
+        True,
+        "merge overlapping windows at every denoising step; without, each window has "
+        "a noise of its own and is merged at the end: what is joint denoising worth?",
+    )
 
 
 def steps_of(cfg: SamplingConfig, objective: str) -> int:
@@ -292,8 +336,11 @@ class PlaceConfig(ClipsConfig):
     """Mono sounds placed by hand."""
 
     override_pos: tuple[float, float] | None = option(
-        None, "where the source stands: x from -1 left to 1 right, y from -1 to 1 upwards", type=point,
-        metavar="X,Y")
+        None,
+        "where the source stands: x from -1 left to 1 right, y from -1 to 1 upwards",
+        type=point,
+        metavar="X,Y",
+    )
     sweep: bool = option(False, "place each sound at x = -1 … 1, and draw sweep.png")
     positions: int = option(21, "places of a sweep")
 
@@ -328,12 +375,21 @@ class ObjectivesConfig:
 class ResultsConfig:
     """The experiments behind RESULTS.md."""
 
-    only: tuple[str, ...] = option((), "tables (quality, parts, steps, places, general, anchors, speed) or "
-                                   "<table>/<row>, with what they need; default: all")
-    scale: Literal["small", "base"] = option("small", "small: 2 cores, minutes each, RESULTS.md and docs/; "
-                                             "base: a GPU, hours each, RESULTS_base.md and docs/base/")
-    output_dir: str | None = option(None, "folder, within the project's, of what experiments make; what is "
-                                    "there is not made again. Default: generated/results, or …_base")
+    only: tuple[str, ...] = option(
+        (),
+        "tables (quality, parts, steps, places, general, anchors, speed) or "
+        "<table>/<row>, with what they need; default: all",
+    )
+    scale: Literal["small", "base"] = option(
+        "small",
+        "small: 2 cores, minutes each, RESULTS.md and docs/; "
+        "base: a GPU, hours each, RESULTS_base.md and docs/base/",
+    )
+    output_dir: str | None = option(
+        None,
+        "folder, within the project's, of what experiments make; what is "
+        "there is not made again. Default: generated/results, or …_base",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,22 +433,34 @@ class SimulateConfig:
     """Simulated binaural scenes with video."""
 
     out: str = required("folder of the new dataset")
-    layout: Literal["real", "fairplay"] = option("real", "real: a dataset to train on (README, Files on "
-                                                 "disk); fairplay: the form in which FAIR-Play is downloaded")
-    clips: int = option(24, "number of scenes, about 5 : 1 : 1 for training, validation and test (fairplay: "
-                        "8 : 1 : 1); at least 3")
-    seconds: float = option(6.0, "length of a scene in seconds; not with --layout fairplay, whose clips last "
-                            "10.005 or 9.984 s")
+    layout: Literal["real", "fairplay"] = option(
+        "real",
+        "real: a dataset to train on (README, Files on "
+        "disk); fairplay: the form in which FAIR-Play is downloaded",
+    )
+    clips: int = option(
+        24,
+        "number of scenes, about 5 : 1 : 1 for training, validation and test (fairplay: "
+        "8 : 1 : 1); at least 3",
+    )
+    seconds: float = option(
+        6.0, "length of a scene in seconds; not with --layout fairplay, whose clips last 10.005 or 9.984 s"
+    )
     sources: tuple[int, int] = option((1, 3), "sounding objects a scene, from..to", type=span, metavar="1..3")
     room: bool = option(True, "reflections and a short reverberant tail; without, an anechoic field")
     dry_share: float = option(0.0, "with --room: share of the scenes that have none")
-    audio_dir: str | None = option(None, "folder of dry mono recordings to place; default: built-in sounds. "
-                                   "A name that begins like one of these, as vowel, chooses the look")
+    audio_dir: str | None = option(
+        None,
+        "folder of dry mono recordings to place; default: built-in sounds. "
+        "A name that begins like one of these, as vowel, chooses the look",
+    )
     audio_share: float = option(1.0, "with --audio_dir: share of the sources that are recordings")
-    head_radius: tuple[float, float] = option((8.75, 8.75), "radius of the listener's head in cm, from..to",
-                                              type=stretch, metavar="8..9.5")
-    fov: tuple[float, float] = option((FOV, FOV), "degrees that the picture shows across, from..to",
-                                      type=stretch, metavar="60..120")
+    head_radius: tuple[float, float] = option(
+        (8.75, 8.75), "radius of the listener's head in cm, from..to", type=stretch, metavar="8..9.5"
+    )
+    fov: tuple[float, float] = option(
+        (FOV, FOV), "degrees that the picture shows across, from..to", type=stretch, metavar="60..120"
+    )
     held_out: int | None = option(None, "scenes for validation, and as many for the test; default: a seventh")
     fps: int = option(10, "video frames a second")
     workers: int = option(0, "processes; 0 takes one a core")
@@ -403,13 +471,16 @@ class SimulateConfig:
         if self.clips < 3:
             raise ValueError(f"--clips is {self.clips}; train, val and test need one each, so at least 3")
         if self.held_out is not None and not 1 <= self.held_out < self.clips / 2:
-            raise ValueError(f"--held_out is {self.held_out}; give at least 1, and leave some of "
-                             f"{self.clips} to train on")
+            raise ValueError(
+                f"--held_out is {self.held_out}; give at least 1, and leave some of {self.clips} to train on"
+            )
         if not (0 <= self.dry_share <= 1 and 0 <= self.audio_share <= 1):
             raise ValueError("--dry_share and --audio_share are shares; give numbers from 0 to 1")
         if not 5 <= self.head_radius[0] <= self.head_radius[1] <= 15:
-            raise ValueError(f"--head_radius is {self.head_radius[0]:g}..{self.head_radius[1]:g}; "
-                             "give from..to within 5..15 cm")
+            raise ValueError(
+                f"--head_radius is {self.head_radius[0]:g}..{self.head_radius[1]:g}; "
+                "give from..to within 5..15 cm"
+            )
         if not 20 <= self.fov[0] <= self.fov[1] <= FOV:
             raise ValueError(f"--fov is {self.fov[0]:g}..{self.fov[1]:g}; give from..to within 20..{FOV:g}")
         if self.layout == "fairplay" and self.fov != (FOV, FOV):
@@ -417,8 +488,10 @@ class SimulateConfig:
         if not 1 <= self.sources[0] <= self.sources[1]:
             raise ValueError(f"--sources is {self.sources[0]}..{self.sources[1]}; give from..to, at least 1")
         if self.layout == "fairplay" and self.seconds != SimulateConfig.seconds:
-            raise ValueError(f"--seconds is {self.seconds}; with --layout fairplay clips last 10.005 or "
-                             "9.984 s, so leave it out")
+            raise ValueError(
+                f"--seconds is {self.seconds}; with --layout fairplay clips last 10.005 or "
+                "9.984 s, so leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -452,12 +525,14 @@ def extent(text: str) -> tuple[int, int]:
 class PrepareConfig:
     """FAIR-Play as downloaded, into the layout that training reads."""
 
-    fairplay_root: str = required("folder of the download, with binaural_audios/ (or audios/), videos/ and "
-                                  "splits/; it is only read")
+    fairplay_root: str = required(
+        "folder of the download, with binaural_audios/ (or audios/), videos/ and splits/; it is only read"
+    )
     out: str = required("folder of the dataset, outside the download")
     fps: int = option(10, "pictures to keep of each second of video")
-    size: tuple[int, int] = option((480, 240), "width x height of the pictures in pixels", type=extent,
-                                   metavar="480x240")
+    size: tuple[int, int] = option(
+        (480, 240), "width x height of the pictures in pixels", type=extent, metavar="480x240"
+    )
     workers: int = option(0, "processes; 0 takes one a core")
     verify: bool = option(False, "write nothing; compare everything in --out with the download")
 
@@ -507,13 +582,16 @@ class PlacesConfig:
 class EvaluateWavConfig(EvaluateConfig):
     """Binaural wavs against the truth."""
 
-    pred_dir_b: str | None = option(None, "predictions to compare with the first folder's, clip by clip: DIR "
-                                    "(the system model_b) or NAME=DIR")
+    pred_dir_b: str | None = option(
+        None,
+        "predictions to compare with the first folder's, clip by clip: DIR (the system model_b) or NAME=DIR",
+    )
     plots: str | None = option(None, "folder for pictures of ITD and ILD over time, <system>/<clip>.png")
     merge_json: str | None = option(None, "JSON of the other evaluate script, to join the table and the JSON")
     report: str | None = option(None, "listening page: one HTML file, with sounds and pictures in it")
-    report_clips: int = option(50, "clips on the page, evenly from all; each takes "
-                               "about 0.1 MB a second and system")
+    report_clips: int = option(
+        50, "clips on the page, evenly from all; each takes about 0.1 MB a second and system"
+    )
     workers: int = option(0, "processes; 0 takes one a core; the figures do not depend on it")
     seed: int = option(0, "of the resampling behind --pred_dir_b's intervals")
 

@@ -17,12 +17,13 @@ from DiffBinaural.utils.helpers import FLOOR, interaural_phasor, mel_spectrogram
 from DiffBinaural.utils.lists import EARS, Clip, Detection
 from DiffBinaural.utils.runs import MAPPED, Memory
 
-SILENCE = math.log(FLOOR)                              # nepers
-QUIET = {"mono_mel": SILENCE, "binaural_mel": SILENCE, "phasor": 0.0}        # what silence is in each
-WINDOW_HOP = 60                                        # frames from window to window; the rest overlaps
+SILENCE = math.log(FLOOR)  # nepers
+QUIET = {"mono_mel": SILENCE, "binaural_mel": SILENCE, "phasor": 0.0}  # what silence is in each
+WINDOW_HOP = 60  # frames from window to window; the rest overlaps
 
 
 # --- cut and stitch are one idea ----------------------------------------------------------------------------
+
 
 def covering(n: int, size: int, hop: int) -> list[int]:
     """Starts of windows of `size` that cover [0, n); the last is pulled back to end exactly at n."""
@@ -63,6 +64,7 @@ def padded(mel: Tensor, size: int, silence: float = SILENCE) -> Tensor:
 
 # --- datasets -----------------------------------------------------------------------------------------------
 
+
 class BinauralDataset(torch.utils.data.Dataset):
     """Random windows of clips.  A subclass says where sounds, pictures and detections come from.
 
@@ -79,12 +81,22 @@ class BinauralDataset(torch.utils.data.Dataset):
     """
 
     ears = EARS["both"]
-    held_out = False                                   # of a --fold's clips, the others are taken
-    encodable = True                                   # what is seen is whole pictures of one recording
+    held_out = False  # of a --fold's clips, the others are taken
+    encodable = True  # what is seen is whole pictures of one recording
 
-    def __init__(self, clips: list[Clip], mel: MelConfig, view: ViewConfig, *, windows_per_clip: int = 1,
-                 mirror: bool = False, hide_detections: float = 0.0, seed: int = 0,
-                 ears: tuple[int, ...] | None = None, phase: bool = False):
+    def __init__(
+        self,
+        clips: list[Clip],
+        mel: MelConfig,
+        view: ViewConfig,
+        *,
+        windows_per_clip: int = 1,
+        mirror: bool = False,
+        hide_detections: float = 0.0,
+        seed: int = 0,
+        ears: tuple[int, ...] | None = None,
+        phase: bool = False,
+    ):
         self.ears, self.phase = ears or self.ears, phase
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
@@ -135,8 +147,9 @@ class BinauralDataset(torch.utils.data.Dataset):
         mels = self.mels(i)
         start = int(random.integers(max(mels["mono_mel"].shape[-1] - self.view.window, 0) + 1))
         stop = start + self.view.window
-        pieces = {name: padded(mel[..., start:stop], self.view.window, QUIET[name])
-                  for name, mel in mels.items()}
+        pieces = {
+            name: padded(mel[..., start:stop], self.view.window, QUIET[name]) for name, mel in mels.items()
+        }
         return {**pieces, **self.seen(i, start)}
 
     def seen(self, i: int, start: int) -> dict[str, Tensor]:
@@ -152,10 +165,13 @@ class BinauralDataset(torch.utils.data.Dataset):
         clip = self.clips[i]
 
         def make():
-            sounds = (wav if wav is None else pad_to_hop(torch.from_numpy(wav), self.mel.hop)
-                      for wav in self.sound(clip))
+            sounds = (
+                wav if wav is None else pad_to_hop(torch.from_numpy(wav), self.mel.hop)
+                for wav in self.sound(clip)
+            )
             with naming(f"clip {clip.stem}"):
                 return self.analysed(*sounds)
+
         return self.memory.recall(f"{clip.span}.mels", make)
 
     def analysed(self, mono: Tensor, pair: Tensor | None) -> dict[str, Tensor]:

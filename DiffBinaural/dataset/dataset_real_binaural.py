@@ -29,15 +29,18 @@ class FrameFolder(Sequence):
     """
 
     def __init__(self, folder: Path):
-        numbered = sorted((int(found[1]), path) for path in folder.iterdir()
-                          if (found := PICTURE.fullmatch(path.name)))
+        numbered = sorted(
+            (int(found[1]), path) for path in folder.iterdir() if (found := PICTURE.fullmatch(path.name))
+        )
         self.paths = [path for _, path in numbered]
         if not self.paths:
             raise FileNotFoundError(f"{folder}: no pictures; expected frame_000001.jpg … or 000001.png …")
         for expected, (number, path) in enumerate(numbered, start=1):
             if number != expected:
-                raise ValueError(f"{folder}: {path.name} follows picture {expected - 1}; "
-                                 f"expected number {expected}: numbers start at 1, each once, without a gap")
+                raise ValueError(
+                    f"{folder}: {path.name} follows picture {expected - 1}; "
+                    f"expected number {expected}: numbers start at 1, each once, without a gap"
+                )
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -58,10 +61,20 @@ class RealBinaural(BinauralDataset):
     Raises FileNotFoundError at once, naming the first file that a clip lacks.
     """
 
-    sounds = (MONO, BINAURAL)                          # that are read, where they are there
+    sounds = (MONO, BINAURAL)  # that are read, where they are there
 
-    def __init__(self, data_root: str | Path, name: str, mel, view, *, split: str = "", truth: bool = True,
-                 fold: str = "", **options):
+    def __init__(
+        self,
+        data_root: str | Path,
+        name: str,
+        mel,
+        view,
+        *,
+        split: str = "",
+        truth: bool = True,
+        fold: str = "",
+        **options,
+    ):
         self.root = Path(data_root)
         clips = folded(read_clips(split_path(data_root, name, split)), fold, inside=self.held_out)
         super().__init__(clips, mel, view, **options)
@@ -94,8 +107,11 @@ class RealBinaural(BinauralDataset):
     def frames(self, video_id: str) -> Path:
         """A recording's folder of pictures; some tools end its name as the video's does."""
         folder = self.root / FRAMES / video_id
-        return folder if folder.exists() or not folder.with_name(f"{video_id}.mp4").exists() else \
-            folder.with_name(f"{video_id}.mp4")
+        return (
+            folder
+            if folder.exists() or not folder.with_name(f"{video_id}.mp4").exists()
+            else folder.with_name(f"{video_id}.mp4")
+        )
 
     def sound(self, clip: Clip) -> tuple[np.ndarray, np.ndarray | None]:
         """Mono, and binaural where there is a file; lengths that differ by less than a frame are trimmed."""
@@ -106,8 +122,10 @@ class RealBinaural(BinauralDataset):
         pair = read_part(binaural, clip, self.mel.sample_rate, 2)
         samples = min(mono.shape[1], pair.shape[1])
         if max(mono.shape[1], pair.shape[1]) - samples > self.mel.hop:
-            raise ValueError(f"{binaural}: {pair.shape[1]} samples in {clip.stem}, its mono has "
-                             f"{mono.shape[1]}; expected the same recording")
+            raise ValueError(
+                f"{binaural}: {pair.shape[1]} samples in {clip.stem}, its mono has "
+                f"{mono.shape[1]}; expected the same recording"
+            )
         return mono[:, :samples], pair[:, :samples]
 
     def recording(self, video_id: str) -> tuple[Sequence[Image.Image], float, list[Detection]]:

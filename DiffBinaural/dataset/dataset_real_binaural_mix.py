@@ -8,7 +8,7 @@ from torch import Tensor
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.utils.helpers import pad_to_hop
 
-MARGIN = 2                                             # frames beside a window that its outer frames hear
+MARGIN = 2  # frames beside a window that its outer frames hear
 
 
 class RealBinauralMix(RealBinaural):
@@ -18,14 +18,15 @@ class RealBinauralMix(RealBinaural):
     mean of theirs, as in a double exposure; in the other slots their detected sources take turns.
     """
 
-    encodable = False                                  # no trunk can have seen the double exposure before
+    encodable = False  # no trunk can have seen the double exposure before
 
     def __init__(self, *args, mix_sources: int, **options):
         super().__init__(*args, **options)
         self.most = min(mix_sources, len(self.folders))
         if self.most < 2:
-            raise ValueError(f"--mix_sources {mix_sources} sums clips of different recordings; "
-                             "the list has only one")
+            raise ValueError(
+                f"--mix_sources {mix_sources} sums clips of different recordings; the list has only one"
+            )
 
     def drawn(self, i: int, random: np.random.Generator) -> dict[str, Tensor]:
         """A window of a scene that starts from clip i: as of BinauralDataset, of several clips at once."""
@@ -36,10 +37,12 @@ class RealBinauralMix(RealBinaural):
                 chosen.append(k)
         starts = [self._start(k, random) for k in chosen]
         pieces = [self._piece(k, start) for k, start in zip(chosen, starts, strict=True)]
-        sounds = torch.stack(pieces).sum(0)                                            # mono, left, right
+        sounds = torch.stack(pieces).sum(0)  # mono, left, right
         sounds /= max(1.0, float(sounds.abs().max()))
-        mels = {name: mel[..., MARGIN : MARGIN + self.view.window]
-                for name, mel in self.analysed(sounds[:1], sounds[1:]).items()}
+        mels = {
+            name: mel[..., MARGIN : MARGIN + self.view.window]
+            for name, mel in self.analysed(sounds[:1], sounds[1:]).items()
+        }
         seen = [self.seen(k, start) for k, start in zip(chosen, starts, strict=True)]
         return {**mels, **together(seen)}
 
@@ -49,9 +52,11 @@ class RealBinauralMix(RealBinaural):
 
     def _sound(self, k: int) -> Tensor:
         """Clip k whole: mono, left, right, (3, N), N a whole number of frames."""
+
         def make():
             mono, pair = self.sound(self.clips[k])
             return {"sound": pad_to_hop(torch.from_numpy(np.concatenate([mono, pair])), self.mel.hop)}
+
         return self.memory.recall(f"{self.clips[k].span}.sound", make)["sound"]
 
     def _start(self, k: int, random: np.random.Generator) -> int:

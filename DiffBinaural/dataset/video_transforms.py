@@ -12,12 +12,13 @@ from DiffBinaural.configs.advanced_diffusion_config import ViewConfig
 from DiffBinaural.position_utils import FOV, boxes_to_units, mirror_positions, zoom
 from DiffBinaural.utils.lists import Detection
 
-PICTURE_CACHE = 1 << 30                                # bytes of cut-up pictures that a dataset keeps
+PICTURE_CACHE = 1 << 30  # bytes of cut-up pictures that a dataset keeps
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def slots(picture: Image.Image, detections: list[Detection], view: ViewConfig,
-          fov: float = FOV) -> dict[str, Tensor]:
+def slots(
+    picture: Image.Image, detections: list[Detection], view: ViewConfig, fov: float = FOV
+) -> dict[str, Tensor]:
     """Cut a picture into slots: the whole, then the detected sources by falling score.
 
     fov  degrees from the picture's left edge to its right one
@@ -56,8 +57,13 @@ def normalised(objects: Tensor) -> Tensor:
 
 def mirrored(sample: dict) -> dict:
     """The mirror image of a sample: pictures flipped, x negated, ears swapped, L·R* conjugate; a new dict."""
-    flips = {"objects": lambda x: x.flip(-1), "maps": lambda x: x.flip(-4), "box": mirror_positions,
-             "binaural_mel": lambda x: x.flip(-3), "phasor": lambda x: x * x.new_tensor([[[1]], [[-1]]])}
+    flips = {
+        "objects": lambda x: x.flip(-1),
+        "maps": lambda x: x.flip(-4),
+        "box": mirror_positions,
+        "binaural_mel": lambda x: x.flip(-3),
+        "phasor": lambda x: x * x.new_tensor([[[1]], [[-1]]]),
+    }
     return {name: flips[name](value) if name in flips else value for name, value in sample.items()}
 
 
@@ -115,8 +121,15 @@ class Eyes(Sight):
     A picture is what :func:`slots` makes of it.
     """
 
-    def __init__(self, pictures: Sequence[Image.Image], fps: float, detections: list[Detection],
-                 view: ViewConfig, share: int = 1, fov: float = FOV):
+    def __init__(
+        self,
+        pictures: Sequence[Image.Image],
+        fps: float,
+        detections: list[Detection],
+        view: ViewConfig,
+        share: int = 1,
+        fov: float = FOV,
+    ):
         super().__init__(len(pictures), fps, view)
         self.pictures, self.fov = pictures, fov
         self.at_time: dict[float, list[Detection]] = {}
@@ -144,10 +157,17 @@ class PassingEyes(Eyes):
     first     the number of the first of them
     """
 
-    def __init__(self, pictures: Iterator[Image.Image], fps: float, detections: list[Detection],
-                 view: ViewConfig, first: int = 0, fov: float = FOV):
+    def __init__(
+        self,
+        pictures: Iterator[Image.Image],
+        fps: float,
+        detections: list[Detection],
+        view: ViewConfig,
+        first: int = 0,
+        fov: float = FOV,
+    ):
         super().__init__([], fps, detections, view, fov=fov)
-        self.pictures, self.picture = {}, self._picture          # by number; and none is cut up twice
+        self.pictures, self.picture = {}, self._picture  # by number; and none is cut up twice
         self.coming, self.ended, self.count, self.oldest = pictures, False, first, first
 
     def chosen(self, start: float, seconds: float) -> list[int]:

@@ -65,8 +65,9 @@ def x0_from_velocity(x: Tensor, v: Tensor, abar: Tensor) -> Tensor:
     return abar.sqrt() * x - (1 - abar).sqrt() * v
 
 
-def ddim_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: float = 0.0,
-              fresh: Tensor | float = 0.0) -> Tensor:
+def ddim_step(
+    x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: float = 0.0, fresh: Tensor | float = 0.0
+) -> Tensor:
     """x_t -> x_s with predicted x₀ (Song et al. 2021, Eq. 12 and 16); ε follows from this x₀, clipped or not.
 
     eta    0 = deterministic; 1 = as random as DDPM
@@ -77,16 +78,18 @@ def ddim_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: fl
     return abar_next.sqrt() * x0 + (1 - abar_next - sigma**2).clamp(min=0).sqrt() * noise + sigma * fresh
 
 
-def ddpm_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *,
-              fresh: Tensor | float = 0.0) -> Tensor:
+def ddpm_step(
+    x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, fresh: Tensor | float = 0.0
+) -> Tensor:
     """x_t -> x_s by the posterior's mean and variance (Ho et al. 2020, Eq. 6 and 7)."""
     alpha = abar / abar_next
     mean = (abar_next.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - abar_next) * x) / (1 - abar)
     return mean + ((1 - abar_next) / (1 - abar) * (1 - alpha)).sqrt() * fresh
 
 
-def dpmpp_step(x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *,
-               before: tuple[Tensor, Tensor] | None = None) -> Tensor:
+def dpmpp_step(
+    x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, before: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
     """x_t -> x_s by DPM-Solver++(2M) (Lu et al. 2022, Algorithm 2): x₀ is extrapolated in half the log-SNR.
 
     before  x₀ and ᾱ of the step before; None at the first.  The last step, to clean data, is x₀ itself
@@ -125,6 +128,7 @@ def guided(denoise, null_denoise, scale: float):
     def both(x, t):
         free = null_denoise(x, t)
         return free + scale * (denoise(x, t) - free)
+
     return both
 
 
@@ -159,19 +163,26 @@ class Diffusion:
 
     def target(self, x0: Tensor, noise: Tensor, abar: Tensor, base: Tensor) -> Tensor:
         """What the network should say."""
-        return {"pred_noise": lambda: noise, "pred_x0": lambda: x0, "pred_residual": lambda: x0 - base,
-                "pred_v": lambda: velocity(x0, noise, abar)}[self.cfg.objective]()
+        return {
+            "pred_noise": lambda: noise,
+            "pred_x0": lambda: x0,
+            "pred_residual": lambda: x0 - base,
+            "pred_v": lambda: velocity(x0, noise, abar),
+        }[self.cfg.objective]()
 
     def to_x0(self, output: Tensor, x: Tensor, abar: Tensor, base: Tensor) -> Tensor:
         """The x₀ that the network's output means, clipped to the data's range [-1, 1]."""
-        x0 = {"pred_noise": lambda: x0_from_noise(x, output, abar),
-              "pred_x0": lambda: output,
-              "pred_residual": lambda: base + output,
-              "pred_v": lambda: x0_from_velocity(x, output, abar)}[self.cfg.objective]()
+        x0 = {
+            "pred_noise": lambda: x0_from_noise(x, output, abar),
+            "pred_x0": lambda: output,
+            "pred_residual": lambda: base + output,
+            "pred_v": lambda: x0_from_velocity(x, output, abar),
+        }[self.cfg.objective]()
         return x0.clamp(-1, 1)
 
-    def loss(self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor,
-             share: Tensor | None = None) -> Tensor:
+    def loss(
+        self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor, share: Tensor | None = None
+    ) -> Tensor:
         """Mean error of net(x_t, t) against its target, weighted by time.
 
         x0    (B, …)  data in [-1, 1]
@@ -193,8 +204,9 @@ class Diffusion:
             raise ValueError(f"--sampling_timesteps is {steps}; give 1 to the process's {self.timesteps}")
         return [round(self.timesteps * (steps - k) / steps) - 1 for k in range(steps)]
 
-    def sample(self, denoise, x: Tensor, steps: int, *, sampler: str = "ddim", eta: float = 0.0,
-               fresh=None) -> Tensor:
+    def sample(
+        self, denoise, x: Tensor, steps: int, *, sampler: str = "ddim", eta: float = 0.0, fresh=None
+    ) -> Tensor:
         """From noise to data.
 
         denoise  (x, t) -> x₀ estimate, clipped here to [-1, 1], since guidance may leave it; t is an int
@@ -215,8 +227,18 @@ class Diffusion:
         times = self.sample_times(steps)
         return list(zip(times, [*times[1:], None]))
 
-    def step(self, x: Tensor, x0: Tensor, t: int, following: int | None, *, sampler: str, eta: float = 0.0,
-             fresh: Tensor | float = 0.0, before: tuple[Tensor, Tensor] | None = None):
+    def step(
+        self,
+        x: Tensor,
+        x0: Tensor,
+        t: int,
+        following: int | None,
+        *,
+        sampler: str,
+        eta: float = 0.0,
+        fresh: Tensor | float = 0.0,
+        before: tuple[Tensor, Tensor] | None = None,
+    ):
         """One step of :meth:`sample`, each number by itself: of all that a step looks at only x0 is merged.
 
         before  what the step before returned beside x; None at the first

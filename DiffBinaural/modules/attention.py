@@ -16,8 +16,9 @@ class Attention(nn.Module):
         self.to_q, self.to_k = nn.Linear(dim, dim, bias=False), nn.Linear(context, dim, bias=False)
         self.to_v, self.to_out = nn.Linear(context, dim, bias=False), nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None,
-                values: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, context: Tensor, mask: Tensor | None = None, values: Tensor | None = None
+    ) -> Tensor:
         """Every query takes a weighted mean of the context.
 
         x        (B, Q, dim)
@@ -26,8 +27,10 @@ class Attention(nn.Module):
         values   (B, K, context)  what is averaged, where that is not the context itself
         ->       (B, Q, dim)
         """
+
         def split(y):
-            return y.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()   # strided is 3.4x slower
+            return y.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()  # strided is 3.4x slower
+
         q, k = split(self.to_q(x)), split(self.to_k(context))
         v = split(self.to_v(context if values is None else values))
         keep = None if mask is None else ~mask[:, None, None, :]
@@ -39,13 +42,17 @@ class Attention(nn.Module):
         -> (B, dim, heads · K), which turns queries into scores, and (B, heads · K, dim), which turns weights
            into outputs, all but their bias; a softmax over each head's K lies between
         """
+
         def split(y):
             return y.unflatten(-1, (self.heads, -1))
-        keys, values = split(self.to_k(context)), split(self.to_v(context))                    # (B, K, h, d)
-        asking, telling = split(self.to_q.weight.T), split(self.to_out.weight)                # (dim, h, d)
+
+        keys, values = split(self.to_k(context)), split(self.to_v(context))  # (B, K, h, d)
+        asking, telling = split(self.to_q.weight.T), split(self.to_out.weight)  # (dim, h, d)
         scale = keys.shape[-1] ** -0.5
-        return (torch.einsum("chd,bkhd->bchk", asking, keys * scale).flatten(2),
-                torch.einsum("bkhd,chd->bhkc", values, telling).flatten(1, 2))
+        return (
+            torch.einsum("chd,bkhd->bchk", asking, keys * scale).flatten(2),
+            torch.einsum("bkhd,chd->bhkc", values, telling).flatten(1, 2),
+        )
 
 
 class TransformerBlock(nn.Module):
@@ -74,12 +81,13 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
         """x (B, dim, H, W), context (B, K, context), places: of bands (H, dim), times (W, dim) -> like x."""
-        asked, told = self.attention.folded(context)                            # (B, dim, hK), (B, hK, dim)
+        asked, told = self.attention.folded(context)  # (B, dim, hK), (B, hK, dim)
         bands, times = places
         rows, columns = self.place.weight.chunk(2, dim=1)
-        here = self.norm(x).permute(0, 2, 3, 1).flatten(1, 2) @ asked                            # (B, HW, hK)
+        here = self.norm(x).permute(0, 2, 3, 1).flatten(1, 2) @ asked  # (B, HW, hK)
         place = (F.linear(bands, rows) @ asked)[:, :, None] + (
-            F.linear(times, columns, self.place.bias) @ asked)[:, None]                        # (B, H, W, hK)
+            F.linear(times, columns, self.place.bias) @ asked
+        )[:, None]  # (B, H, W, hK)
         scores = (here + place.flatten(1, 2)).unflatten(-1, (self.attention.heads, -1))
         seen = torch.baddbmm(self.attention.to_out.bias, scores.softmax(-1).flatten(2), told)  # (B, HW, dim)
         return seen.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2).add_(x)

@@ -12,8 +12,8 @@ from DiffBinaural.modules.norms import freeze_batch_norm
 from DiffBinaural.position_utils import cell_positions, fourier_features
 from DiffBinaural.utils.files import load_tensors
 
-BANDS = 5                                              # octaves of position; the finest period is 1/8 picture
-SLOT_KINDS = 2                                         # whole picture, detected source
+BANDS = 5  # octaves of position; the finest period is 1/8 picture
+SLOT_KINDS = 2  # whole picture, detected source
 
 
 def make_trunk(arch: str, weights: str) -> nn.Module:
@@ -39,16 +39,21 @@ def _imagenet(arch: str, trunk: nn.Module) -> dict:
     try:
         return _named(enum.get_state_dict(progress=True), trunk, enum.url)
     except OSError as error:
-        raise ValueError(f"--visual_weights imagenet: {enum.url} cannot be fetched ({error}); "
-                         "fetch it elsewhere and give its path, or use --visual_weights random") from None
+        raise ValueError(
+            f"--visual_weights imagenet: {enum.url} cannot be fetched ({error}); "
+            "fetch it elsewhere and give its path, or use --visual_weights random"
+        ) from None
 
 
 def _named(state: dict, trunk: nn.Module, source: str) -> dict:
     """torchvision's ResNet names (conv1, layer1 …) as this trunk's numbers; our own names pass unchanged."""
     names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
     order = {name: str(i) for i, name in enumerate(names)}
-    state = {".".join([order.get(k.split(".")[0], k.split(".")[0]), *k.split(".")[1:]]): v
-             for k, v in state.items() if not k.startswith("fc.")}
+    state = {
+        ".".join([order.get(k.split(".")[0], k.split(".")[0]), *k.split(".")[1:]]): v
+        for k, v in state.items()
+        if not k.startswith("fc.")
+    }
     if odd := sorted(set(state) ^ set(trunk.state_dict())):
         raise ValueError(f"{source}: weights of another network, {odd[0]} does not fit; check --arch_frame")
     return state
@@ -75,13 +80,13 @@ class VisualEncoder(nn.Module):
         for name, part in self.named_children():
             if name != "trunk":
                 part.apply(keep_variance)
-        with torch.no_grad():                          # at first the context says mostly where things are
+        with torch.no_grad():  # at first the context says mostly where things are
             self.place[-1].weight *= 3
             self.what.weight *= 0.2
             for block in self.temporal:
                 block.attention.to_out.weight *= 0.2
                 block.mlp[-1].weight *= 0.2
-        self.train()                                   # which a frozen trunk must never have been in
+        self.train()  # which a frozen trunk must never have been in
 
     def train(self, mode: bool = True):
         """Training mode, in which BatchNorm keeps its statistics and a frozen trunk stays as it is."""
@@ -111,11 +116,11 @@ class VisualEncoder(nn.Module):
         """
         assert not mask[:, :, 0].any(), "slot 0, the whole picture, is never padding"
         keep, (rows, columns) = ~mask, maps.shape[-2:]
-        positions = cell_positions(box[keep], rows, columns)                          # (n, h·w, 2), n kept
+        positions = cell_positions(box[keep], rows, columns)  # (n, h·w, 2), n kept
         place = self.place(torch.cat((positions, fourier_features(positions, BANDS)), dim=-1))
         kinds = (torch.arange(box.shape[2], device=box.device) > 0).long().expand(mask.shape)[keep]
         cells = self.cell(maps[keep].flatten(2).transpose(1, 2))
-        keys = cells + self.kind(kinds)[:, None]                                      # (n, h·w, D)
+        keys = cells + self.kind(kinds)[:, None]  # (n, h·w, D)
         values = place + self.what(keys)
         ignored = mask[..., None].expand(*mask.shape, rows * columns).flatten(2, 3)
         return self._over_time(*(_spread(x, keep).flatten(2, 3) for x in (keys, values)), ignored)

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from DiffBinaural.utils.compiled import as_many_threads, compiled, flat, parallel
 
-ROWS = 256                                             # positions that a thread takes at once
+ROWS = 256  # positions that a thread takes at once
 LOG2_E = np.float32(1 / math.log(2))
-LN2_HIGH = np.float32(0.693359375)                     # 355/512: its products with small integers are exact
+LN2_HIGH = np.float32(0.693359375)  # 355/512: its products with small integers are exact
 LN2_LOW = np.float32(math.log(2) - 0.693359375)
-EXP = tuple(np.float32(1 / math.factorial(k)) for k in range(8))    # Taylor's, good to 1e-8 on ± ln 2 / 2
-MOST = np.float32(87)                                  # e^88 is no float32 any more
+EXP = tuple(np.float32(1 / math.factorial(k)) for k in range(8))  # Taylor's, good to 1e-8 on ± ln 2 / 2
+MOST = np.float32(87)  # e^88 is no float32 any more
 
 
 @compiled
@@ -22,9 +22,10 @@ def silu(v):
     x = min(max(-v, -MOST), MOST)
     n = np.rint(x * LOG2_E)
     r = x - n * LN2_HIGH - n * LN2_LOW
-    power = EXP[0] + r * (EXP[1] + r * (EXP[2] + r * (EXP[3] + r * (EXP[4] + r * (
-        EXP[5] + r * (EXP[6] + r * EXP[7]))))))
-    two = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)            # 2^n
+    power = EXP[0] + r * (
+        EXP[1] + r * (EXP[2] + r * (EXP[3] + r * (EXP[4] + r * (EXP[5] + r * (EXP[6] + r * EXP[7])))))
+    )
+    two = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)  # 2^n
     return v / (np.float32(1) + power * two)
 
 
@@ -61,14 +62,23 @@ def norm_silu(x, groups, weight, bias, eps, scale, shift, y):
                 y[b, i, c] = silu(gain[b, c] * x[b, i, c] + offset[b, c])
 
 
-def fused_norm_silu(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, scale: Tensor,
-                    shift: Tensor, y: Tensor) -> Tensor:
+def fused_norm_silu(
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, scale: Tensor, shift: Tensor, y: Tensor
+) -> Tensor:
     """:func:`norm_silu` of x (B, C, H, W) in channels-last memory, float32 on the CPU, without gradients.
 
     y  gets the result; may be x itself
     """
     shape = (len(x), x.shape[2] * x.shape[3], x.shape[1])
     as_many_threads()
-    norm_silu(flat(x.permute(0, 2, 3, 1), *shape), groups, flat(weight, -1), flat(bias, -1), eps,
-              flat(scale, *shape[::2]), flat(shift, *shape[::2]), flat(y.permute(0, 2, 3, 1), *shape))
+    norm_silu(
+        flat(x.permute(0, 2, 3, 1), *shape),
+        groups,
+        flat(weight, -1),
+        flat(bias, -1),
+        eps,
+        flat(scale, *shape[::2]),
+        flat(shift, *shape[::2]),
+        flat(y.permute(0, 2, 3, 1), *shape),
+    )
     return y

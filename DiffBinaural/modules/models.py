@@ -52,8 +52,9 @@ class BinauralModel(nn.Module):
         share = None
         if self.phase:
             x0, share = torch.cat((x0, batch["phasor"]), dim=1), self.share(mono)
-        per_window = self.diffusion.loss(lambda x, t: self.unet(x, t, mono, context), x0, self.base(mono), t,
-                                         noise, share)
+        per_window = self.diffusion.loss(
+            lambda x, t: self.unet(x, t, mono, context), x0, self.base(mono), t, noise, share
+        )
         return {"diffusion": per_window.mean()}
 
     def base(self, mono: Tensor) -> Tensor:
@@ -85,7 +86,9 @@ class BinauralModel(nn.Module):
                 output = self.unet(x, times, mono, tokens).float()
                 abar = self.diffusion.signal_power(times, x)
                 return self.diffusion.to_x0(output, x, abar, self.base(mono))
+
             return denoise
+
         return guided(seeing(context), seeing(self.blind(context)), guidance_scale)
 
     def exchange(self, x: Tensor) -> Tensor:

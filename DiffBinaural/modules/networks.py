@@ -140,5 +140,6 @@ class ResNetTrunk(nn.Sequential):
 
         net = getattr(torchvision.models, name)(weights=None)
         self.channels = net.fc.in_features
-        super().__init__(net.conv1, net.bn1, net.relu, net.maxpool,
-                         net.layer1, net.layer2, net.layer3, net.layer4)
+        super().__init__(
+            net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4
+        )

@@ -26,13 +26,24 @@ class NormSiLU(nn.GroupNorm):
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """silu(norm(x) (1 + scale) + shift): x (B, C, H, W), scale and shift (B, C) -> (B, C, H, W)."""
-        quick = (x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
-                 and x.is_contiguous(memory_format=torch.channels_last))
+        quick = (
+            x.device.type == "cpu"
+            and x.dtype == torch.float32
+            and not torch.is_grad_enabled()
+            and x.is_contiguous(memory_format=torch.channels_last)
+        )
         if quick and (fused := two_passes()):
             nothing = x.new_zeros(x.shape[:2]) if scale is None else None
             film = (nothing, nothing) if scale is None else (scale, shift)
-            return fused(x, self.num_groups, self.weight, self.bias, self.eps, *film,
-                         x if self.inplace else torch.empty_like(x))
+            return fused(
+                x,
+                self.num_groups,
+                self.weight,
+                self.bias,
+                self.eps,
+                *film,
+                x if self.inplace else torch.empty_like(x),
+            )
         return self.plain(x, scale, shift)
 
     def plain(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:

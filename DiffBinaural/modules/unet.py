@@ -40,7 +40,7 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(ears + 1, cfg.dim, 2 * cfg.patch + 1, stride=cfg.patch, padding=cfg.patch)
         bands = -(-n_mels // self.factor) * self.factor // cfg.patch
         self.bands = nn.Parameter(torch.zeros(cfg.dim, bands, 1))
-        self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))         # the context of closed eyes
+        self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))  # the context of closed eyes
         self.dim, self.to_condition = cfg.dim, nn.Linear(cfg.dim, condition)
         self.to_condition2, self.seen = nn.Linear(condition, condition), nn.Linear(cfg.context_dim, condition)
         self.seen.apply(keep_variance)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from DiffBinaural.utils.compiled import as_many_threads, compiled, parallel
 
-MADE = 4                                               # positions along an edge that a tile makes
-TILE = MADE + 2                                        # that go into it
-ENOUGH = 200                                           # tiles at once: large products that fit into caches
-NARROWEST = 48                                         # channels below which the direct form is as fast
+MADE = 4  # positions along an edge that a tile makes
+TILE = MADE + 2  # that go into it
+ENOUGH = 200  # tiles at once: large products that fit into caches
+NARROWEST = 48  # channels below which the direct form is as fast
 
 
 def toom_cook(points: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,8 +60,14 @@ def gathered(row, edge, y):
     for t in range(y.shape[0]):
         at = MADE * t
         for c in range(y.shape[1]):
-            y[t, c] = (row[0] * edge[at, c] + row[1] * edge[at + 1, c] + row[2] * edge[at + 2, c]
-                       + row[3] * edge[at + 3, c] + row[4] * edge[at + 4, c] + row[5] * edge[at + 5, c])
+            y[t, c] = (
+                row[0] * edge[at, c]
+                + row[1] * edge[at + 1, c]
+                + row[2] * edge[at + 2, c]
+                + row[3] * edge[at + 3, c]
+                + row[4] * edge[at + 4, c]
+                + row[5] * edge[at + 5, c]
+            )
 
 
 @compiled
@@ -70,8 +76,14 @@ def spread(row, half, bias, add, place, y):
     for t in range((len(y) - place + MADE - 1) // MADE):
         at = MADE * t + place
         for c in range(y.shape[1]):
-            made = bias[c] + (row[0] * half[0, t, c] + row[1] * half[1, t, c] + row[2] * half[2, t, c]
-                              + row[3] * half[3, t, c] + row[4] * half[4, t, c] + row[5] * half[5, t, c])
+            made = bias[c] + (
+                row[0] * half[0, t, c]
+                + row[1] * half[1, t, c]
+                + row[2] * half[2, t, c]
+                + row[3] * half[3, t, c]
+                + row[4] * half[4, t, c]
+                + row[5] * half[5, t, c]
+            )
             y[at, c] = y[at, c] + made if add else made
 
 
@@ -83,10 +95,16 @@ def to_tiles(x, first, tiles):
     for strip in prange(tiles.shape[1]):
         b, top = (first + strip) // down, (first + strip) % down * MADE - 1
         nothing = np.zeros(width * channels, np.float32)
-        rows = (line(x, b, top, nothing), line(x, b, top + 1, nothing), line(x, b, top + 2, nothing),
-                line(x, b, top + 3, nothing), line(x, b, top + 4, nothing), line(x, b, top + 5, nothing))
+        rows = (
+            line(x, b, top, nothing),
+            line(x, b, top + 1, nothing),
+            line(x, b, top + 2, nothing),
+            line(x, b, top + 3, nothing),
+            line(x, b, top + 4, nothing),
+            line(x, b, top + 5, nothing),
+        )
         edge = np.zeros((MADE * across + 2, channels), np.float32)
-        inner = edge[1:width + 1].reshape(-1)
+        inner = edge[1 : width + 1].reshape(-1)
         for i in range(TILE):
             mixed(INTO[i], inner, *rows)
             for j in range(TILE):
@@ -103,8 +121,16 @@ def from_tiles(tiles, first, bias, add, y):
         half = np.empty((TILE, tiles.shape[2]), np.float32)
         for i in range(min(MADE, height - top)):
             for j in range(TILE):
-                mixed(BACK[i], half[j], tiles[j, strip], tiles[TILE + j, strip], tiles[2 * TILE + j, strip],
-                      tiles[3 * TILE + j, strip], tiles[4 * TILE + j, strip], tiles[5 * TILE + j, strip])
+                mixed(
+                    BACK[i],
+                    half[j],
+                    tiles[j, strip],
+                    tiles[TILE + j, strip],
+                    tiles[2 * TILE + j, strip],
+                    tiles[3 * TILE + j, strip],
+                    tiles[4 * TILE + j, strip],
+                    tiles[5 * TILE + j, strip],
+                )
             for place in range(min(MADE, width)):
                 spread(BACK[place], half.reshape(TILE, -1, channels), bias, add, place, y[b, top + i])
 
@@ -118,9 +144,9 @@ class WinogradConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d):
         super().__init__()
         self.inplace = getattr(conv, "inplace", False)
-        kernel = conv.weight.detach().double().permute(2, 3, 1, 0)                   # (3, 3, inputs, outputs)
+        kernel = conv.weight.detach().double().permute(2, 3, 1, 0)  # (3, 3, inputs, outputs)
         weight = torch.from_numpy(np.kron(KERNEL, KERNEL)) @ kernel.reshape(9, -1)
-        self.register_buffer("weight", weight.float().view(-1, *kernel.shape[2:]))   # (36, inputs, outputs)
+        self.register_buffer("weight", weight.float().view(-1, *kernel.shape[2:]))  # (36, inputs, outputs)
         self.register_buffer("bias", conv.bias.detach())
 
     @staticmethod
@@ -150,8 +176,8 @@ class WinogradConv2d(nn.Module):
         for first in range(0, strips, most):
             shape = TILE**2, min(most, strips - first), across
             count = math.prod(shape)
-            tiles = before[:count * inputs].view(*shape, inputs)
-            made = after[:count * len(bias)].view(shape[0], -1, len(bias))
+            tiles = before[: count * inputs].view(*shape, inputs)
+            made = after[: count * len(bias)].view(shape[0], -1, len(bias))
             to_tiles(x, first, tiles.numpy())
             torch.bmm(tiles.flatten(1, 2), self.weight, out=made)
             from_tiles(made.view(*shape[:2], -1).numpy(), first, bias, add, y)

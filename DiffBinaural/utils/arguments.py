@@ -11,7 +11,7 @@ import types
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)          # a disk, a quota, a file-size limit
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a file-size limit
 
 
 def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
@@ -39,8 +39,10 @@ def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
             if f.name in flags[name]:
                 _add_flag(parser, f, get_type_hints(type(part))[f.name], getattr(part, f.name))
     given = vars(parser.parse_args(_joined(sys.argv[1:] if argv is None else argv)))
-    parts = {name: replace(part, **{flag: given.pop(flag) for flag in flags[name]})
-             for name, part in nested.items()}
+    parts = {
+        name: replace(part, **{flag: given.pop(flag) for flag in flags[name]})
+        for name, part in nested.items()
+    }
     return cls(**given, **parts)
 
 
@@ -118,7 +120,7 @@ def run(main, presets: dict | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt as stop:
         number, kept = (*stop.args, "every file that was finished is kept")[:2]
-        if os.environ.get("RANK", "0") == "0":                 # one line of a whole torchrun
+        if os.environ.get("RANK", "0") == "0":  # one line of a whole torchrun
             name = signal.Signals(number).name
             print(f"stopped by {name}: {kept}; run the same command again to go on", file=sys.stderr)
         sys.exit(128 + number)
@@ -128,8 +130,10 @@ def no_room(error: Exception) -> str:
     """What to say of an error that is due to a full disk; of others nothing."""
     if getattr(error, "errno", None) not in NO_ROOM:
         return ""
-    return (f"{error.filename or 'a file'}: cannot be written ({error.strerror}); "
-            "make room, and run the same command again")
+    return (
+        f"{error.filename or 'a file'}: cannot be written ({error.strerror}); "
+        "make room, and run the same command again"
+    )
 
 
 def leave_to_main(thread: threading.ExceptHookArgs) -> None:

@@ -47,8 +47,9 @@ class World:
 
     def means(self, numbers: dict[str, float | torch.Tensor]) -> dict[str, float]:
         """Named scalars' means over the processes."""
-        values = torch.stack([torch.as_tensor(v, dtype=torch.float32, device=self.device).detach()
-                              for v in numbers.values()])
+        values = torch.stack(
+            [torch.as_tensor(v, dtype=torch.float32, device=self.device).detach() for v in numbers.values()]
+        )
         if self.size > 1:
             dist.all_reduce(values)
         return dict(zip(numbers, (values / self.size).tolist(), strict=True))

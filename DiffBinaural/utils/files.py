@@ -19,8 +19,21 @@ import torch
 from DiffBinaural.utils.arguments import NO_ROOM
 
 # what damaged bytes make of the readers of zips and pickles
-UNREADABLE = (RuntimeError, EOFError, LookupError, OSError, ValueError, TypeError, AttributeError,
-              AssertionError, MemoryError, ArithmeticError, struct.error, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    LookupError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    ArithmeticError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager
@@ -39,7 +52,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             with open(written, "rb") as file:
                 os.fsync(file.fileno())
         os.replace(partial, path)
-    except (OSError, RuntimeError):          # writers name the cause or not, torch and libsndfile do not
+    except (OSError, RuntimeError):  # writers name the cause or not, torch and libsndfile do not
         if cause := growth_error(partial):
             raise OSError(cause.errno, cause.strerror, str(path)) from None
         raise
@@ -86,7 +99,7 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:                                  # another user's
+    except PermissionError:  # another user's
         pass
     return True
 
@@ -114,7 +127,7 @@ def read_json(path: str | Path):
     """Read JSON.  Raises ValueError naming the file when it is none."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:            # not UTF-8; nested without end
+    except (ValueError, RecursionError) as error:  # not UTF-8; nested without end
         raise ValueError(f"{path}: not valid JSON ({error})") from None
 
 
@@ -128,8 +141,9 @@ def claim(path: Path, wanted: dict, *parts: str) -> None:
     theirs, wanted = read_json(path) if path.exists() else {}, json.loads(json.dumps(wanted))
     differ = differences(theirs, wanted)
     if differ and (theirs or any((path.parent / part).exists() for part in parts)):
-        raise ValueError(f"{path.parent}: already holds another dataset: {differ}; "
-                         "give another --out or delete it")
+        raise ValueError(
+            f"{path.parent}: already holds another dataset: {differ}; give another --out or delete it"
+        )
     if differ:
         write_json(path, wanted)
 
@@ -189,8 +203,10 @@ def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: not a readable checkpoint ({why})") from None
     if broken:
-        raise ValueError(f"{path}: damaged, the checksum of its part {broken} is wrong; "
-                         "take another copy or an earlier checkpoint")
+        raise ValueError(
+            f"{path}: damaged, the checksum of its part {broken} is wrong; "
+            "take another copy or an earlier checkpoint"
+        )
     if not mapped and (name := not_finite(content)):
         raise ValueError(f"{path}: {name} has values that are no numbers; take an earlier checkpoint")
     return content
@@ -208,6 +224,11 @@ def not_finite(content, name: str = "it") -> str | None:
     """The name of the first tensor with NaN or infinity in nested dicts and lists, if there is one."""
     if isinstance(content, torch.Tensor):
         return name if content.is_floating_point() and not content.isfinite().all() else None
-    parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(
-        content, list | tuple) else ()
+    parts = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list | tuple)
+        else ()
+    )
     return next((found for key, part in parts if (found := not_finite(part, str(key)))), None)

@@ -26,28 +26,30 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, from_dict
 from DiffBinaural.utils.files import UNREADABLE, read_json, replacing, write_json
 from DiffBinaural.utils.lists import SIDES, Clip
 
-FLOOR = 1e-5                                  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
-NOISE = 1e-9                                  # power added to every bin, so that silence has no direction
-DB_PER_NEPER = 20 / math.log(10)              # 8.686: a neper is a factor of e in magnitude
+FLOOR = 1e-5  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
+NOISE = 1e-9  # power added to every bin, so that silence has no direction
+DB_PER_NEPER = 20 / math.log(10)  # 8.686: a neper is a factor of e in magnitude
 MEL_CONFIG = "mel_config.json"
-MOST_SAMPLES = 1 << 30                        # of a file that is read at once: 4 GiB, three hours of two ears
+MOST_SAMPLES = 1 << 30  # of a file that is read at once: 4 GiB, three hours of two ears
 STOPS = (signal.SIGTERM, signal.SIGINT)
-RATES = (1000, 768_000)                       # Hz
-MOST_TAPS = 1 << 24                           # of the resampler: its table grows with both terms of the ratio
-SOUND_BLOCK = 1 << 18                         # samples that are read at once
-FILTER_REACH = 32                             # zero crossings of the resampling filter to each side
+RATES = (1000, 768_000)  # Hz
+MOST_TAPS = 1 << 24  # of the resampler: its table grows with both terms of the ratio
+SOUND_BLOCK = 1 << 18  # samples that are read at once
+FILTER_REACH = 32  # zero crossings of the resampling filter to each side
 
 
 # --- the mel ------------------------------------------------------------------------------------------------
 
+
 @lru_cache
-@torch.inference_mode(False)                # what is kept is for trainings, too, whoever asks first
+@torch.inference_mode(False)  # what is kept is for trainings, too, whoever asks first
 def mel_basis(cfg: MelConfig, device: torch.device) -> Tensor:
     """Slaney mel filters, (M, n_fft/2 + 1) float32."""
     import librosa
 
-    filters = librosa.filters.mel(sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels,
-                                  fmin=cfg.fmin, fmax=cfg.fmax)
+    filters = librosa.filters.mel(
+        sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax
+    )
     return torch.from_numpy(filters).to(device)
 
 
@@ -89,8 +91,9 @@ def reflected(wav: Tensor, cfg: MelConfig) -> Tensor:
 
 def frame_spectra(wav: Tensor, cfg: MelConfig) -> Tensor:
     """Spectra (B, n_fft/2 + 1, T) of all whole frames of sounds (B, N), the first at their first sample."""
-    return torch.stft(wav, cfg.n_fft, cfg.hop, window=hann(cfg.n_fft, wav.device), center=False,
-                      return_complex=True)
+    return torch.stft(
+        wav, cfg.n_fft, cfg.hop, window=hann(cfg.n_fft, wav.device), center=False, return_complex=True
+    )
 
 
 def interaural_phasor(pair: Tensor, cfg: MelConfig) -> Tensor:
@@ -166,8 +169,8 @@ def resampled(blocks: Iterable[Tensor], rate: int, target: int, seconds: float) 
         yield from (piece for piece, _, _ in pieces(blocks, round(seconds * rate)))
         return
     common = math.gcd(rate, target)
-    up, down = target // common, rate // common            # `down` samples become `up`
-    reach = math.ceil(FILTER_REACH * 1.02 * down / min(up, down) / down) + 1       # in such groups
+    up, down = target // common, rate // common  # `down` samples become `up`
+    reach = math.ceil(FILTER_REACH * 1.02 * down / min(up, down) / down) + 1  # in such groups
     for piece, before, behind in pieces(blocks, math.ceil(seconds * rate / down) * down, reach * down):
         wav = torch.from_numpy(resample(piece.numpy(), rate, target))
         first = before // down * up
@@ -179,8 +182,10 @@ def checked_rate(path: str | Path, rate: int, target: int) -> int:
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"{path}: has {rate} samples a second; expected {RATES[0]} to {RATES[1]}")
     if rate * target // math.gcd(rate, target) ** 2 > MOST_TAPS and rate != target:
-        raise ValueError(f"{path}: {rate} Hz and {target} Hz have no handy ratio; convert it first to a "
-                         "usual rate, 44,100 Hz for one")
+        raise ValueError(
+            f"{path}: {rate} Hz and {target} Hz have no handy ratio; convert it first to a "
+            "usual rate, 44,100 Hz for one"
+        )
     return rate
 
 
@@ -200,8 +205,9 @@ def sound_info(path: str | Path) -> tuple[int, float]:
     return info.samplerate, info.frames / info.samplerate
 
 
-def read_wav(path: str | Path, rate: int | None = None,
-             channels: int | None = None) -> tuple[np.ndarray, int]:
+def read_wav(
+    path: str | Path, rate: int | None = None, channels: int | None = None
+) -> tuple[np.ndarray, int]:
     """Read a sound file.
 
     rate      Hz to convert to; None keeps the file's own
@@ -212,7 +218,7 @@ def read_wav(path: str | Path, rate: int | None = None,
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such sound file")
     blocks, count = [], 0
-    for block in wav_blocks(path):                       # not at once: a header may claim more than there is
+    for block in wav_blocks(path):  # not at once: a header may claim more than there is
         blocks.append(block)
         count += block.size
         if count > MOST_SAMPLES:
@@ -260,7 +266,7 @@ def stored(wav: np.ndarray, subtype: str) -> np.ndarray:
     bits = {"PCM_16": 16, "PCM_24": 24}[subtype]
     top = 2.0 ** (bits - 1)
     whole = np.clip(np.round(np.asarray(wav, dtype=float) * top), -top, top - 1).astype(np.int32)
-    return whole << (32 - bits)                        # libsndfile drops the low bits of an int32
+    return whole << (32 - bits)  # libsndfile drops the low bits of an int32
 
 
 def write_wav_blocks(path: str | Path, blocks: Iterable[np.ndarray], rate: int) -> None:
@@ -280,7 +286,7 @@ def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
     if len(pair) > 2:
         names[phasor] = pair[2:]
     else:
-        phasor.unlink(missing_ok=True)                 # of other mels
+        phasor.unlink(missing_ok=True)  # of other mels
     for path, rows in names.items():
         with replacing(path) as partial, open(partial, "wb") as file:
             np.save(file, np.asarray(rows, dtype=np.float32), allow_pickle=False)
@@ -288,14 +294,14 @@ def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
 
 def load_array(path: str | Path) -> np.ndarray:
     """Read an .npy of floating-point numbers as data, never as code.  Raises ValueError naming the file."""
-    try:                               # mapped: a header that claims more than there is costs no memory
+    try:  # mapped: a header that claims more than there is costs no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
             raise ValueError(f"of {array.dtype}" if isinstance(array, np.ndarray) else "several in one file")
         return np.array(array)
     except FileNotFoundError:
         raise
-    except (*UNREADABLE, SyntaxError, TokenError) as error:      # of its header
+    except (*UNREADABLE, SyntaxError, TokenError) as error:  # of its header
         raise ValueError(f"{path}: not a readable .npy array of floating-point numbers ({error})") from None
 
 
@@ -305,8 +311,9 @@ def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
     for path in paths:
         mel = load_array(path)
         if mel.ndim != 2 or mel.shape[0] != n_mels or not np.isfinite(mel).all():
-            raise ValueError(f"{path}: shape {mel.shape} or its values are wrong; "
-                             f"expected a finite ({n_mels}, T) log mel")
+            raise ValueError(
+                f"{path}: shape {mel.shape} or its values are wrong; expected a finite ({n_mels}, T) log mel"
+            )
         ears.append(mel.astype(np.float32))
     left, right = (mel.shape[1] for mel in ears)
     if left != right:
@@ -318,12 +325,16 @@ def load_phasor(stem: str, folder: str | Path, shape: tuple[int, int]) -> np.nda
     """Read <stem>_phasor.npy as (2, M, T) float32, shape: (M, T); ValueError where it is anything else."""
     path = Path(folder) / f"{stem}_phasor.npy"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing; stage 1 writes it where it was trained with "
-                                "--interaural_phase, and --renderer vocoder does without it")
+        raise FileNotFoundError(
+            f"{path}: missing; stage 1 writes it where it was trained with "
+            "--interaural_phase, and --renderer vocoder does without it"
+        )
     phasor = load_array(path)
     if phasor.shape != (2, *shape) or not np.isfinite(phasor).all() or (np.abs(phasor) > 1 + 1e-5).any():
-        raise ValueError(f"{path}: shape {phasor.shape} or its values are wrong; expected {(2, *shape)}, as "
-                         "its mels have, within [-1, 1]; make mels and phasor again")
+        raise ValueError(
+            f"{path}: shape {phasor.shape} or its values are wrong; expected {(2, *shape)}, as "
+            "its mels have, within [-1, 1]; make mels and phasor again"
+        )
     return phasor.astype(np.float32)
 
 
@@ -342,14 +353,17 @@ def check_mel_config(source: str | Path, cfg: MelConfig) -> None:
 
 def same_mel(theirs: MelConfig, ours: MelConfig, source: str) -> None:
     """Refuse another mel.  An fmax of half the sample rate and None are the same."""
+
     def plain(cfg):
         return {**asdict(cfg), "fmax": cfg.fmax or cfg.sample_rate / 2}
+
     made = plain(theirs)
     if wrong := [f"{k} {made[k]} (here {v})" for k, v in plain(ours).items() if made[k] != v]:
         raise ValueError(f"{source}: another mel: {', '.join(wrong)}; make the mels again with this config")
 
 
 # --- devices, processes, seeds ------------------------------------------------------------------------------
+
 
 def pick_device(name: str) -> torch.device:
     """The device a flag names; auto is the GPU where there is one."""
@@ -370,15 +384,17 @@ def spread(work: Callable, items: Sequence, workers: int) -> list:
     try:
         with ProcessPoolExecutor(workers or None, initializer=_alone) as pool:
             try:
-                with held():                 # what interrupts a fork is lost
+                with held():  # what interrupts a fork is lost
                     done = pool.map(work, items)
                 return list(tqdm(done, total=len(items)))
-            except BaseException:            # what has begun is ended; nothing else is
+            except BaseException:  # what has begun is ended; nothing else is
                 pool.shutdown(cancel_futures=True)
                 raise
     except BrokenProcessPool:
-        raise OSError("a worker process was ended from outside, for want of memory perhaps; "
-                      "the same command goes on, with fewer --workers if need be") from None
+        raise OSError(
+            "a worker process was ended from outside, for want of memory perhaps; "
+            "the same command goes on, with fewer --workers if need be"
+        ) from None
 
 
 @contextmanager

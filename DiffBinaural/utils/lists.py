@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIDES = ("left", "right")
-EARS = {"both": (0, 1), "left": (0,), "right": (1,)}       # numbers on an axis of ears
-LONGEST_ID = 200                                           # characters; names of files have 255 bytes
+EARS = {"both": (0, 1), "left": (0,), "right": (1,)}  # numbers on an axis of ears
+LONGEST_ID = 200  # characters; names of files have 255 bytes
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Clip:
     """A row of a split: part of a recording."""
 
     video_id: str
-    start: float = 0.0             # seconds
-    end: float = math.inf          # seconds; inf = to the end of the file
+    start: float = 0.0  # seconds
+    end: float = math.inf  # seconds; inf = to the end of the file
     label: str = ""
 
     @property
@@ -34,8 +34,8 @@ class Clip:
 class Detection:
     """A detected source in one picture."""
 
-    time: float                    # seconds
-    box: tuple[float, float, float, float]     # x1, y1, x2, y2 in pixels
+    time: float  # seconds
+    box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
     score: float
     label: str = ""
 
@@ -55,11 +55,12 @@ def read_rows(path: str | Path, needed: tuple[str, ...]) -> list[dict]:
             reader = csv.DictReader(file)
             found = [name.strip() for name in reader.fieldnames or []]
             if missing := [name for name in needed if name not in found]:
-                raise ValueError(f"no column {', '.join(missing)}; "
-                                 f"the first line has {','.join(found)[:200] or 'nothing'}")
+                raise ValueError(
+                    f"no column {', '.join(missing)}; the first line has {','.join(found)[:200] or 'nothing'}"
+                )
             reader.fieldnames = found
             return list(reader)
-    except (ValueError, csv.Error) as error:                 # not UTF-8 is a ValueError too
+    except (ValueError, csv.Error) as error:  # not UTF-8 is a ValueError too
         raise ValueError(f"{path}: {error}") from None
 
 
@@ -80,8 +81,10 @@ def split_path(data_root: str | Path, name: str, split: str = "") -> Path:
         return named
     if Path(name).is_file():
         return Path(name)
-    raise FileNotFoundError(f"{name}: neither {named} nor a CSV file of that name exists; "
-                            "check the list's name, --split and --data_root")
+    raise FileNotFoundError(
+        f"{name}: neither {named} nor a CSV file of that name exists; "
+        "check the list's name, --split and --data_root"
+    )
 
 
 def read_clips(path: str | Path) -> list[Clip]:
@@ -89,8 +92,10 @@ def read_clips(path: str | Path) -> list[Clip]:
     clips = []
     for line, row in enumerate(read_rows(path, ("video_id",)), start=2):
         where = f"{path}, line {line}"
-        start, end = (number(row, name, where) if row.get(name) else default
-                      for name, default in (("start_time", 0.0), ("end_time", math.inf)))
+        start, end = (
+            number(row, name, where) if row.get(name) else default
+            for name, default in (("start_time", 0.0), ("end_time", math.inf))
+        )
         if not 0 <= start < end:
             raise ValueError(f"{where}: the clip runs from {start} s to {end} s; expected 0 <= start < end")
         clips.append(Clip(checked_id(row["video_id"], where), start, end, row.get("action_label") or ""))
@@ -135,8 +140,10 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
             raise ValueError(f"{where}: lies before the start; frames count from 1, times from 0")
         *box, score = (number(row, name, where) for name in ("x1", "y1", "x2", "y2", "score"))
         if not (all(map(math.isfinite, (time, score, *box))) and box[0] < box[2] and box[1] < box[3]):
-            raise ValueError(f"{where}: box {tuple(box)} is empty or endless; expected numbers with x1 < x2 "
-                             "and y1 < y2 in pixels")
+            raise ValueError(
+                f"{where}: box {tuple(box)} is empty or endless; expected numbers with x1 < x2 "
+                "and y1 < y2 in pixels"
+            )
         detection = Detection(time, tuple(box), score, row.get("label") or "")
         found.setdefault(row["video_id"], []).append(detection)
     return {video_id: sorted(rows, key=lambda d: d.time) for video_id, rows in found.items()}
@@ -144,8 +151,10 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
 
 def mel_pairs(folder: str | Path) -> dict[str, tuple[Path, Path]]:
     """Mel pairs of a folder: stem -> (left file, right file).  An ear without the other is an error."""
-    left, right = ({path.name[: -len(f"_{side}.npy")]: path
-                    for path in sorted(Path(folder).glob(f"*_{side}.npy"))} for side in SIDES)
+    left, right = (
+        {path.name[: -len(f"_{side}.npy")]: path for path in sorted(Path(folder).glob(f"*_{side}.npy"))}
+        for side in SIDES
+    )
     if not left and not right:
         raise FileNotFoundError(f"{folder}: no <name>_left.npy and <name>_right.npy files there")
     if odd := sorted(set(left) ^ set(right)):

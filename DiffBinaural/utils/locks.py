@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from DiffBinaural.utils.distributed import ALONE, World
 from DiffBinaural.utils.files import alive, discard, leftovers, write_json
 
-ORPHANS = 15.0                 # seconds in which the helpers of a killed process, which hold its lock, notice
-LOCK, HOLDER = ".lock", ".in_use.json"         # what the system locks, and who holds it, for people to read
+ORPHANS = 15.0  # seconds in which the helpers of a killed process, which hold its lock, notice
+LOCK, HOLDER = ".lock", ".in_use.json"  # what the system locks, and who holds it, for people to read
 
 
 @contextmanager
@@ -33,14 +33,21 @@ def locked(folder: str | Path, job: World = ALONE, *places: str) -> Iterator[Non
             try:
                 stack.enter_context(FileLock(folder / LOCK, timeout=ORPHANS if dead else 0))
             except Timeout:
-                raise ValueError(f"{folder}: in use by {who}; wait for it or stop it, or give another folder"
-                                 ) from None
+                raise ValueError(
+                    f"{folder}: in use by {who}; wait for it or stop it, or give another folder"
+                ) from None
             for part in leftovers(folder, *places):
                 discard(part)
-            for name in (LOCK, HOLDER):        # while it is locked; other tools read some of these folders
+            for name in (LOCK, HOLDER):  # while it is locked; other tools read some of these folders
                 stack.callback(discard, folder / name)
-            write_json(folder / HOLDER, {"pid": os.getpid(), "host": socket.gethostname(),
-                                         "since": datetime.now().isoformat(timespec="seconds")})
+            write_json(
+                folder / HOLDER,
+                {
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": datetime.now().isoformat(timespec="seconds"),
+                },
+            )
         job.wait()
         yield
 
@@ -51,5 +58,5 @@ def holder(folder: Path) -> tuple[str, bool]:
         who = json.loads((folder / HOLDER).read_text())
         said = f"process {who['pid']} on {who['host']} since {who['since']}"
         return said, who["host"] == socket.gethostname() and not alive(int(who["pid"]))
-    except (OSError, ValueError, LookupError, TypeError):       # nobody, or it has not said so yet
+    except (OSError, ValueError, LookupError, TypeError):  # nobody, or it has not said so yet
         return "another process", False

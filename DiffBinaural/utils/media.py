@@ -20,8 +20,8 @@ from DiffBinaural.utils.helpers import stored
 LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
 # Pillow's words for truncated and damaged pictures, and for those of more than 179 million pixels
 DAMAGED = (OSError, SyntaxError, Image.DecompressionBombError)
-MOST_PIXELS = 40_000_000       # of a video's picture; 8K has 33 million
-ROUNDING = 1e-3                # seconds; some containers (Matroska) know times only to the millisecond
+MOST_PIXELS = 40_000_000  # of a video's picture; 8K has 33 million
+ROUNDING = 1e-3  # seconds; some containers (Matroska) know times only to the millisecond
 
 
 def _open(path: str | Path):
@@ -31,8 +31,9 @@ def _open(path: str | Path):
         raise ValueError(f"{path}: cannot be read as a video ({error.strerror})") from None
 
 
-def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, *, first: int = 0,
-             threads: int = 0) -> Iterator[np.ndarray]:
+def pictures(
+    path: str | Path, fps: float, size: tuple[int, int] | None = None, *, first: int = 0, threads: int = 0
+) -> Iterator[np.ndarray]:
     """Pictures of a video at an even rate, whatever its own, upright as its rotation flag wants them.
 
     fps      pictures a second to give out; picture k shows what is on screen at time k / fps
@@ -47,10 +48,12 @@ def pictures(path: str | Path, fps: float, size: tuple[int, int] | None = None, 
             raise ValueError(f"{path}: has no picture; expected a video file")
         stream, k, last, begin, show = box.streams.video[0], first, None, None, _converter(size)
         if stream.width * stream.height > MOST_PIXELS:
-            raise ValueError(f"{path}: its pictures have {stream.width} x {stream.height} pixels; "
-                             f"expected at most {MOST_PIXELS // 10**6} million; scale it down")
+            raise ValueError(
+                f"{path}: its pictures have {stream.width} x {stream.height} pixels; "
+                f"expected at most {MOST_PIXELS // 10**6} million; scale it down"
+            )
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
-        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}      # nor may they grow on the way
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # nor may they grow on the way
         for number, frame in enumerate(_decoded(box, stream, path)):
             rate = float(stream.average_rate or fps)
             time = number / rate if frame.time is None else frame.time
@@ -75,12 +78,13 @@ def _decoded(box, stream, path: str | Path) -> Iterator[av.VideoFrame]:
 
 def _converter(size: tuple[int, int] | None) -> Callable[[av.VideoFrame], np.ndarray]:
     """Turns frames into (H, W, 3) uint8 RGB; most frames of a video are never shown, and never converted."""
-    shared = VideoReformatter()              # a frame's own would build its tables anew for every frame
+    shared = VideoReformatter()  # a frame's own would build its tables anew for every frame
 
     def show(frame: av.VideoFrame) -> np.ndarray:
-        turns = round(frame.rotation / 90)                       # counter-clockwise
+        turns = round(frame.rotation / 90)  # counter-clockwise
         width, height = (size[::-1] if turns % 2 else size) if size else (frame.width, frame.height)
         return np.rot90(shared.reformat(frame, width, height, "rgb24").to_ndarray(), turns)
+
     return show
 
 
@@ -184,8 +188,9 @@ def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
     return np.concatenate(list(sound_blocks(path)), axis=1), rate
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound: np.ndarray,
-                rate: int) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: int, sound: np.ndarray, rate: int
+) -> None:
     """Write an mp4 (H.264, AAC).
 
     frames  (H, W, 3) uint8 RGB each; H and W even
@@ -207,11 +212,20 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int, sound:
 
 
 MUXED = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-SAMPLES = {"aac": "fltp", "flac": "s16"}                     # of a codec: how its samples come
+SAMPLES = {"aac": "fltp", "flac": "s16"}  # of a codec: how its samples come
 
 
-def mux(video: str | Path, path: str | Path, sound: np.ndarray | str | Path, rate: int, *,
-        codec: str = "aac", kind: str = ".mp4", start: float = 0.0, end: float = math.inf) -> None:
+def mux(
+    video: str | Path,
+    path: str | Path,
+    sound: np.ndarray | str | Path,
+    rate: int,
+    *,
+    codec: str = "aac",
+    kind: str = ".mp4",
+    start: float = 0.0,
+    end: float = math.inf,
+) -> None:
     """Copy a video's picture, packet by packet, and give it another sound track.
 
     sound       (C, N) float32 at `rate` Hz, or a 16-bit wav of that rate, read as it is needed
@@ -230,18 +244,23 @@ def mux(video: str | Path, path: str | Path, sound: np.ndarray | str | Path, rat
             if getattr(error, "errno", None) in NO_ROOM:
                 raise OSError(error.errno, error.strerror, str(path)) from None
             why = getattr(error, "strerror", None) or error
-            raise ValueError(f"{video}: its picture and {codec} sound do not go into a {kind} file ({why}); "
-                             "--mux NAME.mkv takes most") from None
+            raise ValueError(
+                f"{video}: its picture and {codec} sound do not go into a {kind} file ({why}); "
+                "--mux NAME.mkv takes most"
+            ) from None
 
 
 def _remux(source, path, sound, rate: int, codec: str, kind: str, start: float, end: float) -> None:
     with av.open(str(path), "w", format=MUXED[kind]) as out:
         picture = source.streams.video[0]
         copy = out.add_stream_from_template(picture)
-        audio = _aac(out, rate, 2, 256_000) if codec == "aac" else out.add_stream(
-            codec, rate=rate, layout="stereo")
+        audio = (
+            _aac(out, rate, 2, 256_000)
+            if codec == "aac"
+            else out.add_stream(codec, rate=rate, layout="stereo")
+        )
         heard = _sound_packets(audio, _sound_pieces(sound, SAMPLES[codec]), SAMPLES[codec], rate)
-        until = 0.0                                      # both tracks advance together: memory is bounded
+        until = 0.0  # both tracks advance together: memory is bounded
         for packet in _segment(source, picture, start, end):
             packet.stream = copy
             time = float(packet.dts * picture.time_base) if packet.dts is not None else until
@@ -279,8 +298,10 @@ def _sound_pieces(sound: np.ndarray | str | Path, kind: str) -> Iterator[np.ndar
     if isinstance(sound, np.ndarray):
         parts = (sound[:, k : k + size] for k in range(0, sound.shape[1], size))
     else:
-        parts = (block.T for block in soundfile.blocks(sound, size, dtype="int16" if whole else "float32",
-                                                       always_2d=True))
+        parts = (
+            block.T
+            for block in soundfile.blocks(sound, size, dtype="int16" if whole else "float32", always_2d=True)
+        )
     for part in parts:
         if whole and part.dtype != np.int16:
             part = (stored(part, "PCM_16") >> 16).astype(np.int16)

@@ -13,10 +13,10 @@ from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import DB_PER_NEPER, FLOOR, band_centres
 from DiffBinaural.utils.lists import SIDES
 
-MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)            # every log mel, wherever it is drawn
-TRUTH_LINE = dict(color="0.75", linewidth=6)                          # broad: the others show on top of it
-Lines = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]           # label -> title -> (seconds, values)
-MEL_TICKS = (500, 1000, 2000, 4000, 8000)                             # Hz
+MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)  # every log mel, wherever it is drawn
+TRUTH_LINE = dict(color="0.75", linewidth=6)  # broad: the others show on top of it
+Lines = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # label -> title -> (seconds, values)
+MEL_TICKS = (500, 1000, 2000, 4000, 8000)  # Hz
 
 
 def mel_ticks(cfg: MelConfig) -> list[int]:
@@ -45,7 +45,7 @@ def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig, lines: Lines 
         axes.set_yticks(mel_ticks(cfg), [f"{f / 1000:g}k" for f in MEL_TICKS], fontsize=7)
         figure.colorbar(image, ax=axes, label="dB" if in_db else "nepers", pad=0.01)
     axes.set_ylabel("Hz")
-    for axes, title in zip(column[len(rows):], titles, strict=True):
+    for axes, title in zip(column[len(rows) :], titles, strict=True):
         draw_panel(axes, title, lines)
     column[-1].set_xlabel("seconds" + ("; positive = right is louder" if lines else ""))
     return figure
@@ -68,7 +68,7 @@ class Columns:
         self.rest = self.rest[..., whole * self.stride :].clone()
         self.made = new if self.made is None else torch.cat([self.made, new], dim=-1)
         while self.made.shape[-1] > self.most:
-            if self.made.shape[-1] % 2:                # the odd one waits for a partner
+            if self.made.shape[-1] % 2:  # the odd one waits for a partner
                 odd = self.made[..., -1:].expand(*self.made.shape[:-1], self.stride)
                 self.rest, self.made = torch.cat([odd, self.rest], dim=-1), self.made[..., :-1]
             self.made = self.made.unflatten(-1, (-1, 2)).mean(-1)
@@ -89,8 +89,9 @@ def save_figure(path: str | Path, figure) -> None:
         figure.savefig(partial, dpi=110, format="png")
 
 
-def draw_mels(path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConfig,
-              lines: Lines | None = None) -> None:
+def draw_mels(
+    path: str | Path, rows: list[tuple[str, np.ndarray]], cfg: MelConfig, lines: Lines | None = None
+) -> None:
     """Write :func:`mel_figure` as PNG."""
     save_figure(path, mel_figure(rows, cfg, lines))
 
@@ -123,7 +124,7 @@ def svg_path(x: np.ndarray, y: np.ndarray) -> str:
     for px, py in zip(x, y, strict=True):
         if finite := bool(np.isfinite(py)):
             words.append(f"{'L' if drawing else 'M'}{px:.4g} {py:.4g}{'' if drawing else 'h.01'}")
-        drawing = finite                                   # h.01: a point between two gaps is seen as a dot
+        drawing = finite  # h.01: a point between two gaps is seen as a dot
     return "".join(words)
 
 
@@ -184,8 +185,13 @@ def draw_history(path: str | Path, rows: list[dict], *figures: str) -> None:
     for axes, (title, found) in zip(column, names.items(), strict=True):
         for name in found:
             points = [(row["step"], row[name]) for row in rows if name in row]
-            axes.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.2,
-                      label=name.removesuffix(f"/{title}"))
+            axes.plot(
+                *zip(*points, strict=True),
+                "o-",
+                markersize=3,
+                linewidth=1.2,
+                label=name.removesuffix(f"/{title}"),
+            )
         axes.set_ylabel(title)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)

@@ -22,7 +22,7 @@ from DiffBinaural.utils.distributed import World
 from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json
 from DiffBinaural.utils.helpers import generator_for, stored
 
-MAPPED = 4096                  # files of a memory that a process maps at once; a system allows 65,530
+MAPPED = 4096  # files of a memory that a process maps at once; a system allows 65,530
 
 
 class Memory:
@@ -55,8 +55,10 @@ def read_all(name: str, read: Callable, items: Iterable, job: World) -> None:
     where two of them meet one of its types for the first time.
     """
     mine = job.share(items)
-    with tqdm(total=len(mine), desc=name, leave=False, disable=not job.first) as bar, \
-            ThreadPoolExecutor() as pool:
+    with (
+        tqdm(total=len(mine), desc=name, leave=False, disable=not job.first) as bar,
+        ThreadPoolExecutor() as pool,
+    ):
         try:
             for alone in mine[:1]:
                 read(alone)
@@ -133,7 +135,7 @@ class Stop:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame) -> None:
-        if os.getpid() != self.process:                # a loader's process: its parent decides
+        if os.getpid() != self.process:  # a loader's process: its parent decides
             return
         self.__exit__()
         self.asked = number
@@ -185,8 +187,13 @@ class RunLog:
 
         file = io.BytesIO()
         soundfile.write(file, stored(wav, "PCM_16").T, rate, "PCM_16", format="WAV")
-        audio = Summary.Audio(sample_rate=rate, num_channels=len(wav), length_frames=wav.shape[1],
-                              encoded_audio_string=file.getvalue(), content_type="audio/wav")
+        audio = Summary.Audio(
+            sample_rate=rate,
+            num_channels=len(wav),
+            length_frames=wav.shape[1],
+            encoded_audio_string=file.getvalue(),
+            content_type="audio/wav",
+        )
         self.writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, audio=audio)]), step)
 
     def scalars(self, step: int, **numbers: float) -> None:

@@ -20,8 +20,12 @@ from DiffBinaural.utils.media import read_picture
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    content = {"net": {"weight": torch.randn(40, 30, generator=torch.Generator().manual_seed(0))},
-               "steps": 7, "best": float("inf"), "rates": [0.5, torch.arange(5)]}
+    content = {
+        "net": {"weight": torch.randn(40, 30, generator=torch.Generator().manual_seed(0))},
+        "steps": 7,
+        "best": float("inf"),
+        "rates": [0.5, torch.arange(5)],
+    }
     save_tensors(tmp_path / "some.pth", content)
     return tmp_path / "some.pth"
 
@@ -92,8 +96,10 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
 
 def bomb(path, size):
     """A PNG of a few bytes that says it is size x size pixels large."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
     head = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
     parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
