@@ -108,7 +108,7 @@ SOUNDS    = $(FAIRPLAY)/processed/binaural_audios_22050Hz
 GENERATOR ?= $(@D)/vocoder/g_best.pth
 
 fairplay-table: $(SPLITS:%=$(TABLE)/%/metrics.json)
-	$(PY) DiffBinaural/evaluate_fairplay.py --results $(TABLE) --output_json $(TABLE)/table.json
+	$(PY) DiffBinaural/experiments/evaluate_fairplay.py --results $(TABLE) --output_json $(TABLE)/table.json
 
 $(TABLE)/%/metrics.json: .venv/installed
 	$(PY) DiffBinaural/train_fairplay.py --id stage1 --ckpt $(@D) --data_root $(FAIRPLAY) --split $* $(S1_FLAGS)
@@ -147,4 +147,4 @@ weights: $(W)/scenes/splits/test.csv
 ONLY ?=
 
 results: .venv/installed
-	$(PY) DiffBinaural/make_results.py $(if $(ONLY),--only $(ONLY))
+	$(PY) DiffBinaural/experiments/make_results.py $(if $(ONLY),--only $(ONLY))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from BigVGAN.env import E2EConfig
+from BigVGAN.settings import E2EConfig
 from DiffBinaural.utils.files import abandoned, discard
 from DiffBinaural.utils.lists import number, read_rows
-from DiffBinaural.utils.media import MUXED, mux
+from DiffBinaural.utils.media_writing import MUXED, mux
 
 VIDEOS = frozenset(
     {

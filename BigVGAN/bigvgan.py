@@ -10,13 +10,15 @@ from torch.nn.utils import remove_weight_norm, weight_norm
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.convolutions import Conv1d, ConvTranspose1d, side_by_side
-from BigVGAN.env import CONFIG, E2EConfig, VocodeConfig, VocoderConfig, config_beside, load_config
+from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
+from BigVGAN.settings import E2EConfig, VocodeConfig
 from BigVGAN.utils import latest
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.utils.blocks import pieces
 from DiffBinaural.utils.files import load_tensors
-from DiffBinaural.utils.helpers import pick_device, pieces
+from DiffBinaural.utils.helpers import pick_device
 
-PUBLISHED = "bigvgan_generator.pt"  # what NVIDIA calls the weights in its folders
+NVIDIA_GENERATOR = "bigvgan_generator.pt"  # what NVIDIA calls the weights in its folders
 START_STD = 0.01  # of new convolution weights
 
 
@@ -160,10 +162,12 @@ class BigVGAN(nn.Module):
 
 def generator_file(folder: str | Path) -> Path:
     """The generator's weights in a folder: NVIDIA's file, else the best of a run, else its latest."""
-    for path in (Path(folder) / PUBLISHED, Path(folder) / "g_best.pth", latest(folder, "g_")):
+    for path in (Path(folder) / NVIDIA_GENERATOR, Path(folder) / "g_best.pth", latest(folder, "g_")):
         if path and path.is_file():
             return path
-    raise FileNotFoundError(f"{folder}: no generator there; expected {PUBLISHED}, g_best.pth or g_<8 digits>")
+    raise FileNotFoundError(
+        f"{folder}: no generator there; expected {NVIDIA_GENERATOR}, g_best.pth or g_<8 digits>"
+    )
 
 
 def _download(repo_id: str) -> Path:
@@ -175,7 +179,7 @@ def _download(repo_id: str) -> Path:
         raise ValueError(f"{repo_id}: no such folder; for the hub: pip install huggingface_hub") from None
     try:
         hf_hub_download(repo_id=repo_id, filename=CONFIG)  # into the same snapshot folder as the weights
-        return Path(hf_hub_download(repo_id=repo_id, filename=PUBLISHED))
+        return Path(hf_hub_download(repo_id=repo_id, filename=NVIDIA_GENERATOR))
     except OSError as error:  # the hub's own errors are of this kind, too
         raise FileNotFoundError(f"{repo_id}: {str(error).splitlines()[0]}") from None
 

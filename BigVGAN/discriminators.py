@@ -13,7 +13,7 @@ from BigVGAN.env import VocoderConfig
 SLOPE = 0.1  # of the leaky ReLUs
 
 
-class Judge(nn.Module):
+class Discriminator(nn.Module):
     """A stack of 2-D convolutions over a picture of the sound."""
 
     convs: nn.ModuleList
@@ -39,7 +39,7 @@ def conv2d(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int
     return weight_norm(NarrowConv2d(inputs, outputs, kernel, stride, padding))
 
 
-class PeriodJudge(Judge):
+class PeriodDiscriminator(Discriminator):
     """Sees the sound folded at one period, so that samples one period apart are neighbours."""
 
     def __init__(self, period: int, channel_mult: float):
@@ -57,7 +57,7 @@ class PeriodJudge(Judge):
         return wav.unflatten(-1, (-1, self.period))
 
 
-class ResolutionJudge(Judge):
+class ResolutionDiscriminator(Discriminator):
     """Sees the magnitude of one STFT, (n_fft, hop, win) in samples."""
 
     def __init__(self, resolution: tuple[int, int, int], channel_mult: float):
@@ -79,10 +79,10 @@ class ResolutionJudge(Judge):
         return torch.stft(wav, n_fft, hop, win, window, center=False, return_complex=True).abs().unsqueeze(1)
 
 
-class Jury(nn.Module):
+class DiscriminatorGroup(nn.Module):
     """Several judges of one kind."""
 
-    def __init__(self, judges: Iterable[Judge]):
+    def __init__(self, judges: Iterable[Discriminator]):
         super().__init__()
         self.discriminators = nn.ModuleList(judges)
 
@@ -92,15 +92,19 @@ class Jury(nn.Module):
         return list(scores), list(features)
 
 
-class MultiPeriodDiscriminator(Jury):
+class MultiPeriodDiscriminator(DiscriminatorGroup):
     """One judge for each period of cfg.mpd_reshapes (Kong et al. 2020)."""
 
     def __init__(self, cfg: VocoderConfig):
-        super().__init__(PeriodJudge(period, cfg.discriminator_channel_mult) for period in cfg.mpd_reshapes)
+        super().__init__(
+            PeriodDiscriminator(period, cfg.discriminator_channel_mult) for period in cfg.mpd_reshapes
+        )
 
 
-class MultiResolutionDiscriminator(Jury):
+class MultiResolutionDiscriminator(DiscriminatorGroup):
     """One judge for each STFT of cfg.resolutions (Jang et al. 2021)."""
 
     def __init__(self, cfg: VocoderConfig):
-        super().__init__(ResolutionJudge(tuple(r), cfg.discriminator_channel_mult) for r in cfg.resolutions)
+        super().__init__(
+            ResolutionDiscriminator(tuple(r), cfg.discriminator_channel_mult) for r in cfg.resolutions
+        )

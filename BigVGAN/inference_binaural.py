@@ -8,8 +8,8 @@ the phase of (L+R)/2.
 """
 
 from BigVGAN.bigvgan import wanted_generator
-from BigVGAN.env import CopySynthesisConfig
 from BigVGAN.meldataset import MelFolder, WavFolder
+from BigVGAN.settings import CopySynthesisConfig
 from BigVGAN.synthesis import FlatWriter, mono_reader, vocode_folder
 from DiffBinaural.utils.arguments import run
 

@@ -10,8 +10,8 @@ python BigVGAN/inference_diffbinaural_mels.py --renderer mono --mels_dir generat
 """
 
 from BigVGAN.bigvgan import wanted_generator
-from BigVGAN.env import VocodeMelsConfig
 from BigVGAN.meldataset import MelFolder
+from BigVGAN.settings import VocodeMelsConfig
 from BigVGAN.synthesis import FairplayWriter, FlatWriter, mono_reader, vocode_folder
 from DiffBinaural.utils.arguments import run
 

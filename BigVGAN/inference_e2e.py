@@ -14,13 +14,22 @@ from tqdm import tqdm
 
 from BigVGAN.batch import checked_outputs, each, try_track, with_track
 from BigVGAN.bigvgan import BigVGAN, wanted_generator
-from BigVGAN.env import E2EConfig, chosen_renderer
+from BigVGAN.settings import E2EConfig, chosen_renderer
 from BigVGAN.synthesis import to_sound
-from DiffBinaural.generation import load_models
-from DiffBinaural.streaming import Hearing, Looking, Phases, binaural, expected_steps, length_notice
+from DiffBinaural.inference.loading import load_models
+from DiffBinaural.streaming import (
+    AudioSource,
+    StageTimer,
+    VideoSource,
+    binaural,
+    expected_steps,
+    length_notice,
+)
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.audio import write_wav_blocks
 from DiffBinaural.utils.files import replacing
-from DiffBinaural.utils.helpers import pick_device, same_mel, write_wav_blocks
+from DiffBinaural.utils.helpers import pick_device
+from DiffBinaural.utils.mel_files import same_mel
 from DiffBinaural.utils.plots import Columns, draw_generated
 
 
@@ -28,9 +37,9 @@ def convert(models: list, vocoder: BigVGAN | None, cfg: E2EConfig) -> None:
     """One video: write --output with as many samples as its sound has, and what --mux and --plot ask for."""
     checked_outputs(cfg)
     mel, end = models[0].cfg.mel, math.inf if cfg.end is None else cfg.end
-    phases, columns, phase = Phases(), Columns(), "vocoding" if vocoder else "rendering"
-    sound = Hearing(cfg.input_wav or cfg.input_video, cfg.start, end, mel.sample_rate)
-    view = Looking(cfg.input_video, cfg.start, end, cfg.fps, cfg.fov)
+    phases, columns, phase = StageTimer(), Columns(), "vocoding" if vocoder else "rendering"
+    sound = AudioSource(cfg.input_wav or cfg.input_video, cfg.start, end, mel.sample_rate)
+    view = VideoSource(cfg.input_video, cfg.start, end, cfg.fps, cfg.fov)
     if cfg.mux:
         try_track(cfg, mel.sample_rate)
     steps = expected_steps(sound.expected, cfg, models[0].cfg, len(models))

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.helpers import DB_PER_NEPER, FLOOR, hann, mel_basis, mel_spectrogram
+from DiffBinaural.utils.mel import DB_PER_NEPER, FLOOR, hann, mel_basis, mel_spectrogram
 
 MEL_SCALES = tuple((32 * 2**i, 5 * 2**i) for i in range(7))  # (window in samples, bands)
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # (n_fft, hop, win) in samples

@@ -11,19 +11,11 @@ from torch import Tensor
 
 from BigVGAN.env import VocoderConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.utils.audio import read_part, read_wav
 from DiffBinaural.utils.files import naming
-from DiffBinaural.utils.helpers import (
-    FLOOR,
-    check_mel_config,
-    interaural_phasor,
-    load_mel_pair,
-    load_phasor,
-    mel_spectrogram,
-    pad_to_hop,
-    read_part,
-    read_wav,
-)
 from DiffBinaural.utils.lists import SIDES, Clip, mel_pairs, read_clips
+from DiffBinaural.utils.mel import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
+from DiffBinaural.utils.mel_files import check_mel_config, load_mel_pair, load_phasor
 
 
 class MelDataset(torch.utils.data.Dataset):
@@ -67,8 +59,8 @@ class MelDataset(torch.utils.data.Dataset):
         frames = self.cfg.segment_size // hop
         spare = max(clip["mel"].shape[-1] - frames, 0)
         start = int(np.random.default_rng([self.seed, n]).integers(spare + 1))
-        piece = {k: _cut(mel, start, frames, math.log(FLOOR)) for k, mel in clip.items() if k != "wav"}
-        return {**piece, "wav": _cut(clip["wav"], start * hop, frames * hop, 0.0)}
+        piece = {k: _segment(mel, start, frames, math.log(FLOOR)) for k, mel in clip.items() if k != "wav"}
+        return {**piece, "wav": _segment(clip["wav"], start * hop, frames * hop, 0.0)}
 
     def whole(self, i: int) -> dict[str, Tensor]:
         """Clip i, uncut: wav (2, T·hop), mel and mel_pred (2, M, T); read once."""
@@ -103,7 +95,7 @@ class MelDataset(torch.utils.data.Dataset):
         ]
 
 
-def _cut(x: Tensor, start: int, size: int, fill: float) -> Tensor:
+def _segment(x: Tensor, start: int, size: int, fill: float) -> Tensor:
     """x[..., start : start + size], filled up with silence where x is shorter."""
     piece = x[..., start : start + size]
     return F.pad(piece, (0, size - piece.shape[-1]), value=fill)

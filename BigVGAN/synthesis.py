@@ -10,13 +10,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from BigVGAN.bigvgan import BigVGAN
-from BigVGAN.env import E2EConfig, VocodeConfig, VocodeMelsConfig
 from BigVGAN.meldataset import MelFolder, WavFolder
+from BigVGAN.settings import E2EConfig, VocodeConfig, VocodeMelsConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.metrics import PUBLISHED
-from DiffBinaural.rendering import CHUNK, render, render_blocks
-from DiffBinaural.utils.distributed import ALONE
-from DiffBinaural.utils.helpers import pick_device, read_part, resample, write_wav
+from DiffBinaural.evaluation.metric import OFFICIAL_RATE
+from DiffBinaural.inference.rendering import CHUNK, render, render_blocks
+from DiffBinaural.utils.audio import read_part, resample, write_wav
+from DiffBinaural.utils.distributed import SINGLE_PROCESS
+from DiffBinaural.utils.helpers import pick_device
 from DiffBinaural.utils.lists import Clip, match
 from DiffBinaural.utils.locks import locked
 
@@ -64,8 +65,8 @@ class FairplayWriter(FlatWriter):
             mono = read_part(Path(self.cfg.mono_dir) / f"{video_id}.wav", clip, rate, channels=1)
         size = min(x.shape[1] for x in (wav, truth, mono))
         for path, sound in zip(self.paths(name), (wav, truth, mono), strict=True):
-            resampled = resample(np.ascontiguousarray(sound[:, :size]), rate, PUBLISHED)
-            write_wav(path, resampled, PUBLISHED, self.subtype)
+            resampled = resample(np.ascontiguousarray(sound[:, :size]), rate, OFFICIAL_RATE)
+            write_wav(path, resampled, OFFICIAL_RATE, self.subtype)
 
 
 def sound(
@@ -141,7 +142,7 @@ def vocode_folder(
     mono_of  as of :func:`mono_reader`
     """
     device, rate = pick_device(cfg.device), items.cfg.sample_rate
-    with locked(cfg.output_dir, ALONE, "*/"):
+    with locked(cfg.output_dir, SINGLE_PROCESS, "*/"):
         there = [not cfg.overwrite and all(p.is_file() for p in writer.paths(name)) for name in items.names]
         if any(there):
             tqdm.write(

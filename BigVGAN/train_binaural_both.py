@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import torch
 
-from BigVGAN.env import BothMelConfig, load_config
+from BigVGAN.env import load_config
+from BigVGAN.settings import BothMelConfig
 from BigVGAN.training import pred_mel_probability, train_vocoder
 from DiffBinaural.utils.arguments import run
 
@@ -21,10 +22,10 @@ def main(cfg: BothMelConfig) -> None:
     cfg = replace(cfg, init_from=cfg.stage1_checkpoint_path or cfg.init_from)
     torch.manual_seed(cfg.seed)
 
-    def share(step):
+    def probability(step):
         return pred_mel_probability(step, cfg.pred_mel_start_step, cfg.pred_mel_end_step, cfg.pred_mel_max)
 
-    train_vocoder(load_config(cfg.config), cfg, pred_dir=cfg.mel_pred_dir, probability=share)
+    train_vocoder(load_config(cfg.config), cfg, pred_dir=cfg.mel_pred_dir, probability=probability)
 
 
 if __name__ == "__main__":

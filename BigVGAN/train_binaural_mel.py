@@ -8,7 +8,8 @@ python BigVGAN/train_binaural_mel.py --audio_dir data/real/processed/binaural_au
 
 import torch
 
-from BigVGAN.env import TrueMelConfig, load_config
+from BigVGAN.env import load_config
+from BigVGAN.settings import TrueMelConfig
 from BigVGAN.training import train_vocoder
 from DiffBinaural.utils.arguments import run
 

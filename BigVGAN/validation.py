@@ -6,12 +6,13 @@ from tqdm import tqdm
 
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.meldataset import MelDataset
-from DiffBinaural.metrics import WAV_METRICS, measure
+from DiffBinaural.evaluation.metric import measure
+from DiffBinaural.evaluation.metrics import WAV_METRICS
 from DiffBinaural.utils.distributed import World
-from DiffBinaural.utils.helpers import mel_spectrogram
 from DiffBinaural.utils.lists import SIDES
+from DiffBinaural.utils.mel import mel_spectrogram
 from DiffBinaural.utils.plots import mel_picture
-from DiffBinaural.utils.runs import RunLog
+from DiffBinaural.utils.run_log import RunLog
 
 MODES = {"mel": "true", "mel_pred": "predicted"}  # what a synthesis is made from, by its name in a clip
 JUDGED = {"mrstft": WAV_METRICS["mrstft"], "pesq": WAV_METRICS["pesq_wb"]}
@@ -29,7 +30,7 @@ def evaluate(generator: BigVGAN, val: MelDataset, job: World) -> dict[str, float
     -> validation_<mode>/mel_spec_error: mel L1 in nepers between sound and synthesis; …/mrstft; and
        …/pesq over those clips that allow it, left out where none does
     """
-    numbers = job.share(range(len(val)))
+    numbers = job.shard(range(len(val)))
     mine = [
         clip_figures(generator, val.whole(i), job.device)
         for i in tqdm(numbers, desc="validating", unit="clip", leave=False, disable=not job.first)

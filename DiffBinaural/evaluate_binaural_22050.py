@@ -11,25 +11,16 @@ oracle_mono_phase (the truth's magnitudes on the mono's phase).
 import sys
 from functools import partial
 
-from DiffBinaural.configs.advanced_diffusion_config import EvaluateWavConfig, MelConfig
-from DiffBinaural.evaluation import (
-    by_clip,
-    format_table,
-    joined,
-    measured,
-    named_folders,
-    predictions,
-    remarks,
-    rows_of,
-    save,
-    unmatched,
-    wavs,
-)
-from DiffBinaural.metrics import METRICS
-from DiffBinaural.paired import compare, format_paired
-from DiffBinaural.report import draw_cues, exhibit, some_clips, write_report
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.evaluation.aggregation import format_table, joined, rows_of, save
+from DiffBinaural.evaluation.comparison import clip_figures
+from DiffBinaural.evaluation.config import EvaluateWavConfig
+from DiffBinaural.evaluation.metrics import METRICS
+from DiffBinaural.evaluation.paired import compare, format_paired
+from DiffBinaural.evaluation.pairing import by_clip, named_folders, notices, predictions, unmatched, wavs
+from DiffBinaural.evaluation.report import clip_content, draw_cues, evenly_spaced, write_report
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import spread
+from DiffBinaural.utils.processes import parallel_map
 
 
 def main(cfg: EvaluateWavConfig) -> None:
@@ -38,18 +29,20 @@ def main(cfg: EvaluateWavConfig) -> None:
     truths, rate, extra = wavs(cfg.gt_dir), MelConfig.sample_rate, {}
     found = predictions(cfg.systems, wavs, truths, cfg.mono_dir, cfg.anchors)
     extra["unmatched"] = unmatched(cfg.systems, wavs, truths, found)
-    sys.stderr.writelines(remarks(found, truths, extra["unmatched"]))
+    sys.stderr.writelines(notices(found, truths, extra["unmatched"]))
     clips = by_clip(found)
-    results = spread(partial(measured, rate=rate), clips, cfg.workers)
+    results = parallel_map(partial(clip_figures, rate=rate), clips, cfg.workers)
     rows = joined([row for clip in results for row in clip], others)
     if cfg.pred_dir_b:
         a, *_, b = named_folders(cfg.systems)
         extra["paired"] = compare(rows, a, b, cfg.seed)
     systems = save(rows, cfg.output_csv, cfg.output_json, **extra)
     if cfg.plots:
-        spread(partial(draw_cues, rate=rate, folder=cfg.plots), clips, cfg.workers)
+        parallel_map(partial(draw_cues, rate=rate, folder=cfg.plots), clips, cfg.workers)
     if cfg.report:
-        shown = spread(partial(exhibit, rate=rate), some_clips(clips, cfg.report_clips), cfg.workers)
+        shown = parallel_map(
+            partial(clip_content, rate=rate), evenly_spaced(clips, cfg.report_clips), cfg.workers
+        )
         sys.stderr.write(write_report(cfg.report, shown, rows, systems, extra.get("paired")))
     print(format_table(systems, METRICS))
     if cfg.pred_dir_b:

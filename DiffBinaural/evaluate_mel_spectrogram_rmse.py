@@ -12,20 +12,13 @@ import sys
 
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import EvaluateMelConfig, MelConfig
-from DiffBinaural.evaluation import (
-    band_means,
-    compared_mels,
-    format_table,
-    joined,
-    mels,
-    predictions,
-    remarks,
-    save,
-    unmatched,
-    wavs_or_mels,
-)
-from DiffBinaural.metrics import MEL_METRICS, band_errors, measure
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.evaluation.aggregation import band_means, format_table, joined, save
+from DiffBinaural.evaluation.comparison import compared_mels
+from DiffBinaural.evaluation.config import EvaluateMelConfig
+from DiffBinaural.evaluation.mel_metrics import MEL_METRICS, band_errors
+from DiffBinaural.evaluation.metric import measure
+from DiffBinaural.evaluation.pairing import mels, notices, predictions, unmatched, wavs_or_mels
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.plots import draw_bands
 
@@ -35,7 +28,7 @@ def main(cfg: EvaluateMelConfig) -> None:
     truths, mel, rows, bands = wavs_or_mels(cfg.gt_dir), MelConfig(), [], []
     clips = predictions(cfg.pred_dir, mels, truths, cfg.mono_dir, cfg.anchors)
     lost = unmatched(cfg.pred_dir, mels, truths, clips)
-    sys.stderr.writelines(remarks(clips, truths, lost))
+    sys.stderr.writelines(notices(clips, truths, lost))
     for clip in tqdm(clips, unit="clip"):
         pairs = compared_mels(clip, mel)
         bands += [(system, band_errors(*pair)) for system, pair in pairs.items()]

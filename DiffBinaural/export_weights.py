@@ -6,7 +6,7 @@ python DiffBinaural/export_weights.py --run checkpoints/first --out weights \\
 
 from pathlib import Path
 
-from DiffBinaural.configs.advanced_diffusion_config import ExportConfig
+from DiffBinaural.inference.config import ExportConfig
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json
 

@@ -4,8 +4,9 @@ python DiffBinaural/prepare_fairplay.py --fairplay_root downloads/FAIR-Play --ou
 python DiffBinaural/prepare_fairplay.py --fairplay_root downloads/FAIR-Play --out data/fairplay --verify
 """
 
-from DiffBinaural.configs.advanced_diffusion_config import PrepareConfig
-from DiffBinaural.preparation import plan, prepare, verify
+from DiffBinaural.fairplay.config import PrepareConfig
+from DiffBinaural.fairplay.preparation import plan, prepare
+from DiffBinaural.fairplay.verification import verify
 from DiffBinaural.utils.arguments import run
 
 

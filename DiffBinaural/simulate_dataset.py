@@ -3,18 +3,19 @@
 from functools import partial
 from pathlib import Path
 
-from DiffBinaural import fairplay
-from DiffBinaural.configs.advanced_diffusion_config import SimulateConfig
 from DiffBinaural.dataset.dataset_real_binaural import DETECTIONS, FRAMES, write_sounds, write_split
-from DiffBinaural.looks import FRAME
-from DiffBinaural.scenes import RATE, Source, draw_setting, simulate, truth_of
-from DiffBinaural.sounds import recordings
+from DiffBinaural.fairplay import simulated as fairplay
+from DiffBinaural.fairplay.download import DOWNLOADED_RATE, FOLDERS
+from DiffBinaural.simulation.appearance import FRAME
+from DiffBinaural.simulation.config import RATE, SimulateConfig
+from DiffBinaural.simulation.scenes import Source, draw_setting, simulate, truth_of
+from DiffBinaural.simulation.signals import recordings
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.distributed import ALONE
+from DiffBinaural.utils.distributed import SINGLE_PROCESS
 from DiffBinaural.utils.files import claim, replacing, write_json, write_rows
-from DiffBinaural.utils.helpers import spread
 from DiffBinaural.utils.locks import locked
-from DiffBinaural.utils.media import write_picture, write_video
+from DiffBinaural.utils.media_writing import write_picture, write_video
+from DiffBinaural.utils.processes import parallel_map
 
 
 def make(clip: tuple[int, int], cfg: SimulateConfig, files: tuple[Path, ...]) -> tuple[Source, ...]:
@@ -27,7 +28,7 @@ def make(clip: tuple[int, int], cfg: SimulateConfig, files: tuple[Path, ...]) ->
         sources=cfg.sources,
         fps=cfg.fps,
         files=files,
-        share=cfg.audio_share,
+        recorded=cfg.audio_share,
         **draw_setting(seed, cfg),
     )
     if not real:
@@ -82,13 +83,15 @@ def main(cfg: SimulateConfig) -> None:
     settings = {
         **{name: getattr(cfg, name) for name in named},
         "frame_size": FRAME,
-        "sample_rate": RATE if real else fairplay.DOWNLOADED_RATE,
+        "sample_rate": RATE if real else DOWNLOADED_RATE,
         "fov": cfg.fov[0] if cfg.fov[0] == cfg.fov[1] else fovs,
     }
     truth = root / ("dataset.json" if real else "simulated.json")
-    claim(truth, settings, *(["processed"] if real else fairplay.FOLDERS))
-    with locked(root, ALONE, "processed/*/", "processed/*/*/", "*/"):
-        casts = dict(zip(clips, spread(partial(make, cfg=cfg, files=files), clips, cfg.workers), strict=True))
+    claim(truth, settings, *(["processed"] if real else FOLDERS))
+    with locked(root, SINGLE_PROCESS, "processed/*/", "processed/*/*/", "*/"):
+        casts = dict(
+            zip(clips, parallel_map(partial(make, cfg=cfg, files=files), clips, cfg.workers), strict=True)
+        )
         if real:
             write_real_lists(root, cfg, casts)
         else:

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from DiffBinaural.configs.advanced_diffusion_config import SpeechConfig
-from DiffBinaural.sounds import at_unit_level
-from DiffBinaural.speech import ESPEAK_RATE, draw_saying, say
+from DiffBinaural.simulation.config import SpeechConfig
+from DiffBinaural.simulation.signals import at_unit_level
+from DiffBinaural.simulation.speech import ESPEAK_RATE, draw_utterance, synthesise
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.helpers import write_wav
+from DiffBinaural.utils.audio import write_wav
 
 
 def make(number: int, cfg: SpeechConfig) -> None:
     """Say two sentences, by a voice of their own; what is there is not said again."""
     path = Path(cfg.out) / f"vowel_speech_{number:05d}.wav"  # which looks like a singing face
     if not path.exists():
-        sound = at_unit_level(say(draw_saying(np.random.default_rng([cfg.seed, number]))))
+        sound = at_unit_level(synthesise(draw_utterance(np.random.default_rng([cfg.seed, number]))))
         write_wav(path, 0.9 * (sound / np.abs(sound).max())[None], ESPEAK_RATE)
 
 

@@ -17,20 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig, steps_of
-from DiffBinaural.dataset.base import WINDOW_HOP, covering, cut, padded, scene
-from DiffBinaural.dataset.video_transforms import PassingEyes, Sight
-from DiffBinaural.generation import BLOCK, stream
+from DiffBinaural.dataset.base import WINDOW_HOP, covering, extract_windows, padded, scene
+from DiffBinaural.dataset.video_transforms import FrameSource, StreamedFrames
+from DiffBinaural.inference.sampler import BLOCK, stream
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.position_utils import FOV
-from DiffBinaural.utils.helpers import (
-    checked_rate,
-    is_sound_file,
-    mel_spectrogram,
-    pieces,
-    resampled,
-    sound_info,
-    wav_blocks,
-)
+from DiffBinaural.utils.audio import checked_rate, is_sound_file, resample_blocks, sound_info, wav_blocks
+from DiffBinaural.utils.blocks import pieces
 from DiffBinaural.utils.lists import Detection, read_detections
 from DiffBinaural.utils.media import (
     frame_rate,
@@ -40,6 +33,7 @@ from DiffBinaural.utils.media import (
     sound_blocks,
     sound_rate,
 )
+from DiffBinaural.utils.mel import mel_spectrogram
 
 EYE_WIDTH = 480  # pixels: a wider video is shrunk, not below this
 PICTURE_RATE = 10  # pictures a second that are taken from a video
@@ -55,7 +49,7 @@ class Block(NamedTuple):
     phasor: Tensor  # (2, M, T) between them; (0, M, T) if not made
 
 
-class Phases:
+class StageTimer:
     """Seconds that each phase takes; one that waits for another is not charged for it.
 
     seconds  phase -> seconds so far
@@ -105,7 +99,7 @@ class Phases:
 # --- the sound ----------------------------------------------------------------------------------------------
 
 
-class Hearing:
+class AudioSource:
     """The mono sound of a sound or video file, or of a part of it, at the mel's rate, block by block.
 
     start, end  seconds of the file;  rate: Hz to convert to
@@ -121,7 +115,7 @@ class Hearing:
 
     def __iter__(self) -> Iterator[Tensor]:
         """(1, n) float32 each.  Raises ValueError naming a file that is empty, too short or not finite."""
-        for block in resampled(self._cut(), self.own, self.rate, BLOCK / 86):
+        for block in resample_blocks(self._cut(), self.own, self.rate, BLOCK / 86):
             self.samples += block.shape[1]
             yield block
 
@@ -176,7 +170,7 @@ def stills(folder: Path) -> list[Path]:
     )
 
 
-class Looking:
+class VideoSource:
     """The pictures of a video, or of a folder of images, from a moment on.
 
     start, end  seconds of the video that are asked for
@@ -192,7 +186,7 @@ class Looking:
         self.rate = fps if self.stills else PICTURE_RATE
         self.own = fps
 
-    def eyes(self, cfg: TrainConfig, detections: str | None) -> PassingEyes:
+    def frame_source(self, cfg: TrainConfig, detections: str | None) -> StreamedFrames:
         """What a model sees of it; detections: CSV whose column `frame` counts the video's own pictures."""
         first, found, factor = int(self.start * self.rate), [], 1
         images = self._images(first)
@@ -202,7 +196,7 @@ class Looking:
             start = next(images)
             factor, images = shrinking(start), chain([start], images)
         found = [replace(d, box=tuple(edge / factor for edge in d.box)) for d in found]
-        self.seen = PassingEyes(
+        self.seen = StreamedFrames(
             (image.reduce(shrinking(image)) for image in images), self.rate, found, cfg.view, first, self.fov
         )
         return self.seen
@@ -250,7 +244,9 @@ def detections_of(path: str | Path, video_id: str, fps: float) -> list[Detection
 # --- both together ------------------------------------------------------------------------------------------
 
 
-def parts_of_stream(mels: Iterable[Tensor], eyes: Sight, begin: float, cfg: TrainConfig) -> Iterator[dict]:
+def parts_of_stream(
+    mels: Iterable[Tensor], eyes: FrameSource, begin: float, cfg: TrainConfig
+) -> Iterator[dict]:
     """Windows of a mono mel that comes in blocks (1, M, t), as :func:`stream` takes them.
 
     begin  seconds of the video at which the mel begins
@@ -278,7 +274,7 @@ def parts_of_stream(mels: Iterable[Tensor], eyes: Sight, begin: float, cfg: Trai
                 "until": until,
                 "frames": frames,
                 **scene(eyes, times, cfg.mel),
-                "mono": cut(held, [start - at for start in starts], size),
+                "mono": extract_windows(held, [start - at for start in starts], size),
             }
         keep = min(held.shape[-1], size)
         held, at = held[..., held.shape[-1] - keep :].clone(), end - keep
@@ -302,11 +298,11 @@ class Queue:
 
 def binaural(
     models: list[BinauralModel],
-    sound: Hearing,
-    view: Looking,
+    sound: AudioSource,
+    view: VideoSource,
     cfg: SamplingConfig,
     detections: str | None,
-    phases: Phases,
+    phases: StageTimer,
     tick=int,
 ) -> Iterator[Block]:
     """Generate a clip block by block: one model of both ears, or one of each.
@@ -322,7 +318,7 @@ def binaural(
             yield mel
 
     def seen():
-        yield from parts_of_stream(heard(), view.eyes(trained, detections), view.start, trained)
+        yield from parts_of_stream(heard(), view.frame_source(trained, detections), view.start, trained)
 
     shared = tee(phases.timed("looking", seen()), len(models))
     ears = [

@@ -4,9 +4,9 @@ python DiffBinaural/test_fairplay.py --run checkpoints/fairplay1 --data_root dat
     --output_dir generated/fairplay1
 """
 
-from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig
 from DiffBinaural.dataset.genaudio_fairplay import GenAudioFairPlay
-from DiffBinaural.generation import generate_all
+from DiffBinaural.inference.config import GenerateConfig
+from DiffBinaural.inference.generation import generate_all
 from DiffBinaural.utils.arguments import run
 
 

@@ -8,20 +8,20 @@ python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --
 
 from pathlib import Path
 
-from DiffBinaural.configs.advanced_diffusion_config import PlaceConfig
 from DiffBinaural.dataset.genaudio_pos import GenAudioPos
-from DiffBinaural.evaluation import write_csv
-from DiffBinaural.placement import curves, place_all, rises
+from DiffBinaural.evaluation.aggregation import write_csv
+from DiffBinaural.evaluation.placement import curves, generate_at_positions, rises
+from DiffBinaural.inference.config import PlacementConfig
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.plots import draw_sweep
 
 
-def main(cfg: PlaceConfig) -> None:
+def main(cfg: PlacementConfig) -> None:
     """Write mel pairs and positions.csv, and draw <video_id>_<ms>.png, as inference_e2e.py's --plot does.
 
     Of a sweep draw sweep.png instead, and print how surely levels rise.
     """
-    rows, out = place_all(GenAudioPos, cfg), Path(cfg.output_dir)
+    rows, out = generate_at_positions(GenAudioPos, cfg), Path(cfg.output_dir)
     if not rows:
         return  # another process of the job has them all
     write_csv(out / "positions.csv", rows)

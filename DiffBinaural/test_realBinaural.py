@@ -4,9 +4,9 @@ python DiffBinaural/test_realBinaural.py --run checkpoints/first --data_root dat
     --output_dir generated/first
 """
 
-from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
-from DiffBinaural.generation import generate_all
+from DiffBinaural.inference.config import GenerateConfig
+from DiffBinaural.inference.generation import generate_all
 from DiffBinaural.utils.arguments import run
 
 

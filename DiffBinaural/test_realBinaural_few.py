@@ -7,10 +7,11 @@ python DiffBinaural/test_realBinaural_few.py --run checkpoints/first --data_root
 from dataclasses import replace
 from pathlib import Path
 
-from DiffBinaural.configs.advanced_diffusion_config import GenerateConfig
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
-from DiffBinaural.generation import comparison, generate_all, load_config
-from DiffBinaural.metrics import mel_cues
+from DiffBinaural.evaluation.mel_metrics import mel_cues
+from DiffBinaural.inference.config import GenerateConfig
+from DiffBinaural.inference.generation import comparison, generate_all
+from DiffBinaural.inference.loading import load_config
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.plots import draw_mels
 

@@ -26,28 +26,29 @@ from BigVGAN import bigvgan, convolutions, discriminators
 from BigVGAN import training as stage2
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.bigvgan import BigVGAN
-from BigVGAN.env import TrueMelConfig, VocoderConfig, load_config
+from BigVGAN.env import VocoderConfig, load_config
 from BigVGAN.meldataset import MelDataset
+from BigVGAN.settings import TrueMelConfig
 from DiffBinaural import simulate_dataset
 from DiffBinaural import training as stage1
 from DiffBinaural.configs.advanced_diffusion_config import (
-    DEVICE_HELP,
     ModelConfig,
     SamplingConfig,
-    SimulateConfig,
     TrainConfig,
-    option,
     preset_config,
     steps_of,
 )
+from DiffBinaural.configs.fields import DEVICE_HELP, option
 from DiffBinaural.dataset.base import whole_clip
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
-from DiffBinaural.dataset.video_transforms import Eyes
-from DiffBinaural.generation import generate, ready
+from DiffBinaural.dataset.video_transforms import RecordedFrames
+from DiffBinaural.experiments.tables import bench_table
+from DiffBinaural.inference.generation import generate
+from DiffBinaural.inference.loading import ready
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.modules.networks import Upsample
 from DiffBinaural.modules.norms import NormSiLU
-from DiffBinaural.results_page import bench_table
+from DiffBinaural.simulation.config import SimulateConfig
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.files import write_json
@@ -406,7 +407,7 @@ def unet_inputs(device: torch.device, width: int = ModelConfig.context_dim) -> t
 def noise_clip(seconds: float, cfg: TrainConfig) -> dict:
     """A clip of noise and 10 grey pictures a second."""
     mel = torch.randn(1, cfg.mel.n_mels, -(-seconds * cfg.mel.sample_rate // cfg.mel.hop)) - 4
-    eyes = Eyes([Image.new("RGB", (480, 240), "gray")] * (10 * seconds), 10, [], cfg.view)
+    eyes = RecordedFrames([Image.new("RGB", (480, 240), "gray")] * (10 * seconds), 10, [], cfg.view)
     return whole_clip("bench", {"mono_mel": mel}, eyes, 0.0, cfg.mel)
 
 

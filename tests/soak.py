@@ -21,13 +21,15 @@ from tqdm import tqdm
 
 from BigVGAN import inference_e2e
 from BigVGAN.bigvgan import wanted_generator
-from BigVGAN.env import E2EConfig
+from BigVGAN.settings import E2EConfig
 from DiffBinaural import simulate_dataset
-from DiffBinaural.configs.advanced_diffusion_config import SimulateConfig, option
-from DiffBinaural.generation import load_models
+from DiffBinaural.configs.fields import option
+from DiffBinaural.inference.loading import load_models
+from DiffBinaural.simulation.config import SimulateConfig
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.audio import read_wav, write_wav_blocks
 from DiffBinaural.utils.files import write_json
-from DiffBinaural.utils.helpers import pick_device, read_wav, write_wav_blocks
+from DiffBinaural.utils.helpers import pick_device
 
 CLIPS = 20  # different ones, over and over
 WARM = 0.5  # part of the samples that caches take to fill

@@ -8,17 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from DiffBinaural.configs.advanced_diffusion_config import (
-    PRESETS,
-    GenerateConfig,
-    MelConfig,
-    SimulateConfig,
-    StepsConfig,
-    TrainConfig,
-    from_dict,
-    option,
-    required,
-)
+from DiffBinaural.configs.advanced_diffusion_config import PRESETS, MelConfig, TrainConfig
+from DiffBinaural.configs.fields import from_dict, option, required
+from DiffBinaural.experiments.config import StepsConfig
+from DiffBinaural.inference.config import GenerateConfig
+from DiffBinaural.simulation.config import SimulateConfig
 from DiffBinaural.utils.arguments import parse
 
 ROOT = Path(__file__).parents[1]

@@ -25,7 +25,7 @@ from BigVGAN.env import VocoderConfig, load_config
 from BigVGAN.utils import save_generator
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import save_tensors
-from DiffBinaural.utils.helpers import mel_spectrogram
+from DiffBinaural.utils.mel import mel_spectrogram
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/bigvgan.json").read_text())
 ROOT = Path(__file__).parents[1]
@@ -139,11 +139,11 @@ def test_generators_are_nvidias(name):
 @pytest.mark.parametrize("kind", JURIES)
 def test_discriminators_are_nvidias(kind):
     record = GOLDEN["discriminators"][kind]
-    jury = fill(JURIES[kind](VocoderConfig(**SMALL, discriminator_channel_mult=record["channel_mult"])))
-    assert {k: list(v.shape) for k, v in jury.state_dict().items()} == record["manifest"]
+    group = fill(JURIES[kind](VocoderConfig(**SMALL, discriminator_channel_mult=record["channel_mult"])))
+    assert {k: list(v.shape) for k, v in group.state_dict().items()} == record["manifest"]
     with torch.no_grad():
-        real, real_features = jury(torch.stack((sig(4096, 440), sig(4096, 300)))[:, None])
-        fake, fake_features = jury(0.8 * torch.stack((sig(4096, 430), sig(4096, 310)))[:, None])
+        real, real_features = group(torch.stack((sig(4096, 440), sig(4096, 300)))[:, None])
+        fake, fake_features = group(0.8 * torch.stack((sig(4096, 430), sig(4096, 310)))[:, None])
     for scores, key in ((real, "logits_real"), (fake, "logits_fake")):
         for ours, theirs in zip(scores, record[key], strict=True):
             close(ours, theirs)

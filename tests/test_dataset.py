@@ -20,12 +20,13 @@ from DiffBinaural.dataset.base import SILENCE
 from DiffBinaural.dataset.dataset_real_binaural import FrameFolder, RealBinaural
 from DiffBinaural.dataset.dataset_real_binaural_mix import RealBinauralMix, together
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
-from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, mirrored, on_device
-from DiffBinaural.generation import encoded, generate
+from DiffBinaural.dataset.video_transforms import EncodedFrames, RecordedFrames, mirrored, on_device
+from DiffBinaural.inference.features import encode_recording
+from DiffBinaural.inference.generation import generate
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.utils.helpers import mel_spectrogram
+from DiffBinaural.utils.cache import Cache
 from DiffBinaural.utils.lists import Clip, Detection, folded
-from DiffBinaural.utils.runs import Memory
+from DiffBinaural.utils.mel import mel_spectrogram
 
 MEL, VIEW = MelConfig(), ViewConfig(frames=3, slots=3, image_size=32)
 
@@ -205,12 +206,12 @@ def test_a_memory_computes_once_and_other_processes_find_it(tmp_path):
         asked.append(1)
         return {"x": torch.arange(6.0)}
 
-    memory, later = Memory(tmp_path), Memory(tmp_path)
+    memory, later = Cache(tmp_path), Cache(tmp_path)
     for one in (memory, memory, later):
-        assert torch.equal(one.recall("a", make)["x"], torch.arange(6.0))
+        assert torch.equal(one.get("a", make)["x"], torch.arange(6.0))
     assert len(asked) == 1
-    own = Memory()
-    assert own.recall("a", make) is own.recall("a", make)
+    own = Cache()
+    assert own.get("a", make) is own.get("a", make)
     assert len(asked) == 2
 
 
@@ -225,13 +226,13 @@ def frozen():
 def looking(count=7):
     noise = np.random.default_rng(1).integers(0, 255, (count, 40, 80, 3), dtype=np.uint8)
     found = [Detection(k / 10, (10 + k, 5, 30 + k, 25), s) for k in (0, 1, 4) for s in (0.9, 0.5)[: k % 3]]
-    return Eyes([Image.fromarray(p) for p in noise], 10, found, VIEW)
+    return RecordedFrames([Image.fromarray(p) for p in noise], 10, found, VIEW)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_remembered_pictures_are_the_pictures_plain_and_mirrored(frozen, mirror):
     eyes = looking()
-    remembered = EncodedEyes(encoded(frozen, eyes), 10, VIEW)
+    remembered = EncodedFrames(encode_recording(frozen, eyes), 10, VIEW)
     assert remembered.chosen(0.1, 0.5) == eyes.chosen(0.1, 0.5)
     pair = []
     for one in (eyes, remembered):
@@ -249,7 +250,7 @@ def test_remembered_pictures_are_the_pictures_plain_and_mirrored(frozen, mirror)
 def test_a_clip_generated_from_remembered_pictures_is_the_same(frozen, scenes):
     plain = GenAudioRealBinaural(scenes, "test", MEL, VIEW)
     once = GenAudioRealBinaural(scenes, "test", MEL, VIEW)
-    once.remember(Memory(), lambda eyes: encoded(frozen, eyes))
+    once.use_cache(Cache(), lambda eyes: encode_recording(frozen, eyes))
     how = SamplingConfig(sampling_timesteps=2)
     a, b = (generate(frozen, data[0], how) for data in (plain, once))
     assert "maps" in once[0]

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from DiffBinaural.configs.advanced_diffusion_config import DiffusionConfig
 from DiffBinaural.diffusion_utils.diffusion_pytorch import (
-    SCHEDULES,
     Diffusion,
     ddim_step,
     ddpm_step,
@@ -20,6 +19,7 @@ from DiffBinaural.diffusion_utils.diffusion_pytorch import (
     x0_from_noise,
     x0_from_velocity,
 )
+from DiffBinaural.diffusion_utils.schedules import SCHEDULES
 
 OBJECTIVES = ("pred_noise", "pred_x0", "pred_v", "pred_residual")
 RAMP = torch.linspace(-1, 1, 401, dtype=torch.float64)[None]

@@ -18,12 +18,15 @@ import pytest
 import torch
 
 from BigVGAN import training as vocoder
-from BigVGAN.env import TrueMelConfig, load_config
+from BigVGAN.env import load_config
 from BigVGAN.meldataset import MelDataset
+from BigVGAN.settings import TrueMelConfig
 from DiffBinaural.configs.advanced_diffusion_config import PRESETS, TrainConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.training import Run, backward, loader, parallel, several
+from DiffBinaural.runs.loading import loader, step_batches
+from DiffBinaural.runs.state import Run
+from DiffBinaural.training import backward, parallel
 from DiffBinaural.utils.distributed import World, world
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +49,7 @@ def first_gradient(data_root, ckpt, batch, accumulate):
     with world("cpu") as job:
         run = Run(ModelBuilder(cfg).build().train(), cfg, job, len(data))
         net, batches = parallel(run.model, job), iter(loader(data, cfg, job))
-        for batch, last in several(batches, accumulate):
+        for batch, last in step_batches(batches, accumulate):
             backward(net, batch, run, last=last)
         return {name: p.grad for name, p in run.model.named_parameters() if p.grad is not None}
 

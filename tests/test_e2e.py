@@ -23,13 +23,15 @@ from BigVGAN.utils import save_generator
 from DiffBinaural import generation, streaming
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, preset_config
 from DiffBinaural.dataset.base import WINDOW_HOP, covering, whole_clip
-from DiffBinaural.dataset.video_transforms import Eyes, Sight
-from DiffBinaural.generation import generate, load_models
+from DiffBinaural.dataset.video_transforms import FrameSource, RecordedFrames
+from DiffBinaural.inference.generation import generate
+from DiffBinaural.inference.loading import load_models
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.streaming import Hearing, Looking, Phases, binaural, parts_of_stream
+from DiffBinaural.streaming import AudioSource, StageTimer, VideoSource, binaural, parts_of_stream
+from DiffBinaural.utils.audio import resample, write_wav, write_wav_blocks
 from DiffBinaural.utils.files import save_tensors, write_json
-from DiffBinaural.utils.helpers import mel_spectrogram, pad_to_hop, resample, write_wav, write_wav_blocks
 from DiffBinaural.utils.media import pictures, read_sound
+from DiffBinaural.utils.mel import mel_spectrogram, pad_to_hop
 
 ROOT = Path(__file__).parents[1]
 RATE = 22_050
@@ -384,9 +386,9 @@ def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     film(tmp_path / "in.mp4", 6, 25)
     models = load_models((str(nets[0]),), torch.device("cpu"))
     trained = models[0].cfg
-    hearing = Hearing(tmp_path / "in.wav", 0.4, math.inf, RATE)
-    looking = Looking(tmp_path / "in.mp4", 0.4, math.inf, 10)
-    blocks = list(binaural(models, hearing, looking, cfg, None, Phases()))
+    hearing = AudioSource(tmp_path / "in.wav", 0.4, math.inf, RATE)
+    looking = VideoSource(tmp_path / "in.mp4", 0.4, math.inf, 10)
+    blocks = list(binaural(models, hearing, looking, cfg, None, StageTimer()))
     assert len(blocks) >= 3
     mono, mono_mel, mel, _ = (torch.cat(parts, dim=-1) for parts in zip(*blocks))
     wav = resample(sound.mean(axis=1)[None, round(0.4 * rate) :], rate, RATE)
@@ -395,7 +397,9 @@ def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     whole_mel = mel_spectrogram(pad_to_hop(torch.from_numpy(wav), trained.mel.hop), trained.mel)
     assert torch.allclose(mono_mel, whole_mel, atol=1e-3)
     shown = [Image.fromarray(picture) for picture in pictures(tmp_path / "in.mp4", 10)]
-    clip = whole_clip("in", {"mono_mel": whole_mel}, Eyes(shown, 10, [], trained.view), 0.4, trained.mel)
+    clip = whole_clip(
+        "in", {"mono_mel": whole_mel}, RecordedFrames(shown, 10, [], trained.view), 0.4, trained.mel
+    )
     whole = generate(models[0], clip, cfg, count=1000)
     assert (whole - clip["mono_mel"]).abs().mean() > 0.05, "it does something"
     assert torch.allclose(mel, whole, atol=2e-3)
@@ -404,14 +408,14 @@ def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
 @pytest.mark.parametrize("fov", [60, 120])
 def test_a_camera_that_sees_less_sees_it_straight_ahead(fov, tmp_path):
     film(tmp_path / "in.mp4", 0.5, 10)
-    looking = Looking(tmp_path / "in.mp4", 0.0, math.inf, 10, fov)
-    eyes = looking.eyes(preset_config("tiny", id="", data_root=""), None)
+    looking = VideoSource(tmp_path / "in.mp4", 0.0, math.inf, 10, fov)
+    eyes = looking.frame_source(preset_config("tiny", id="", data_root=""), None)
     edge = eyes.window(0.0, 0.3)["box"][0, 0].tolist()
     wide = math.tan(math.radians(fov / 2)) / math.tan(math.radians(60))
     assert edge == pytest.approx([0, 0, wide, wide])
 
 
-class Closed(Sight):
+class Closed(FrameSource):
     """Pictures that show nothing."""
 
     def picture(self, k):

@@ -10,31 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from DiffBinaural import metrics
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.evaluation import (
-    ORACLE,
-    compared_mels,
-    compared_wavs,
-    mels,
-    on_phase_of,
-    predictions,
-    remarks,
-    rows_of,
-    unmatched,
-    wavs,
-    wavs_or_mels,
-)
-from DiffBinaural.paired import compare, format_paired, ratio
+from DiffBinaural.evaluation import interaural, metrics
+from DiffBinaural.evaluation.aggregation import rows_of
+from DiffBinaural.evaluation.comparison import compared_mels, compared_wavs, on_phase_of
+from DiffBinaural.evaluation.paired import compare, format_paired, ratio
+from DiffBinaural.evaluation.pairing import ORACLE, mels, notices, predictions, unmatched, wavs, wavs_or_mels
+from DiffBinaural.utils.audio import read_wav, write_wav
 from DiffBinaural.utils.files import write_json
-from DiffBinaural.utils.helpers import (
-    mel_spectrogram,
-    pad_to_hop,
-    read_wav,
-    save_mel_pair,
-    write_mel_config,
-    write_wav,
-)
+from DiffBinaural.utils.mel import mel_spectrogram, pad_to_hop
+from DiffBinaural.utils.mel_files import save_mel_pair, write_mel_config
 
 ROOT = Path(__file__).parents[1]
 MEL = MelConfig()
@@ -205,7 +190,7 @@ def test_without_any_mono_there_is_no_mono_copy(data):
     alone = predictions((str(data / "model_mels"),), mels, truths, anchors=False)
     assert list(compared_mels(alone[0], MEL)) == ["model"]
     lost = unmatched((str(data / "model_mels"),), mels, truths, clips)
-    assert remarks(clips, truths, lost) == ["no mono copy: the truth is mels; give --mono_dir to have one\n"]
+    assert notices(clips, truths, lost) == ["no mono copy: the truth is mels; give --mono_dir to have one\n"]
 
 
 @pytest.mark.parametrize("samples", [0, -HOP, HOP, -HOP - 1, HOP + 1])
@@ -268,9 +253,9 @@ def test_the_oracle_has_the_truths_magnitudes_on_the_monos_phase(data, tmp_path)
     assert same == pytest.approx(np.concatenate([mono, mono]), abs=1e-5)  # a round trip
     made = on_phase_of(mono, true, MEL)
     assert made.shape == true.shape
-    assert metrics.ild_error(made, true, RATE) < 1.5  # of 6 dB: the level difference is there
-    copy = metrics.itd_error(np.concatenate([mono, mono]), true, RATE)
-    assert metrics.itd_error(made, true, RATE) == pytest.approx(copy, rel=0.05)  # the time difference not
+    assert interaural.ild_error(made, true, RATE) < 1.5  # of 6 dB: the level difference is there
+    copy = interaural.itd_error(np.concatenate([mono, mono]), true, RATE)
+    assert interaural.itd_error(made, true, RATE) == pytest.approx(copy, rel=0.05)  # the time difference not
     assert on_phase_of(mono[:, :1], true[:, :1], MEL).shape == (2, 1)
     for name in ("alpha", "beta"):
         wav, _ = read_wav(data / "truth" / f"{name}.wav")

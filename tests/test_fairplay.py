@@ -19,18 +19,17 @@ import pytest
 import soundfile
 from PIL import Image
 
-from DiffBinaural.configs.advanced_diffusion_config import (
-    MelConfig,
-    PrepareConfig,
-    SimulateConfig,
-    ViewConfig,
-)
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
-from DiffBinaural.fairplay import entries, read_ids, read_lists, write_list, write_lists
-from DiffBinaural.preparation import plan, prepare_clip, verify
-from DiffBinaural.scenes import simulate
+from DiffBinaural.fairplay.config import PrepareConfig
+from DiffBinaural.fairplay.download import entries, read_ids, read_lists
+from DiffBinaural.fairplay.preparation import plan, prepare_clip
+from DiffBinaural.fairplay.simulated import write_list, write_lists
+from DiffBinaural.fairplay.verification import verify
+from DiffBinaural.simulation.config import SimulateConfig
+from DiffBinaural.simulation.scenes import simulate
 from DiffBinaural.utils.arguments import parse
-from DiffBinaural.utils.helpers import read_wav, resample
+from DiffBinaural.utils.audio import read_wav, resample
 from DiffBinaural.utils.lists import read_clips, split_path
 from DiffBinaural.utils.media import pictures, read_sound
 

@@ -230,7 +230,13 @@ def test_the_two_rows_are_means_over_splits(scripts, tmp_path, capsys):
             for k, v in enumerate(values)
         ]
         write_json(tmp_path / split / "metrics.json", {"systems": {}, "clips": rows})
-    scripts("DiffBinaural.evaluate_fairplay", "--results", tmp_path, "--output_json", tmp_path / "t.json")
+    scripts(
+        "DiffBinaural.experiments.evaluate_fairplay",
+        "--results",
+        tmp_path,
+        "--output_json",
+        tmp_path / "t.json",
+    )
     rows = json.loads((tmp_path / "t.json").read_text())
     ten, five = rows["original splits, 10 in all"], rows["scene-disjoint splits, 5 in all"]
     assert ten["model"]["stft"]["mean"] == pytest.approx(4.0)
@@ -239,4 +245,4 @@ def test_the_two_rows_are_means_over_splits(scripts, tmp_path, capsys):
     assert (five["model"]["stft"]["mean"], five["model"]["stft"]["n"]) == (9.0, 1)
     assert "3 original splits, 10 in all: split1, split2, split10" in capsys.readouterr().out
     with pytest.raises(FileNotFoundError, match=r"split1/metrics\.json"):
-        scripts("DiffBinaural.evaluate_fairplay", "--results", tmp_path / "t")
+        scripts("DiffBinaural.experiments.evaluate_fairplay", "--results", tmp_path / "t")

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from DiffBinaural.configs.advanced_diffusion_config import preset_config
+from DiffBinaural.modules.kernels.winograd import WinogradConv2d, toom_cook
 from DiffBinaural.modules.networks import Conv2dPlus, Upsample, quickest
 from DiffBinaural.modules.norms import group_norm_silu, two_passes
 from DiffBinaural.modules.unet import UNet
-from DiffBinaural.modules.winograd import WinogradConv2d, toom_cook
 
 pytestmark = pytest.mark.usefixtures("two_threads")
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from DiffBinaural.utils.media import mux, pictures, read_sound, write_video
+from DiffBinaural.utils.media import pictures, read_sound
+from DiffBinaural.utils.media_writing import mux, write_video
 
 RATE = 22_050
 

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from DiffBinaural import metrics
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.evaluation import format_table, joined, summarise
-from DiffBinaural.metrics import MEL_METRICS, METRICS, WAV_METRICS, NotMeasurable, measure
-from DiffBinaural.utils.helpers import band_centres, mel_spectrogram, resample
+from DiffBinaural.evaluation import interaural, mel_metrics, official, sound_quality
+from DiffBinaural.evaluation.aggregation import format_table, joined, summarise
+from DiffBinaural.evaluation.mel_metrics import MEL_METRICS
+from DiffBinaural.evaluation.metric import NotMeasurable, measure
+from DiffBinaural.evaluation.metrics import METRICS, WAV_METRICS
+from DiffBinaural.utils.audio import resample
+from DiffBinaural.utils.mel import band_centres, mel_spectrogram
 
 MEL = MelConfig()
 RATE = MEL.sample_rate
@@ -48,7 +51,7 @@ def test_the_official_implementations_say_the_same(rate, key):
     estimate = 0.9 * golden_pair(int(rate), 0.5) * [[1], [1.1]]
     if key.endswith("_mono"):
         estimate = np.stack([reference.mean(axis=0)] * 2)
-    figure = getattr(metrics, key.removesuffix("_mono").partition("_")[2])
+    figure = getattr(official, key.removesuffix("_mono").partition("_")[2])
     # Told 16 kHz, a figure takes the samples as they are: the 22,050 Hz records were made without resampling.
     assert figure(estimate, reference, 16_000) == pytest.approx(GOLDEN[rate][key], rel=1e-4)
 
@@ -56,7 +59,7 @@ def test_the_official_implementations_say_the_same(rate, key):
 def test_published_figures_are_taken_at_16_khz():
     estimate, reference = placed(noise()), placed(noise(seed=1))
     low = [resample(x, RATE, 16_000) for x in (estimate, reference)]
-    for figure in (metrics.stft, metrics.env, metrics.wav, metrics.mag, metrics.dphase, metrics.snr):
+    for figure in (official.stft, official.env, official.wav, official.mag, official.dphase, official.snr):
         assert figure(estimate, reference, RATE) == pytest.approx(figure(*low, 16_000))
 
 
@@ -72,7 +75,7 @@ def test_the_truth_itself_is_ideal():
 def test_cues_over_time_lean_to_the_right_and_leave_silence_out():
     pair = placed(noise(2.0), delay=8, gain=2.0)  # later and weaker in the left ear
     pair[:, RATE:] = 0
-    drawn = metrics.cues(pair, RATE)
+    drawn = interaural.cues(pair, RATE)
     for title, value in (("ITD below 1.5 kHz, µs", 8e6 / RATE), ("ILD 1.5 to 6 kHz, dB", 6.02)):
         seconds, values = drawn[title]
         assert np.nanmedian(values[seconds < 0.9]) == pytest.approx(value, rel=0.03)
@@ -81,43 +84,43 @@ def test_cues_over_time_lean_to_the_right_and_leave_silence_out():
 
 def test_an_interaural_delay_of_8_samples_is_363_microseconds():
     x = noise()
-    assert metrics.itd_error(np.stack([x, x]), placed(x, 8, 1), RATE) == pytest.approx(363, abs=5)
-    assert metrics.itd(placed(x, 8), RATE) * 1e6 == pytest.approx(363, abs=5)  # right leads: positive
-    assert metrics.itd(placed(x, 8)[::-1], RATE) * 1e6 == pytest.approx(-363, abs=5)
+    assert interaural.itd_error(np.stack([x, x]), placed(x, 8, 1), RATE) == pytest.approx(363, abs=5)
+    assert interaural.itd(placed(x, 8), RATE) * 1e6 == pytest.approx(363, abs=5)  # right leads: positive
+    assert interaural.itd(placed(x, 8)[::-1], RATE) * 1e6 == pytest.approx(-363, abs=5)
 
 
 def test_fractional_delays_are_seen():
     x, f = noise(), np.fft.rfftfreq(round(2 * RATE), 1 / RATE)
     for wanted in (-700e-6, 33e-6, 250e-6):
         late = np.fft.irfft(np.fft.rfft(x) * np.exp(-2j * np.pi * f * wanted), len(x))
-        assert np.median(metrics.itd(np.stack([late, x]), RATE)) == pytest.approx(wanted, abs=5e-6)
+        assert np.median(interaural.itd(np.stack([late, x]), RATE)) == pytest.approx(wanted, abs=5e-6)
 
 
 def test_the_phase_of_a_delay_counts_below_its_limit():
     x = np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)
     y = np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE - 0.7)
     high = np.sin(2 * np.pi * 4000 * np.arange(RATE) / RATE + np.array([[0], [2]]))
-    assert metrics.ipd_error(np.stack([x, x]), np.stack([x, y]), RATE) == pytest.approx(0.7, abs=1e-3)
-    assert metrics.ipd_error(np.stack([x, x]) + high, np.stack([x, x]), RATE) == pytest.approx(0, abs=1e-3)
+    assert interaural.ipd_error(np.stack([x, x]), np.stack([x, y]), RATE) == pytest.approx(0.7, abs=1e-3)
+    assert interaural.ipd_error(np.stack([x, x]) + high, np.stack([x, x]), RATE) == pytest.approx(0, abs=1e-3)
 
 
 def test_6_db_on_one_ear_is_6_db_in_every_band():
     x = noise()
     louder = np.stack([x, x * 10 ** (6 / 20)])
-    power = np.abs(np.fft.rfft(metrics.frames(louder, 1024, 512))).swapaxes(1, 2) ** 2
-    levels, weights = metrics.ild(power, np.fft.rfftfreq(1024, 1 / RATE))
+    power = np.abs(np.fft.rfft(interaural.frames(louder, 1024, 512))).swapaxes(1, 2) ** 2
+    levels, weights = interaural.ild(power, np.fft.rfftfreq(1024, 1 / RATE))
     assert levels == pytest.approx(np.full((6, levels.shape[1]), 6), abs=1e-3)  # right is louder: positive
     assert weights == pytest.approx(np.array([0.5, 0.7, 1, 1.5, 1.5, 1.3]) / 6.5)
-    assert metrics.ild_error(np.stack([x, x]), louder, RATE) == pytest.approx(6, abs=1e-3)
-    assert metrics.mel_ild_error(mel(np.stack([x, x])), mel(louder), MEL) == pytest.approx(6, abs=1e-3)
+    assert interaural.ild_error(np.stack([x, x]), louder, RATE) == pytest.approx(6, abs=1e-3)
+    assert mel_metrics.mel_ild_error(mel(np.stack([x, x])), mel(louder), MEL) == pytest.approx(6, abs=1e-3)
 
 
 def test_mels_judge_levels_as_sounds_do():
     x, f = noise(), np.fft.rfftfreq(round(2 * RATE), 1 / RATE)
     shadow = 10 ** (-12 * f / RATE * 2 / 20)  # 0 dB at 0 Hz, -12 dB at the top
     true = np.stack([np.fft.irfft(np.fft.rfft(x) * shadow, len(x)), x])
-    by_wav = metrics.ild_error(np.stack([x, x]), true, RATE)
-    assert metrics.mel_ild_error(mel(np.stack([x, x])), mel(true), MEL) == pytest.approx(by_wav, rel=0.1)
+    by_wav = interaural.ild_error(np.stack([x, x]), true, RATE)
+    assert mel_metrics.mel_ild_error(mel(np.stack([x, x])), mel(true), MEL) == pytest.approx(by_wav, rel=0.1)
 
 
 def test_errors_of_opposite_sign_do_not_cancel():
@@ -125,11 +128,11 @@ def test_errors_of_opposite_sign_do_not_cancel():
     true = flat.copy()
     true[1, band_centres(MEL) < 1500] += np.log(10) / 2  # 10 dB to the right below, to the left above
     true[0, band_centres(MEL) >= 1500] += np.log(10) / 2
-    assert metrics.mel_ild_error(flat, true, MEL) == pytest.approx(10, abs=1e-3)
+    assert mel_metrics.mel_ild_error(flat, true, MEL) == pytest.approx(10, abs=1e-3)
     early, late = flat.copy(), flat.copy()
     early[1, :, :10] += 0.5  # the same over time
     late[1, :, 10:] += 0.5
-    assert metrics.mel_ild_error(early, late, MEL) == pytest.approx(0.5 * 20 / np.log(10), abs=1e-3)
+    assert mel_metrics.mel_ild_error(early, late, MEL) == pytest.approx(0.5 * 20 / np.log(10), abs=1e-3)
 
 
 @pytest.mark.parametrize("name", [*CUES[:2], *CUES[3:], "stft", "env", "dphase", "mcd"])
@@ -150,8 +153,8 @@ def test_loudness_of_the_estimate_does_not_change_what_is_normalised(name):
 
 def test_loudness_of_both_ears_does_not_change_the_mels_level_difference():
     made, true = mel(placed(noise(seed=1), 3, 1.5)), mel(placed(noise()))
-    softer = metrics.mel_ild_error(made - 0.7, true - 0.7, MEL)
-    assert softer == pytest.approx(metrics.mel_ild_error(made, true, MEL), rel=1e-6)
+    softer = mel_metrics.mel_ild_error(made - 0.7, true - 0.7, MEL)
+    assert softer == pytest.approx(mel_metrics.mel_ild_error(made, true, MEL), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", CUES)
@@ -164,8 +167,8 @@ def test_loudness_does_not_change_cues(name):
 
 def test_coherence_falls_from_one_source_to_two_noises():
     one, two = placed(noise(), 5), np.stack([noise(), noise(seed=1)])
-    assert metrics.iacc(one, RATE) == pytest.approx(1, abs=0.02)
-    assert metrics.iacc_error(two, one, RATE) > 0.8
+    assert interaural.iacc(one, RATE) == pytest.approx(1, abs=0.02)
+    assert interaural.iacc_error(two, one, RATE) > 0.8
 
 
 def test_quiet_frames_do_not_count():
@@ -193,8 +196,8 @@ def test_silence_raises_and_is_never_zero(name):
 def test_a_silent_mel_has_no_level_difference():
     silent = np.full((2, MEL.n_mels, 8), np.log(1e-5))
     with pytest.raises(NotMeasurable):
-        metrics.mel_ild_error(silent, silent, MEL)
-    assert metrics.mel_rmse(silent, silent, MEL) == 0
+        mel_metrics.mel_ild_error(silent, silent, MEL)
+    assert mel_metrics.mel_rmse(silent, silent, MEL) == 0
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -224,13 +227,13 @@ def test_one_sample_allows_only_differences_of_samples():
         "snr",
         "si_sdr",
     }
-    drawn = metrics.cues(np.array([[0.5], [0.2]]), RATE)  # and it can be drawn
+    drawn = interaural.cues(np.array([[0.5], [0.2]]), RATE)  # and it can be drawn
     assert all(len(values) == 1 for _, values in drawn.values())
 
 
 def test_level_differences_over_time_are_the_same_from_mels():
     pair = placed(noise(1.0), delay=0, gain=2.0)
-    ((_, values),) = metrics.mel_cues(mel(pair), MEL).values()
+    ((_, values),) = mel_metrics.mel_cues(mel(pair), MEL).values()
     assert np.nanmedian(values) == pytest.approx(6.02, abs=0.05)
 
 
@@ -249,9 +252,9 @@ def test_pesq_and_stoi_are_the_libraries_own():
     made, true = placed(noise()) + placed(noise(seed=1), gain=0.9), placed(noise())
     ears = [resample(x, RATE, 16_000).clip(-1, 1) for x in (made, true)]
     wanted = np.mean([pesq.pesq(16_000, ears[1][k], ears[0][k], "wb") for k in (0, 1)])
-    assert metrics.pesq_wb(made, true, RATE) == pytest.approx(wanted)
+    assert sound_quality.pesq_wb(made, true, RATE) == pytest.approx(wanted)
     wanted = np.mean([pystoi.stoi(true[k], made[k], RATE) for k in (0, 1)])
-    assert metrics.stoi(made, true, RATE) == pytest.approx(wanted)
+    assert sound_quality.stoi(made, true, RATE) == pytest.approx(wanted)
 
 
 def test_mcd_counts_librosas_coefficients():
@@ -263,12 +266,12 @@ def test_mcd_counts_librosas_coefficients():
         return librosa.feature.mfcc(y=x, sr=RATE, n_mfcc=14)[..., 1:, :] * np.log(10) / 10
 
     wanted = 10 / np.log(10) * np.sqrt(2 * ((cepstra(made) - cepstra(true)) ** 2).sum(axis=1)).mean()
-    assert metrics.mcd(made, true, RATE) == pytest.approx(wanted, rel=1e-3)
+    assert sound_quality.mcd(made, true, RATE) == pytest.approx(wanted, rel=1e-3)
 
 
 def test_half_the_level_has_a_known_multi_resolution_distance():
     x = placed(noise(level=0.3))
-    assert metrics.mrstft(x / 2, x, RATE) == pytest.approx(0.5 + np.log(2), rel=1e-2)
+    assert sound_quality.mrstft(x / 2, x, RATE) == pytest.approx(0.5 + np.log(2), rel=1e-2)
 
 
 def test_mel_errors_by_ear_and_band():
@@ -279,7 +282,7 @@ def test_mel_errors_by_ear_and_band():
     assert figures["mel_rmse_right"] == figures["mel_l1_right"] == 3
     assert figures["mel_l2_left"] == pytest.approx((79 + 4) / 80)
     assert figures["mel_rmse"] == pytest.approx((3 + np.sqrt(83 / 80)) / 2)
-    bands = metrics.band_errors(made, true)
+    bands = mel_metrics.band_errors(made, true)
     assert bands["l2"].shape == (2, 80)
     assert bands["rmse"][0, 5] == 2
 

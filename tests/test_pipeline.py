@@ -15,16 +15,17 @@ import torch
 from PIL import Image
 
 from BigVGAN.training import pred_mel_probability
-from DiffBinaural import generation, streaming, training
+from DiffBinaural import streaming, training
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, preset_config
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.dataset.video_transforms import normalised
+from DiffBinaural.inference import generation, loading, sampler
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.lists import read_clips
-from DiffBinaural.utils.media import write_video
-from DiffBinaural.utils.runs import RunLog
+from DiffBinaural.utils.media_writing import write_video
+from DiffBinaural.utils.run_log import RunLog
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json"
@@ -341,7 +342,7 @@ def test_a_frozen_resnet_is_read_in_eval_mode_and_a_list_may_repeat_a_clip(scene
     model, data = ModelBuilder(cfg).build(), RealBinaural(scenes, str(listing), cfg.mel, cfg.view)
     before = {name: value.clone() for name, value in model.frame.trunk.state_dict().items()}
     with world("cpu") as job:
-        training.remember(data, model, tmp_path / "cache", job)
+        training.use_cache(data, model, tmp_path / "cache", job)
     assert all(torch.equal(before[name], v) for name, v in model.frame.trunk.state_dict().items())
     assert len(list((tmp_path / "cache").glob("*.mels.pt"))) == 2
     window = data[0]
@@ -478,7 +479,7 @@ def test_objectives_are_compared_and_not_trained_twice(scenes, scripts, tmp_path
 
 def test_quality_and_time_against_steps(scenes, scripts, stage1, tmp_path, capsys):
     scripts(
-        "DiffBinaural.evaluate_steps",
+        "DiffBinaural.experiments.evaluate_steps",
         "--run",
         stage1,
         "--data_root",
@@ -532,7 +533,7 @@ def test_without_joint_denoising_each_window_is_a_clip_of_its_own(scenes, script
         "--limit",
         1,
     )
-    model = generation.load_model(stage1, torch.device("cpu"))
+    model = loading.load_model(stage1, torch.device("cpu"))
     clip = GenAudioRealBinaural(scenes, "train", model.cfg.mel, model.cfg.view, truth=False).unseen(0)
     apart = np.load(tmp_path / f"{clip['stem']}_left.npy")
     assert apart.shape == np.load(mels / f"{clip['stem']}_left.npy").shape
@@ -804,7 +805,7 @@ def phase_mels(scenes, scripts, phase_run):
     return phase_run.parent / "mels"
 
 
-def test_a_phase_run_is_judged_by_what_is_heard(phase_run):
+def test_a_phase_run_is_decided_by_what_is_heard(phase_run):
     (row,) = json.loads((phase_run / "training_history.json").read_text())
     assert {
         "val/mel_rmse",
@@ -928,7 +929,7 @@ def test_a_phase_run_in_blocks_is_the_clip_at_once(scenes, scripts, phase_run, t
         "--input_wav",
         scenes / f"processed/mono_audios_22050Hz/{name}.wav",
     )
-    monkeypatch.setattr(generation, "BLOCK", 100)  # the same tiles of noise in both
+    monkeypatch.setattr(sampler, "BLOCK", 100)  # the same tiles of noise in both
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "whole.wav")
     monkeypatch.setattr(streaming, "BLOCK", 43)  # half a second
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "blocks.wav")

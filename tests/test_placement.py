@@ -6,8 +6,9 @@ import torch
 from scipy.special import spherical_jn, spherical_yn
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.placement import curves, level, place, rises, sphere_level
-from DiffBinaural.utils.helpers import band_centres
+from DiffBinaural.evaluation.placement import curves, level, rises, sphere_level
+from DiffBinaural.inference.placement import move_source
+from DiffBinaural.utils.mel import band_centres
 
 CFG = MelConfig()
 
@@ -32,7 +33,7 @@ def centre(picture):
 @pytest.mark.parametrize(("x", "y"), [(-0.5, 0.0), (0.5, 0.5), (0.0, -0.5)])
 def test_picture_and_box_show_the_source_where_it_is_put(x, y):
     clip = seen(detected=True)
-    placed = place(clip, x, y)
+    placed = move_source(clip, x, y)
     assert placed["box"][0, 1].tolist() == pytest.approx([x, y, 0.25, 0.125])
     assert placed["mask"].tolist() == [[False, False, True]] * 2
     assert [float(v) for v in centre(placed["objects"][0, 0])] == pytest.approx([x, y], abs=1e-6)
@@ -43,7 +44,7 @@ def test_picture_and_box_show_the_source_where_it_is_put(x, y):
 
 @pytest.mark.parametrize("x", [-1.0, 1.0])
 def test_at_the_edge_half_of_it_is_seen(x):
-    placed = place(seen(detected=True), x, 0.0)
+    placed = move_source(seen(detected=True), x, 0.0)
     assert (placed["objects"][0, 0] > 100).float().mean() == pytest.approx(0.25 * 0.125 / 2)
     assert placed["box"][0, 1, 0] == x
 
@@ -51,7 +52,7 @@ def test_at_the_edge_half_of_it_is_seen(x):
 def test_without_a_detection_the_whole_picture_stands_for_the_source():
     clip = seen(detected=False)
     clip["objects"][:, 0, :, 8:24, 8:24] = 240
-    placed = place(clip, 0.5, 0.0)
+    placed = move_source(clip, 0.5, 0.0)
     assert placed["box"][0, 1].tolist() == [0.5, 0.0, 0.25, 0.25]
     assert torch.equal(placed["objects"][:, 1], clip["objects"][:, 0])
     assert float(centre(placed["objects"][0, 0])[0]) == pytest.approx(0.5, abs=1e-6)

@@ -8,19 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from DiffBinaural import rendering
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.metrics import WAV_METRICS
+from DiffBinaural.evaluation.metrics import WAV_METRICS
+from DiffBinaural.inference import rendering
+from DiffBinaural.inference.rendering import RENDERERS, closed_form, render, render_blocks
 from DiffBinaural.position_utils import sphere_response
-from DiffBinaural.rendering import RENDERERS, closed_form, render, render_blocks
-from DiffBinaural.scenes import simulate
-from DiffBinaural.utils.helpers import (
-    band_centres,
-    frame_spectra,
-    interaural_phasor,
-    mel_spectrogram,
-    pad_to_hop,
-)
+from DiffBinaural.simulation.scenes import simulate
+from DiffBinaural.utils.mel import band_centres, frame_spectra, interaural_phasor, mel_spectrogram, pad_to_hop
 
 CFG = MelConfig()
 SHORTEST = 385  # samples that the mel's reflection needs

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.report import embedded, some_clips
-from DiffBinaural.utils.helpers import write_wav
+from DiffBinaural.evaluation.report import embedded, evenly_spaced
+from DiffBinaural.utils.audio import write_wav
 from DiffBinaural.utils.plots import svg_path
 
 ROOT = Path(__file__).parents[1]
@@ -109,9 +109,9 @@ def test_a_curve_has_gaps_where_nothing_is_known():
 
 
 def test_the_page_takes_clips_evenly():
-    assert some_clips(list("abcdefghi"), 3) == ["a", "e", "i"]
-    assert some_clips(list("ab"), 50) == ["a", "b"]
-    assert some_clips(list("abc"), 1) == ["a"]
+    assert evenly_spaced(list("abcdefghi"), 3) == ["a", "e", "i"]
+    assert evenly_spaced(list("ab"), 50) == ["a", "b"]
+    assert evenly_spaced(list("abc"), 1) == ["a"]
 
 
 @pytest.fixture

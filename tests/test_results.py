@@ -9,17 +9,11 @@ from typing import get_type_hints
 
 import pytest
 
-from DiffBinaural import experiments, results, results_page
-from DiffBinaural.experiments import (
-    EXPERIMENTS,
-    ROOT,
-    SCALES,
-    Experiment,
-    carry_out,
-    chosen,
-    finished,
-    record_of,
-)
+from DiffBinaural.experiments import page as results_page
+from DiffBinaural.experiments import runner, summary
+from DiffBinaural.experiments.catalogue import EXPERIMENTS, chosen
+from DiffBinaural.experiments.registry import SCALES, Experiment
+from DiffBinaural.experiments.runner import ROOT, carry_out, finished, record_of
 from DiffBinaural.utils.arguments import parse
 
 
@@ -35,9 +29,9 @@ def test_rows_and_folders_are_told_apart_and_parts_belong_to_rows():
     assert len({e.folder(Path()) for e in EXPERIMENTS}) == len(EXPERIMENTS)
     rows = {e.row for e in EXPERIMENTS if e.table == "parts"}
     for e in EXPERIMENTS:
-        if e.against or e.judged_by:
+        if e.against or e.decided_by:
             assert e.against in rows
-            assert e.judged_by in results.FIGURES["parts"]
+            assert e.decided_by in summary.FIGURES["parts"]
 
 
 def test_a_row_brings_what_it_needs_in_the_lists_order():
@@ -106,11 +100,11 @@ def test_with_an_experiment_go_those_that_need_it(tmp_path, monkeypatch):
     second = Experiment("t", "second", ("x {root}/t/first/file",))
     third = Experiment("t", "third", ("x",), against="second")
     other = Experiment("t", "other", ("x",))
-    monkeypatch.setattr(experiments, "EXPERIMENTS", (first, second, third, other))
+    monkeypatch.setattr(runner, "EXPERIMENTS", (first, second, third, other))
     for e in (first, second, third, replace(third, seed=2), other):
         e.folder(tmp_path).mkdir(parents=True)
         (e.folder(tmp_path) / "record.json").write_text('{"commands": ["x"], "seconds": [1.0]}')
-    experiments.forget(first, tmp_path, "small")
+    runner.clear(first, tmp_path, "small")
     left = [e.row for e in (first, second, third, replace(third, seed=2), other) if finished(e, tmp_path)]
     assert left == ["other"]
 
@@ -127,7 +121,7 @@ def judged(root, row, values, **about):
     ]
     (folder / "metrics.json").write_text(json.dumps({"clips": rows}))
     (folder / "record.json").write_text(
-        json.dumps({"commands": ["x"], "settings": {}, "seconds": [1.0], "machine": experiments.machine()})
+        json.dumps({"commands": ["x"], "settings": {}, "seconds": [1.0], "machine": runner.machine()})
     )
     return e
 
@@ -140,44 +134,44 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
         "worse",
         [v + d for v, d in zip(clips, (0.1, 0.2, 0.1, 0.2))],
         against="all",
-        judged_by="mel_rmse",
+        decided_by="mel_rmse",
     )
     close = judged(
         tmp_path,
         "close",
         [v + d for v, d in zip(clips, (0.1, -0.1, 0.2, -0.2))],
         against="all",
-        judged_by="mel_rmse",
+        decided_by="mel_rmse",
         decision="kept",
     )
-    found = results.part(worse, tmp_path)["systems"]["without"]["mel_rmse"]
+    found = summary.part(worse, tmp_path)["systems"]["without"]["mel_rmse"]
     assert found["difference"] == pytest.approx(0.15)  # though clips differ by far more than the systems
     assert 0.1 <= found["low"] < 0.15 < found["high"] <= 0.2
     every = [whole, worse, close]
-    harmful = judged(tmp_path, "harmful", [v - 0.1 for v in clips], against="all", judged_by="mel_rmse")
-    assert not results.unproved(results.part(worse, tmp_path))
-    assert results.unproved(results.part(close, tmp_path))
-    assert results.unproved(results.part(harmful, tmp_path))  # sure, but of the contrary
-    again = results.close_calls(every, tmp_path)
+    harmful = judged(tmp_path, "harmful", [v - 0.1 for v in clips], against="all", decided_by="mel_rmse")
+    assert not summary.unproved(summary.part(worse, tmp_path))
+    assert summary.unproved(summary.part(close, tmp_path))
+    assert summary.unproved(summary.part(harmful, tmp_path))  # sure, but of the contrary
+    again = summary.close_calls(every, tmp_path)
     assert sorted((e.row, e.seed) for e in again) == [("all", 1), ("all", 2), ("close", 1), ("close", 2)]
 
     judged(tmp_path, "all", clips, seed=1)
-    assert results.part(close, tmp_path)["systems"]["without"]["mel_rmse"]["difference"] == pytest.approx(0)
-    judged(tmp_path, "close", [v + 0.2 for v in clips], against="all", judged_by="mel_rmse", seed=1)
-    both = results.part(close, tmp_path)["systems"]["without"]["mel_rmse"]
+    assert summary.part(close, tmp_path)["systems"]["without"]["mel_rmse"]["difference"] == pytest.approx(0)
+    judged(tmp_path, "close", [v + 0.2 for v in clips], against="all", decided_by="mel_rmse", seed=1)
+    both = summary.part(close, tmp_path)["systems"]["without"]["mel_rmse"]
     assert both["difference"] == pytest.approx(0.1)  # the mean over both seeds, clip by clip
-    assert results.close_calls(every, tmp_path) == again  # what is repeated does not hang on the repeats
+    assert summary.close_calls(every, tmp_path) == again  # what is repeated does not hang on the repeats
 
-    known = results.collect(every, tmp_path)
+    known = summary.collect(every, tmp_path)
     assert known["parts/close"]["seeds"] == [0, 1]
     assert known["parts/worse"]["seeds"] == [0]
     page = results_page.page(known)
     assert "| worse | all | 1 | **+0.15** [+0.1" in page
     assert "| worse | `mel_rmse`" not in page  # it is decided
     assert "*Not run yet.*" in page
-    about = dict(against="all", judged_by="mel_rmse", decision="kept: it costs nothing")
+    about = dict(against="all", decided_by="mel_rmse", decision="kept: it costs nothing")
     tie = judged(tmp_path, "tie", [v + d for v, d in zip(clips, (1, -1, 1.5, -1))], **about)
-    page = results_page.page(results.collect([*every, tie], tmp_path))
+    page = results_page.page(summary.collect([*every, tie], tmp_path))
     assert re.search(r"\| tie \| `mel_rmse` \| \+0\.125 \[-1, \+1\.\d\] \| kept: it costs nothing \|", page)
 
 
@@ -186,7 +180,7 @@ def test_the_page_is_what_the_figures_make():
     assert (ROOT / "RESULTS.md").read_text() == results_page.page(known)
     assert list(known) == [f"{e.table}/{e.row}" for e in EXPERIMENTS]
     for entry in known.values():
-        assert "part_of" not in entry or entry["decision"] or not results.unproved(entry)
+        assert "part_of" not in entry or entry["decision"] or not summary.unproved(entry)
 
 
 def test_commands_of_the_page_are_those_of_the_list():
@@ -208,7 +202,7 @@ def test_figures_in_the_readmes_tables_are_rows_of_the_results():
 
 def test_new_figures_replace_old_ones_in_the_lists_order():
     old = {"parts/all": {"v": 1}, "quality/1 source, room": {"v": 1}, "parts/gone": {"v": 1}}
-    assert list(results.updated(old, {"parts/vision": {"v": 2}, "parts/all": {"v": 2}}).items()) == [
+    assert list(summary.updated(old, {"parts/vision": {"v": 2}, "parts/all": {"v": 2}}).items()) == [
         ("quality/1 source, room", {"v": 1}),
         ("parts/all", {"v": 2}),
         ("parts/vision", {"v": 2}),

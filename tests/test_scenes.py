@@ -14,13 +14,17 @@ from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
 from DiffBinaural import position_utils as geometry
 from DiffBinaural import simulate_dataset
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SimulateConfig, ViewConfig
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
-from DiffBinaural.looks import FRAME, SHAPES, Look, box_of, stamp
 from DiffBinaural.position_utils import FOV, azimuth_to_x
-from DiffBinaural.scenes import RATE, draw_path, draw_room, listen, render, simulate, toward
-from DiffBinaural.sounds import FAMILIES, melody, recordings
-from DiffBinaural.utils.media import pictures, read_sound, write_video
+from DiffBinaural.simulation.appearance import FRAME, SHAPES, Appearance, box_of, stamp
+from DiffBinaural.simulation.binaural import mix_at_ears, positions_at, spatialise
+from DiffBinaural.simulation.config import RATE, SimulateConfig
+from DiffBinaural.simulation.room import draw_room
+from DiffBinaural.simulation.scenes import draw_path, simulate
+from DiffBinaural.simulation.signals import FAMILIES, melody, recordings
+from DiffBinaural.utils.media import pictures, read_sound
+from DiffBinaural.utils.media_writing import write_video
 
 HZ = np.fft.rfftfreq(RATE, 1 / RATE)  # of sounds of one second
 
@@ -30,13 +34,13 @@ def noise(seconds=1.0):
 
 
 def standing(azimuth):
-    return lambda times: toward(np.full_like(times, azimuth), 0.0, 1.5)
+    return lambda times: positions_at(np.full_like(times, azimuth), 0.0, 1.5)
 
 
 @pytest.fixture(scope="module")
 def right():
     """Spectra (2, F) of a second of noise at +60°, anechoic."""
-    return np.fft.rfft(render(noise(), standing(60.0)))
+    return np.fft.rfft(spatialise(noise(), standing(60.0)))
 
 
 def band(low, high):
@@ -105,14 +109,16 @@ def test_pressure_doubles_where_a_short_wave_meets_the_sphere():
 
 
 def test_mirrored_places_swap_the_ears():
-    assert np.allclose(render(noise(), standing(-60.0)), render(noise(), standing(60.0))[::-1], atol=1e-5)
+    assert np.allclose(
+        spatialise(noise(), standing(-60.0)), spatialise(noise(), standing(60.0))[::-1], atol=1e-5
+    )
 
 
 def test_sound_comes_when_the_dry_sound_does_and_nowhere_else():
     click = np.zeros(RATE)
     click[6994:7007] = np.hanning(13)  # nothing at half the rate, where delays ring
     for azimuth in (0.0, 35.0, -55.0):
-        heard = render(click, standing(azimuth))
+        heard = spatialise(click, standing(azimuth))
         assert heard.shape == (2, RATE)
         energy = (heard**2).sum(0)
         assert (energy * np.arange(RATE)).sum() / energy.sum() == pytest.approx(7000, abs=0.0003 * RATE)
@@ -120,7 +126,7 @@ def test_sound_comes_when_the_dry_sound_does_and_nowhere_else():
 
 
 def test_interaural_cues_follow_a_source_from_left_to_right():
-    heard = render(noise(4), lambda times: toward(-50 + 25 * times, 0.0, 1.5))
+    heard = spatialise(noise(4), lambda times: positions_at(-50 + 25 * times, 0.0, 1.5))
     parts = [np.fft.rfft(heard[:, k * RATE // 2 :][:, :RATE] * np.hanning(RATE)) for k in range(7)]
     azimuths = [-37.5 + 12.5 * k for k in range(7)]
     delays = [phase_delay(part, 200, 400) for part in parts]
@@ -136,8 +142,8 @@ def test_the_room_adds_less_than_it_finds():
     for seed in range(10):
         rng = np.random.default_rng(seed)
         room, path = draw_room(rng), draw_path(rng, 0.5)
-        direct = listen([click], [path], None)
-        added = listen([click], [path], room) - direct
+        direct = mix_at_ears([click], [path], None)
+        added = mix_at_ears([click], [path], room) - direct
         assert 6 < 10 * np.log10((direct**2).sum() / (added**2).sum()) < 16
         assert np.abs(added[:, :1020]).max() < 0.01
 
@@ -173,7 +179,9 @@ def test_a_recording_looks_like_the_sound_that_its_name_begins_with(tmp_path):
         for k in range(12)
     }
     assert alone == {"vowel_anna", "violin"}
-    mixed = [simulate(k, seconds=1, sources=(5, 5), files=recordings(tmp_path), share=0.5) for k in range(12)]
+    mixed = [
+        simulate(k, seconds=1, sources=(5, 5), files=recordings(tmp_path), recorded=0.5) for k in range(12)
+    ]
     heard = [{source.family for source in scene.sources} for scene in mixed]
     assert all(("vowel" in cast) != ("vowel_anna" in cast) for cast in heard)
     assert 1 < sum("vowel_anna" in cast for cast in heard) < 11
@@ -206,7 +214,7 @@ def test_recordings_without_sound_are_refused(tmp_path):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_box_is_tight_around_its_shape(shape):
-    look, blank = Look(shape, (250, 20, 20), (13.3, 9.7)), Image.new("RGB", FRAME, (90, 90, 90))
+    look, blank = Appearance(shape, (250, 20, 20), (13.3, 9.7)), Image.new("RGB", FRAME, (90, 90, 90))
     box = box_of(look, np.array([31.0]), np.array([7.0]))[0]
     picture = blank.copy()
     stamp(picture, look, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
@@ -282,14 +290,14 @@ def rows(path):
 def test_a_larger_head_hears_a_longer_time_between_its_ears():
     delays = []
     for radius in (0.08, 0.095):
-        left, right = np.fft.rfft(render(noise(), standing(40.0), radius=radius))[:, 150:250]
+        left, right = np.fft.rfft(spatialise(noise(), standing(40.0), radius=radius))[:, 150:250]
         delays.append((np.angle(left.conj() * right) / (2 * np.pi * HZ[150:250])).mean())
     assert delays[1] / delays[0] == pytest.approx(0.095 / 0.08, rel=0.02)
 
 
 def test_heads_cameras_and_rooms_differ_from_scene_to_scene_and_directions_are_read_back(tmp_path):
     simulate_dataset.main(
-        configure(tmp_path, clips=12, held_out=2, dry_share=0.5, head_radius=(8.0, 9.5), fov=(60.0, 120.0))
+        configure(tmp_path, clips=12, held_out=2, dry_recorded=0.5, head_radius=(8.0, 9.5), fov=(60.0, 120.0))
     )
     facts = json.loads((tmp_path / "scenes.json").read_text())
     assert {facts[name]["room"] for name in facts} == {True, False}
@@ -301,7 +309,7 @@ def test_heads_cameras_and_rooms_differ_from_scene_to_scene_and_directions_are_r
         azimuth, fov = facts[clip.video_id]["sources"][0]["azimuth"][7], facts[clip.video_id]["fov"]
         assert abs(azimuth) <= 55 * fov / 120
         assert data.fov(clip.video_id) == fov
-        box = data.eyes(clip.video_id).picture(7)["box"]
+        box = data.frame_source(clip.video_id).picture(7)["box"]
         # at the picture's edge the part that shows decides
         assert box[1, 0] == pytest.approx(azimuth_to_x(azimuth, FOV), abs=0.03)
         assert box[0, 2] == pytest.approx(azimuth_to_x(fov / 2, FOV), abs=1e-5), i

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from DiffBinaural import generation
 from DiffBinaural.configs.advanced_diffusion_config import (
     PRESETS,
     DiffusionConfig,
@@ -19,14 +18,17 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     TrainConfig,
     ViewConfig,
 )
-from DiffBinaural.dataset.base import SILENCE, covering, cut, stitch, whole_clip
-from DiffBinaural.dataset.video_transforms import Eyes, mirrored, on_device
+from DiffBinaural.dataset.base import SILENCE, covering, extract_windows, stitch, whole_clip
+from DiffBinaural.dataset.video_transforms import RecordedFrames, mirrored, on_device
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
-from DiffBinaural.generation import generate, look, windows
+from DiffBinaural.diffusion_utils.training_noise import draw_noise
+from DiffBinaural.inference import sampler
+from DiffBinaural.inference.features import visual_features, window_batch
+from DiffBinaural.inference.generation import generate
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.utils.helpers import from_unit, generator_for, interaural_phasor, mel_spectrogram, to_unit
+from DiffBinaural.utils.helpers import generator_for
 from DiffBinaural.utils.lists import Detection
-from DiffBinaural.validation import draw_noise
+from DiffBinaural.utils.mel import from_unit, interaural_phasor, mel_spectrogram, to_unit
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
 SMALL = replace(
@@ -57,12 +59,12 @@ def detections(count):
 
 def clip(frames, seed=0):
     mel = torch.from_numpy(np.random.default_rng(seed).normal(-5, 2, (1, 80, frames)).astype(np.float32))
-    eyes = Eyes(pictures(40, seed), 10, detections(40), SMALL.view)
+    eyes = RecordedFrames(pictures(40, seed), 10, detections(40), SMALL.view)
     return whole_clip(f"clip{seed}", {"mono_mel": mel}, eyes, 0.0, MelConfig())
 
 
 def seen_window(seed=0):
-    window = Eyes(pictures(10, seed), 10, detections(10), SMALL.view).window(0.0, 0.9)
+    window = RecordedFrames(pictures(10, seed), 10, detections(10), SMALL.view).window(0.0, 0.9)
     return batched(window)
 
 
@@ -105,7 +107,7 @@ def test_stitch_undoes_cut_for_every_length(n, size, hop):
     starts = covering(x.shape[-1], size, hop)
     assert starts[0] == 0
     assert starts[-1] + size == x.shape[-1]
-    assert torch.allclose(stitch(cut(x, starts, size), starts, x.shape[-1]), x)
+    assert torch.allclose(stitch(extract_windows(x, starts, size), starts, x.shape[-1]), x)
 
 
 # --- the eyes -----------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ def test_a_source_that_moves_in_a_whole_picture_changes_the_context(model):
     def context(x):
         picture = np.zeros((40, 80, 3), dtype=np.uint8)
         picture[10:25, x : x + 12] = (250, 120, 30)
-        eyes = Eyes([Image.fromarray(picture)] * 10, 10, [], SMALL.view)
+        eyes = RecordedFrames([Image.fromarray(picture)] * 10, 10, [], SMALL.view)
         return model.context(batched(eyes.window(0.0, 0.9)))
 
     assert (context(8) - context(60)).abs().max() > 1e-3
@@ -144,17 +146,17 @@ def test_order_of_pictures_matters(model):
 
 
 def test_eyes_hold_the_first_and_last_picture():
-    eyes = Eyes(pictures(3), 10, [], SMALL.view)
+    eyes = RecordedFrames(pictures(3), 10, [], SMALL.view)
     assert torch.equal(eyes.window(50.0, 0.9)["objects"][0], eyes.window(0.25, 1e-3)["objects"][0])
 
 
 def test_detections_at_another_rate_do_not_crowd_each_other_out():
     sources = ((0, 0.9), (50, 0.8))
     found = [Detection(k / 30, (x, 0, x + 20, 20), score) for k in range(30) for x, score in sources]
-    window = Eyes(pictures(10), 10, found, SMALL.view).window(0.0, 0.9)
+    window = RecordedFrames(pictures(10), 10, found, SMALL.view).window(0.0, 0.9)
     assert torch.allclose(window["box"][:, 1, 0], torch.tensor(-0.75))
     assert torch.allclose(window["box"][:, 2, 0], torch.tensor(0.5))
-    assert Eyes(pictures(10), 10, found[:2], SMALL.view).detected(0.2) == []
+    assert RecordedFrames(pictures(10), 10, found[:2], SMALL.view).detected(0.2) == []
 
 
 def test_slots_are_the_whole_picture_then_the_detections_by_score():
@@ -163,7 +165,7 @@ def test_slots_are_the_whole_picture_then_the_detections_by_score():
         Detection(0.0, (40, 0, 80, 40), 0.9),
         Detection(0.0, (0, 0, 8, 4), 0.1),
     ]
-    window = Eyes(pictures(1), 10, found, SMALL.view).window(0.0, 0.1)
+    window = RecordedFrames(pictures(1), 10, found, SMALL.view).window(0.0, 0.1)
     assert torch.allclose(window["box"][0], torch.tensor([[0, 0, 1, 1], [0.5, 0, 0.5, 1], [-0.5, 0, 0.5, 1]]))
     assert not window["mask"].any()
 
@@ -172,8 +174,11 @@ def test_mirroring_twice_is_nothing_and_once_is_the_mirrored_scene():
     flat = [Image.fromarray(np.asarray(p)[:, ::-1].copy()) for p in pictures(10)]
     flipped = [replace(d, box=(80 - d.box[2], d.box[1], 80 - d.box[0], d.box[3])) for d in detections(10)]
     ears = torch.randn(2, 80, 80)
-    sample = {"binaural_mel": ears, **Eyes(pictures(10), 10, detections(10), SMALL.view).window(0.0, 0.9)}
-    truth = {"binaural_mel": ears.flip(0), **Eyes(flat, 10, flipped, SMALL.view).window(0.0, 0.9)}
+    sample = {
+        "binaural_mel": ears,
+        **RecordedFrames(pictures(10), 10, detections(10), SMALL.view).window(0.0, 0.9),
+    }
+    truth = {"binaural_mel": ears.flip(0), **RecordedFrames(flat, 10, flipped, SMALL.view).window(0.0, 0.9)}
     once, twice = mirrored(sample), mirrored(mirrored(sample))
     for name, value in truth.items():
         assert torch.allclose(once[name].float(), value.float(), atol=0.04), name
@@ -246,7 +251,7 @@ def test_borders_of_windows_do_not_show(model):
 @pytest.mark.parametrize("frames", [140, 141, 437])
 def test_blocks_of_any_size_give_the_clip_at_once(model, frames, how, monkeypatch):
     """The noise, too, comes in tiles, here of 100 frames."""
-    monkeypatch.setattr(generation, "BLOCK", 100)
+    monkeypatch.setattr(sampler, "BLOCK", 100)
     item, cfg = clip(frames), SamplingConfig(sampling_timesteps=5, **how)
     whole = generate(model, item, cfg, count=1000)
     for count in (1, 2, 5):
@@ -256,13 +261,13 @@ def test_blocks_of_any_size_give_the_clip_at_once(model, frames, how, monkeypatc
 def test_a_clip_of_one_block_is_sampled_as_the_process_says(model):
     """Bit for bit what Diffusion.sample makes of all windows, merged at every step, and of one noise."""
     item, size = clip(300), SMALL.view.window
-    starts, maps = item["starts"], look(model, item)
-    batch = windows(item, maps, torch.arange(len(starts)), size)
+    starts, maps = item["starts"], visual_features(model, item)
+    batch = window_batch(item, maps, torch.arange(len(starts)), size)
     with torch.inference_mode():
         denoiser = model.denoiser(batch["mono_mel"], model.context(batch))
         noise = torch.randn(2, 80, 300, generator=generator_for(0, item["stem"]))
         unit = model.diffusion.sample(
-            lambda x, t: stitch(denoiser(cut(x, starts, size), t), starts, 300), noise, 7
+            lambda x, t: stitch(denoiser(extract_windows(x, starts, size), t), starts, 300), noise, 7
         )
     assert torch.equal(run(model, item, sampling_timesteps=7), model.to_mel(unit))
 
@@ -330,7 +335,7 @@ def test_the_phasor_is_two_channels_more_within_the_unit_circle(phase_model, obj
 
 @pytest.mark.parametrize("way", [False, True])
 def test_the_phasor_too_is_the_same_in_blocks_of_any_size(phase_model, way, monkeypatch):
-    monkeypatch.setattr(generation, "BLOCK", 100)
+    monkeypatch.setattr(sampler, "BLOCK", 100)
     phase_model.diffusion = Diffusion(PHASE.diffusion)
     cfg, item = SamplingConfig(sampling_timesteps=3, symmetric=way), clip(300)
     whole = generate(phase_model, item, cfg, count=1000)
@@ -342,11 +347,11 @@ def test_the_phasor_too_is_the_same_in_blocks_of_any_size(phase_model, way, monk
 def test_a_quiet_bands_phasor_counts_less_and_a_mel_as_before(phase_model):
     mono = torch.full((2, 1, 80, 16), -1.0)
     mono[:, :, :40] = 0.5
-    share = phase_model.share(mono)
+    share = phase_model.error_weights(mono)
     assert (share[:, :2] == 1).all()
     assert not share[:, 2:, 40:].any()
     assert share[:, 2:].mean() == pytest.approx(PHASE.diffusion.phase_weight, rel=1e-5)
-    assert phase_model.share(torch.full((1, 1, 80, 16), -1.0)).isfinite().all(), "silence throughout"
+    assert phase_model.error_weights(torch.full((1, 1, 80, 16), -1.0)).isfinite().all(), "silence throughout"
 
 
 def test_both_terms_of_the_objective_reach_the_head(phase_model):
@@ -378,11 +383,11 @@ def test_what_is_made_symmetrically_of_the_mirrored_scene_is_mirrored(phase_mode
         "objects": item["objects"].flip(-1),
         "box": item["box"] * item["box"].new_tensor([-1, 1, 1, 1]),
     }
-    noise, apart = generation.Noise.__call__, {}
+    noise, apart = sampler.Noise.__call__, {}
     for way in (False, True):
         here = run(net, item, symmetric=way)
         with monkeypatch.context() as patch:
-            patch.setattr(generation.Noise, "__call__", lambda *a: net.exchange(noise(*a)))
+            patch.setattr(sampler.Noise, "__call__", lambda *a: net.exchange(noise(*a)))
             apart[way] = float((here - net.exchange(run(net, there, symmetric=way))).abs().max())
     assert apart[True] < 1e-3 < 1e-2 < apart[False]
     made = run(net, item, symmetric=True)

@@ -13,7 +13,7 @@ from DiffBinaural.modules.audioVisual_model import make_trunk
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.training import EMA
 from DiffBinaural.training_stabilizer import SafeStep
-from DiffBinaural.utils.runs import Budget, Shuffled, rate_factor
+from DiffBinaural.utils.schedule import Budget, Shuffled, rate_factor
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from DiffBinaural.configs.advanced_diffusion_config import SHIPPED
-from DiffBinaural.metrics import WAV_METRICS as METRICS
-from DiffBinaural.metrics import cues, measure
-from DiffBinaural.placement import heard_at
-from DiffBinaural.utils.helpers import read_wav, write_wav
+from DiffBinaural.evaluation.interaural import cues
+from DiffBinaural.evaluation.metric import measure
+from DiffBinaural.evaluation.metrics import WAV_METRICS as METRICS
+from DiffBinaural.evaluation.placement import measure_position
+from DiffBinaural.utils.audio import read_wav, write_wav
+from DiffBinaural.utils.bundled import BUNDLED
 
-FILES = sorted(SHIPPED.rglob("*.pth"))
+FILES = sorted(BUNDLED.rglob("*.pth"))
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +41,11 @@ def scene(scripts, tmp_path_factory):
 
 
 def test_the_card_names_every_file_by_its_hash_and_they_are_small():
-    card = (SHIPPED / "MODEL_CARD.md").read_text()
+    card = (BUNDLED / "MODEL_CARD.md").read_text()
     assert len(FILES) == 3
     for path in FILES:
-        assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(SHIPPED)}" in card
-    assert sum(path.stat().st_size for path in SHIPPED.rglob("*")) < 12e6
+        assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(BUNDLED)}" in card
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*")) < 12e6
 
 
 def test_they_are_data_in_half_precision():
@@ -101,7 +102,7 @@ def test_a_sound_on_the_other_side_is_counted(x, wrong, tmp_path):
     write_wav(tmp_path / "mono/a.wav", noise, 22_050)
     folder = tmp_path / f"x_{x:+.2f}"
     write_wav(folder / "a_000000.wav", np.concatenate([late, noise]), 22_050)
-    [row] = heard_at(folder, Path(tmp_path / "mono"))
+    [row] = measure_position(folder, Path(tmp_path / "mono"))
     assert row["itd_us"] == pytest.approx(6 / 22_050 * 1e6, abs=10)
     assert row["ild_db"] == pytest.approx(6.02, abs=0.1)
     assert row["wrong"] is wrong

@@ -45,7 +45,7 @@ class Activation1d(nn.Module):
 def one_pass() -> Callable | None:
     """The compiled form for the CPU; None, and one line that says so, where numba is not to be had."""
     try:
-        from BigVGAN.alias_free_activation.fused import FusedActivation
+        from BigVGAN.kernels.fused_activation import FusedActivation
     except ImportError as error:
         warnings.warn(
             f"no numba here ({error}): the vocoder runs several times slower on the CPU", stacklevel=2

@@ -10,12 +10,18 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
-from DiffBinaural.dataset.video_transforms import EncodedEyes, Eyes, Sight, mirrored, whole_only
+from DiffBinaural.dataset.video_transforms import (
+    EncodedFrames,
+    FrameSource,
+    RecordedFrames,
+    mirrored,
+    whole_only,
+)
 from DiffBinaural.position_utils import FOV
+from DiffBinaural.utils.cache import MAPPED, Cache
 from DiffBinaural.utils.files import naming
-from DiffBinaural.utils.helpers import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.lists import EARS, Clip, Detection
-from DiffBinaural.utils.runs import MAPPED, Memory
+from DiffBinaural.utils.mel import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
 
 SILENCE = math.log(FLOOR)  # nepers
 QUIET = {"mono_mel": SILENCE, "binaural_mel": SILENCE, "phasor": 0.0}  # what silence is in each
@@ -31,7 +37,7 @@ def covering(n: int, size: int, hop: int) -> list[int]:
     return [*range(0, last, hop), last]
 
 
-def cut(x: Tensor, starts: list[int], size: int) -> Tensor:
+def extract_windows(x: Tensor, starts: list[int], size: int) -> Tensor:
     """Windows (W, …, size) of x (…, n); n >= size."""
     return torch.stack([x[..., s : s + size] for s in starts])
 
@@ -100,14 +106,14 @@ class BinauralDataset(torch.utils.data.Dataset):
         self.ears, self.phase = ears or self.ears, phase
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
-        self.remember(Memory(), None)
+        self.use_cache(Cache(), None)
 
-    def remember(self, memory: Memory, encode: Callable | None) -> None:
+    def use_cache(self, memory: Cache, encode: Callable | None) -> None:
         """Keep what is read again and again in a memory that processes share.
 
         encode  Eyes -> content of EncodedEyes, where a frozen trunk looks at each picture only once
         """
-        self.memory, self.encode, self.eyes = memory, encode, lru_cache(MAPPED)(self._eyes)
+        self.memory, self.encode, self.frame_source = memory, encode, lru_cache(MAPPED)(self._frame_source)
         self.recordings = len({clip.video_id for clip in self.clips})
 
     def prepare(self, i: int) -> None:
@@ -155,7 +161,9 @@ class BinauralDataset(torch.utils.data.Dataset):
     def seen(self, i: int, start: int) -> dict[str, Tensor]:
         """What is seen during the window of clip i that starts at mel frame `start`."""
         clip, seconds = self.clips[i], self.mel.hop / self.mel.sample_rate
-        return self.eyes(clip.video_id).window(clip.start + start * seconds, self.view.window * seconds)
+        return self.frame_source(clip.video_id).window(
+            clip.start + start * seconds, self.view.window * seconds
+        )
 
     def mels(self, i: int) -> dict[str, Tensor]:
         """Log mels of the whole clip i: mono_mel (1, M, T) and, where known, binaural_mel (2, M, T).
@@ -172,7 +180,7 @@ class BinauralDataset(torch.utils.data.Dataset):
             with naming(f"clip {clip.stem}"):
                 return self.analysed(*sounds)
 
-        return self.memory.recall(f"{clip.span}.mels", make)
+        return self.memory.get(f"{clip.span}.mels", make)
 
     def analysed(self, mono: Tensor, pair: Tensor | None) -> dict[str, Tensor]:
         """What a sample holds of a mono sound (1, N) and, where known, its two ears (2, N)."""
@@ -183,14 +191,16 @@ class BinauralDataset(torch.utils.data.Dataset):
                 found["phasor"] = interaural_phasor(pair, self.mel)
         return found
 
-    def _eyes(self, video_id: str) -> Sight:
+    def _frame_source(self, video_id: str) -> FrameSource:
         """What is seen of a recording; behind `eyes`, which knows the last few thousand."""
         pictures, fps, detections = self.recording(video_id)
-        eyes = Eyes(pictures, fps, detections, self.view, share=self.recordings, fov=self.fov(video_id))
+        eyes = RecordedFrames(
+            pictures, fps, detections, self.view, recordings=self.recordings, fov=self.fov(video_id)
+        )
         if self.encode is None:
             return eyes
-        content = self.memory.recall(f"{video_id}.maps", lambda: self.encode(eyes))
-        return EncodedEyes(content, fps, self.view)
+        content = self.memory.get(f"{video_id}.maps", lambda: self.encode(eyes))
+        return EncodedFrames(content, fps, self.view)
 
 
 def first_maps(sample: dict) -> dict:
@@ -208,15 +218,15 @@ class WholeClips(BinauralDataset):
 
     def __getitem__(self, i: int) -> dict:
         clip = self.clips[i]
-        return whole_clip(clip.stem, self.mels(i), self.eyes(clip.video_id), clip.start, self.mel)
+        return whole_clip(clip.stem, self.mels(i), self.frame_source(clip.video_id), clip.start, self.mel)
 
     def unseen(self, i: int) -> dict:
         """Item i with its eyes still closed: see :func:`closed_clip`."""
         clip = self.clips[i]
-        return closed_clip(clip.stem, self.mels(i), self.eyes(clip.video_id), clip.start, self.mel)
+        return closed_clip(clip.stem, self.mels(i), self.frame_source(clip.video_id), clip.start, self.mel)
 
 
-def whole_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cfg: MelConfig) -> dict:
+def whole_clip(stem: str, mels: dict[str, Tensor], eyes: FrameSource, begin: float, cfg: MelConfig) -> dict:
     """All windows of a clip, in order, and each picture that they show once.
 
     mels   mono_mel (1, M, T), and binaural_mel (2, M, T) and phasor (2, M, T) where known
@@ -229,7 +239,7 @@ def whole_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cf
     return {**clip, **seen}
 
 
-def closed_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, cfg: MelConfig) -> dict:
+def closed_clip(stem: str, mels: dict[str, Tensor], eyes: FrameSource, begin: float, cfg: MelConfig) -> dict:
     """:func:`whole_clip` before anything is looked at: `eyes` and `times` (W, seconds) are for a scene."""
     size = eyes.view.window
     starts = covering(max(mels["mono_mel"].shape[-1], size), size, WINDOW_HOP)
@@ -237,7 +247,7 @@ def closed_clip(stem: str, mels: dict[str, Tensor], eyes: Sight, begin: float, c
     return {"stem": stem, "starts": starts, **mels, "eyes": eyes, "times": times}
 
 
-def scene(eyes: Sight, times: list[float], cfg: MelConfig) -> dict[str, Tensor]:
+def scene(eyes: FrameSource, times: list[float], cfg: MelConfig) -> dict[str, Tensor]:
     """What is seen in windows that begin at these times (s): each picture once, and which (W, F)."""
     seconds = eyes.view.window * (cfg.hop / cfg.sample_rate)
     numbers, which = np.unique([eyes.chosen(time, seconds) for time in times], return_inverse=True)

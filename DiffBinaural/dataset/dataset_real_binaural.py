@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig, fits
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.configs.fields import fits
 from DiffBinaural.dataset.base import BinauralDataset
 from DiffBinaural.position_utils import FOV
+from DiffBinaural.utils.audio import read_part, write_wav
 from DiffBinaural.utils.files import read_json, write_rows
-from DiffBinaural.utils.helpers import read_part, write_wav
 from DiffBinaural.utils.lists import Clip, Detection, folded, read_clips, read_detections, split_path
 from DiffBinaural.utils.media import read_picture
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
-from DiffBinaural.utils.helpers import pad_to_hop
+from DiffBinaural.utils.mel import pad_to_hop
 
 MARGIN = 2  # frames beside a window that its outer frames hear
 
@@ -57,7 +57,7 @@ class RealBinauralMix(RealBinaural):
             mono, pair = self.sound(self.clips[k])
             return {"sound": pad_to_hop(torch.from_numpy(np.concatenate([mono, pair])), self.mel.hop)}
 
-        return self.memory.recall(f"{self.clips[k].span}.sound", make)["sound"]
+        return self.memory.get(f"{self.clips[k].span}.sound", make)["sound"]
 
     def _start(self, k: int, random: np.random.Generator) -> int:
         frames = self._sound(k).shape[-1] // self.mel.hop

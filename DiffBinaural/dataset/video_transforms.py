@@ -79,7 +79,7 @@ def on_device(batch: dict, device: torch.device) -> dict:
     return {name: widen[name](value) if name in widen else value for name, value in moved.items()}
 
 
-class Sight:
+class FrameSource:
     """What is seen of a recording, picture by picture.
 
     count, fps  number of its pictures; pictures a second, the first at time 0
@@ -110,12 +110,12 @@ class Sight:
         return self.stack(self.chosen(start, seconds))
 
 
-class Eyes(Sight):
+class RecordedFrames(FrameSource):
     """The pictures of a recording with their detections, cut into slots on demand.
 
     pictures    any sequence of RGB images
     detections  at any rate: a picture takes those of the nearest moment, up to half a picture away
-    share       of how many recordings this is one: they share the memory for cut-up pictures
+    recordings  how many there are: they divide the memory for cut-up pictures
     fov         degrees from a picture's left edge to its right one
 
     A picture is what :func:`slots` makes of it.
@@ -127,7 +127,7 @@ class Eyes(Sight):
         fps: float,
         detections: list[Detection],
         view: ViewConfig,
-        share: int = 1,
+        recordings: int = 1,
         fov: float = FOV,
     ):
         super().__init__(len(pictures), fps, view)
@@ -136,7 +136,7 @@ class Eyes(Sight):
         for d in detections:
             self.at_time.setdefault(d.time, []).append(d)
         self.times = np.array(list(self.at_time))
-        keep = PICTURE_CACHE // (share * view.slots * 3 * view.image_size**2)
+        keep = PICTURE_CACHE // (recordings * view.slots * 3 * view.image_size**2)
         self.picture = lru_cache(maxsize=keep)(self._picture)
 
     def _picture(self, k: int) -> dict[str, Tensor]:
@@ -150,7 +150,7 @@ class Eyes(Sight):
         return self.at_time[nearest] if abs(nearest - time) <= 0.5 / self.fps + 1e-6 else []
 
 
-class PassingEyes(Eyes):
+class StreamedFrames(RecordedFrames):
     """The pictures of a video that passes by: none is held once the windows have gone on.
 
     pictures  RGB images in order; read as far as windows ask for, which they do in order of time
@@ -171,7 +171,7 @@ class PassingEyes(Eyes):
         self.coming, self.ended, self.count, self.oldest = pictures, False, first, first
 
     def chosen(self, start: float, seconds: float) -> list[int]:
-        """:meth:`Sight.chosen`, with the video read far enough to know."""
+        """:meth:`FrameSource.chosen`, with the video read far enough to know."""
         while not self.ended and self.count <= (start + seconds) * self.fps + 1:
             picture = next(self.coming, None)
             if picture is None:
@@ -184,27 +184,27 @@ class PassingEyes(Eyes):
         return numbers
 
     def stack(self, numbers: list[int]) -> dict[str, Tensor]:
-        """:meth:`Sight.stack`; pictures before those of the window asked for last are let go."""
+        """:meth:`FrameSource.stack`; pictures before those of the window asked for last are let go."""
         seen = super().stack(numbers)
         for k in [k for k in self.pictures if k < self.oldest]:
             del self.pictures[k]
         return seen
 
 
-class WholeOnly(Sight):
+class WithoutDetections(FrameSource):
     """What is seen without any detection: slot 0, the whole picture."""
 
-    def __init__(self, eyes: Sight):
+    def __init__(self, eyes: FrameSource):
         super().__init__(eyes.count, eyes.fps, eyes.view)
-        self.eyes = eyes
+        self.frame_source = eyes
 
     def picture(self, k: int) -> dict[str, Tensor]:
         """Picture k, the other slots masked."""
-        seen = self.eyes.picture(k)
+        seen = self.frame_source.picture(k)
         return {**seen, "mask": whole_only(seen["mask"])}
 
 
-class EncodedEyes(Sight):
+class EncodedFrames(FrameSource):
     """A recording's pictures as a frozen trunk saw them.
 
     content  maps (n, 2, C, h, w) float16 of each of the n slots that hold something, picture by picture, and

@@ -1,43 +1,10 @@
-"""The diffusion process: schedules, objectives, DDPM, DDIM and DPM-Solver++ steps, guidance, sampling."""
-
-import math
+"""The diffusion process: objectives, DDPM, DDIM, DPM-Solver++ steps, guidance."""
 
 import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import DiffusionConfig
-
-# --- schedules: signal power ᾱ at steps 0 … T-1, float64 ----------------------------------------------------
-
-
-def cosine_schedule(steps: int) -> Tensor:
-    """ᾱ of Nichol & Dhariwal 2021, Eq. 17, with their offset 0.008 and their bound β <= 0.999."""
-    u = torch.arange(steps + 1, dtype=torch.float64) / steps
-    f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
-    return _from_betas(1 - f[1:] / f[:-1])
-
-
-def linear_schedule(steps: int) -> Tensor:
-    """ᾱ of Ho et al. 2020, Sec. 4: β from 1e-4 to 0.02 at T = 1000, scaled to other T."""
-    scale = 1000 / steps
-    return _from_betas(torch.linspace(1e-4 * scale, 0.02 * scale, steps, dtype=torch.float64))
-
-
-def sigmoid_schedule(steps: int, edge: float = 3.0) -> Tensor:
-    """ᾱ of Jabri et al. 2022, Algorithm 5, start -edge, end edge."""
-    u = torch.arange(steps + 1, dtype=torch.float64) / steps
-    s = torch.sigmoid(torch.tensor(edge, dtype=torch.float64))
-    f = (s - torch.sigmoid(u * 2 * edge - edge)) / (2 * s - 1)
-    return _from_betas(1 - f[1:] / f[:-1])
-
-
-def _from_betas(betas: Tensor) -> Tensor:
-    return torch.cumprod(1 - betas.clamp(0, 0.999), dim=0)
-
-
-SCHEDULES = {"cosine": cosine_schedule, "linear": linear_schedule, "sigmoid": sigmoid_schedule}
-
-# --- one equation, one function: x, x0, noise, v (B, …) alike, data in [-1, 1]; abar broadcasts against x
+from DiffBinaural.diffusion_utils.schedules import SCHEDULES
 
 
 def q_sample(x0: Tensor, abar: Tensor, noise: Tensor) -> Tensor:
@@ -181,21 +148,21 @@ class Diffusion:
         return x0.clamp(-1, 1)
 
     def loss(
-        self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor, share: Tensor | None = None
+        self, net, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor, weight: Tensor | None = None
     ) -> Tensor:
         """Mean error of net(x_t, t) against its target, weighted by time.
 
         x0    (B, …)  data in [-1, 1]
         base  broadcasts to x0; used by pred_residual only
         t     (B,)    integer times;  noise: like x0
-        share         factor of each cell's error, broadcasts to x0; None = 1
+        weight         factor of each cell's error, broadcasts to x0; None = 1
         ->    (B,)
         """
         abar = self.signal_power(t, x0)
         output = net(q_sample(x0, abar, noise), t)
         error = output.float() - self.target(x0, noise, abar, base)
         error = error.abs() if self.cfg.loss == "l1" else error**2
-        error = error if share is None else error * share
+        error = error if weight is None else error * weight
         return error.flatten(1).mean(1) * self.weight.to(error)[t]
 
     def sample_times(self, steps: int) -> list[int]:

@@ -104,7 +104,7 @@ class VisualEncoder(nn.Module):
         ->       (…, S, C, h, w)  0 in padded slots
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return _spread(self.trunk(objects[~mask]), ~mask)
+            return _scatter(self.trunk(objects[~mask]), ~mask)
 
     def forward(self, maps: Tensor, box: Tensor, mask: Tensor) -> Tensor:
         """What the eyes saw.
@@ -123,7 +123,7 @@ class VisualEncoder(nn.Module):
         keys = cells + self.kind(kinds)[:, None]  # (n, h·w, D)
         values = place + self.what(keys)
         ignored = mask[..., None].expand(*mask.shape, rows * columns).flatten(2, 3)
-        return self._over_time(*(_spread(x, keep).flatten(2, 3) for x in (keys, values)), ignored)
+        return self._over_time(*(_scatter(x, keep).flatten(2, 3) for x in (keys, values)), ignored)
 
     def _over_time(self, keys: Tensor, values: Tensor, ignored: Tensor) -> Tensor:
         """Pool each picture's cells (B, F, N, D) to tokens, then let the tokens of all pictures meet."""
@@ -135,7 +135,7 @@ class VisualEncoder(nn.Module):
         return self.out(self.temporal(tokens.flatten(1, 2)))
 
 
-def _spread(kept: Tensor, keep: Tensor) -> Tensor:
+def _scatter(kept: Tensor, keep: Tensor) -> Tensor:
     """What belongs to the kept slots (n, …), put among all slots: (*keep.shape, …), zero in padded ones."""
     every = kept.new_zeros(*keep.shape, *kept.shape[1:])
     every[keep] = kept

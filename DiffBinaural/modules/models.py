@@ -9,8 +9,8 @@ from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion, guided
 from DiffBinaural.modules.audioVisual_model import VisualEncoder, make_trunk
 from DiffBinaural.modules.unet import UNet
-from DiffBinaural.utils.helpers import from_unit, to_unit
 from DiffBinaural.utils.lists import EARS
+from DiffBinaural.utils.mel import from_unit, to_unit
 
 
 class BinauralModel(nn.Module):
@@ -49,11 +49,11 @@ class BinauralModel(nn.Module):
         x0, mono = (to_unit(batch[name], *self.range) for name in ("binaural_mel", "mono_mel"))
         context = self.context(batch)
         context = torch.where(hidden[:, None, None], self.blind(context), context)
-        share = None
+        weight = None
         if self.phase:
-            x0, share = torch.cat((x0, batch["phasor"]), dim=1), self.share(mono)
+            x0, weight = torch.cat((x0, batch["phasor"]), dim=1), self.error_weights(mono)
         per_window = self.diffusion.loss(
-            lambda x, t: self.unet(x, t, mono, context), x0, self.base(mono), t, noise, share
+            lambda x, t: self.unet(x, t, mono, context), x0, self.base(mono), t, noise, weight
         )
         return {"diffusion": per_window.mean()}
 
@@ -63,7 +63,7 @@ class BinauralModel(nn.Module):
             return mono
         return torch.cat((mono, mono, torch.zeros_like(mono), torch.zeros_like(mono)), dim=1)
 
-    def share(self, mono: Tensor) -> Tensor:
+    def error_weights(self, mono: Tensor) -> Tensor:
         """How much each cell's error counts, (B, 4, M, T), from the mono mel (B, 1, M, T) in [-1, 1].
 
         A quiet band's phase is noise, and silence has none: the phasor counts as its cell's level in nepers

@@ -73,7 +73,7 @@ class ResBlock(nn.Module):
 def winograd() -> type[nn.Module] | None:
     """The convolution with a quarter of the multiplications; None where numba is not to be had."""
     try:
-        from DiffBinaural.modules.winograd import WinogradConv2d
+        from DiffBinaural.modules.kernels.winograd import WinogradConv2d
     except ImportError:
         return None
     return WinogradConv2d

@@ -61,7 +61,7 @@ def group_norm_silu(channels: int, groups: int = 8, *, inplace: bool = False) ->
 def two_passes() -> Callable | None:
     """The compiled form for the CPU; None where numba is not to be had."""
     try:
-        from DiffBinaural.modules.fused_norm import fused_norm_silu
+        from DiffBinaural.modules.kernels.fused_norm import fused_norm_silu
     except ImportError:
         return None
     return fused_norm_silu

@@ -86,7 +86,7 @@ class UNet(nn.Module):
         condition = self.to_condition2(condition) + self.seen(context.mean(dim=1))
         skips = []
         for level, part in enumerate(self.down):
-            h = part(h, condition, context, self._places(h, level))
+            h = part(h, condition, context, self._positions(h, level))
             skips.append(h)
             h = self.shrink[level](h) if level < len(self.shrink) else h
         for part in self.middle:
@@ -94,11 +94,11 @@ class UNet(nn.Module):
         for level in reversed(range(len(self.up))):
             h = self.grow[level](h) if level < len(self.grow) else h
             both = torch.cat((h, skips[level]), dim=1)
-            h = self.up[level](both, condition, context, self._places(h, level))
+            h = self.up[level](both, condition, context, self._positions(h, level))
         h = self.head_norm(self.last(h, condition))
         return F.pixel_shuffle(self.head(h), self.patch)[..., :bands, :frames]
 
-    def _places(self, h: Tensor, level: int) -> tuple[Tensor, Tensor]:
+    def _positions(self, h: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Features (H, dim), (W, dim) of the band and the frame at the centre of each cell of a map."""
         return tuple(centres(n, self.patch * 2**level, h.shape[1], h.device) for n in h.shape[-2:])
 

@@ -25,18 +25,18 @@ class World:
         """Whether this is the process that writes and reports."""
         return self.rank == 0
 
-    def share(self, items) -> list:
+    def shard(self, items) -> list:
         """Every size-th of the items, this process's own: together the processes have each once."""
         return list(items)[self.rank :: self.size]
 
     def gather(self, items: list) -> list:
-        """All processes' shares, in the order of the items that were shared out."""
+        """All processes' shards, in the order of the items that were shared out."""
         if self.size == 1:
             return items
-        shares: list[list] = [[] for _ in range(self.size)]
-        dist.all_gather_object(shares, items)
-        count = sum(map(len, shares))
-        return [shares[k % self.size][k // self.size] for k in range(count)]
+        shards: list[list] = [[] for _ in range(self.size)]
+        dist.all_gather_object(shards, items)
+        count = sum(map(len, shards))
+        return [shards[k % self.size][k // self.size] for k in range(count)]
 
     def mean(self, value: torch.Tensor) -> float:
         """A scalar tensor's mean over the processes."""
@@ -67,7 +67,7 @@ class World:
             for own, mean in zip(gradients, means, strict=True):
                 own.copy_(mean.view_as(own))
 
-    def agree(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """The first process's value, in all of them: clocks differ."""
         values = [value]
         if self.size > 1:
@@ -88,7 +88,7 @@ class World:
             dist.barrier()
 
 
-ALONE = World(torch.device("cpu"))
+SINGLE_PROCESS = World(torch.device("cpu"))
 
 
 @contextmanager

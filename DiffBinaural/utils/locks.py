@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from DiffBinaural.utils.distributed import ALONE, World
+from DiffBinaural.utils.distributed import SINGLE_PROCESS, World
 from DiffBinaural.utils.files import alive, discard, leftovers, write_json
 
 ORPHANS = 15.0  # seconds in which the helpers of a killed process, which hold its lock, notice
@@ -18,7 +18,7 @@ LOCK, HOLDER = ".lock", ".in_use.json"  # what the system locks, and who holds i
 
 
 @contextmanager
-def locked(folder: str | Path, job: World = ALONE, *places: str) -> Iterator[None]:
+def locked(folder: str | Path, job: World = SINGLE_PROCESS, *places: str) -> Iterator[None]:
     """Keep other jobs out of a folder; they refuse to start in it while this one lives.
 
     The system drops the lock of a process that died, by whatever death: what that leaves is no hindrance, and

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import replacing
-from DiffBinaural.utils.helpers import DB_PER_NEPER, FLOOR, band_centres
 from DiffBinaural.utils.lists import SIDES
+from DiffBinaural.utils.mel import DB_PER_NEPER, FLOOR, band_centres
 
 MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)  # every log mel, wherever it is drawn
 TRUTH_LINE = dict(color="0.75", linewidth=6)  # broad: the others show on top of it

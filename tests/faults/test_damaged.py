@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from BigVGAN.batch import videos_of
-from BigVGAN.env import E2EConfig
+from BigVGAN.settings import E2EConfig
 from DiffBinaural.dataset.dataset_real_binaural import FrameFolder
 from DiffBinaural.utils.files import load_tensors, save_tensors
-from DiffBinaural.utils.helpers import load_mel_pair
 from DiffBinaural.utils.media import read_picture
+from DiffBinaural.utils.mel_files import load_mel_pair
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from BigVGAN.env import load_config
-from DiffBinaural.configs.advanced_diffusion_config import TrainConfig, from_dict
-from DiffBinaural.dataset.base import covering, cut, stitch
+from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
+from DiffBinaural.configs.fields import from_dict
+from DiffBinaural.dataset.base import covering, extract_windows, stitch
 from DiffBinaural.position_utils import (
     azimuth_to_x,
     boxes_to_units,
@@ -25,8 +26,8 @@ from DiffBinaural.position_utils import (
     x_to_azimuth,
     zoom,
 )
+from DiffBinaural.utils.audio import read_wav, write_wav
 from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json, write_rows
-from DiffBinaural.utils.helpers import load_array, load_mel_pair, read_wav, save_mel_pair, write_wav
 from DiffBinaural.utils.lists import (
     checked_id,
     fold_of,
@@ -37,6 +38,7 @@ from DiffBinaural.utils.lists import (
     read_rows,
 )
 from DiffBinaural.utils.media import pictures, read_picture
+from DiffBinaural.utils.mel_files import load_array, load_mel_pair, save_mel_pair
 
 many = settings(
     max_examples=30,
@@ -175,7 +177,7 @@ def test_windows_cover_and_stitch_back(n, size, data):
     starts = covering(n, size, hop)
     assert sorted({k for start in starts for k in range(start, start + size)}) == list(range(n))
     x = torch.arange(2.0 * n).view(2, n)
-    assert torch.allclose(stitch(cut(x, starts, size), starts, n), x, rtol=1e-5)
+    assert torch.allclose(stitch(extract_windows(x, starts, size), starts, n), x, rtol=1e-5)
 
 
 fovs = st.floats(20, 150)

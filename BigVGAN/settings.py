@@ -1,0 +1,198 @@
+"""Settings of the vocoder's scripts."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from BigVGAN.env import _require
+from DiffBinaural.configs.advanced_diffusion_config import FOV, SamplingConfig
+from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
+from DiffBinaural.inference.config import RUN_HELP
+from DiffBinaural.utils.bundled import BUNDLED
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueMelConfig:
+    """Stage 2a: training on true mels."""
+
+    audio_dir: str = required("folder of binaural recordings, <video_id>.wav")
+    list_train: str = required("CSV of clips to train on")
+    list_val: str = required("CSV of clips to validate on")
+    checkpoint_path: str = required("folder of the run: config.json, g_*, do_*, logs/")
+    config: str = required("JSON of the vocoder")
+    mel_dir: str | None = option(None, "folder of true mel pairs; default: computed from the sound")
+    training_steps: int = option(1_000_000, "steps in all")
+    time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
+    checkpoint_interval: int = option(10_000, "steps from checkpoint to checkpoint")
+    validation_interval: int = option(5_000, "steps from validation to validation")
+    freeze_step: int = option(0, "steps before the discriminators join; until then only regression terms act")
+    init_from: str | None = option(None, "start from this run, NVIDIA folder or generator file")
+    keep: int = option(3, "checkpoints to keep")
+    amp: Literal["off", "bf16"] = option("off", "bf16: convolutions in bfloat16, the rest in float32")
+    workers: int = option(0, "loader processes; 0 loads in the training process")
+    device: str = option("auto", DEVICE_HELP)
+    seed: int = option(0, SEED_HELP)
+
+    def __post_init__(self):
+        positive(self, "training_steps", "checkpoint_interval", "validation_interval", "keep", "time_budget")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BothMelConfig(TrueMelConfig):
+    """Stage 2b: scheduled sampling between true and predicted mels."""
+
+    mel_pred_dir: str = required("folder of stage 1's mel pairs, for both lists")
+    stage1_checkpoint_path: str | None = option(None, "the same as --init_from: usually stage 2a's run")
+    pred_mel_start_step: int = option(0, "step at which predicted mels begin to appear")
+    pred_mel_end_step: int = option(100_000, "step from which on they are as frequent as they get")
+    pred_mel_max: float = option(0.8, "their final probability, below 1")
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require(0 <= self.pred_mel_max < 1, f"--pred_mel_max is {self.pred_mel_max}; expected in [0, 1)")
+        _require(
+            self.pred_mel_start_step <= self.pred_mel_end_step,
+            "--pred_mel_start_step lies behind the end step",
+        )
+
+
+WEIGHTS = str(BUNDLED / "vocoder/g_best.pth")
+WEIGHTS_HELP = "vocoder weights, config.json beside them; only --renderer vocoder needs them"
+EXACT_HELP = "with --renderer mono: (L+R)/2 of what is written is the mono again, as with wiener"
+
+
+def check_renderer(cfg, renderer: str) -> None:
+    """Refuse a renderer that lacks what it needs, or an option of the other."""
+    _require(
+        renderer != "vocoder" or not cfg.exact_downmix,
+        "--exact_downmix is of no use with --renderer vocoder, whose phases are not the mono's",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocodeConfig:
+    """A trained vocoder and what it writes."""
+
+    checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
+    renderer: Literal["vocoder", "mono", "wiener"] = option(
+        "vocoder",
+        "vocoder: a phase of its own for each ear; mono: the mono's phase, turned by the phasor; "
+        "wiener: likewise, least squares",
+    )
+    exact_downmix: bool = option(False, EXACT_HELP)
+    output_dir: str = required("folder for <name>.wav, 22,050 Hz, stereo")
+    chunk: int = option(192, "mel frames a network call; changes speed and memory, not the result")
+    wav_format: Literal["pcm16", "float"] = option("pcm16", "pcm16: rounded and clipped to 16 bits")
+    overwrite: bool = option(False, "make again what is there already; else it is skipped")
+    device: str = option("auto", DEVICE_HELP)
+
+    def __post_init__(self):
+        positive(self, "chunk")
+        check_renderer(self, self.renderer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocodeMelsConfig(VocodeConfig):
+    """Stage 1's mels through the vocoder."""
+
+    mels_dir: str = required("folder of stage 1's mel pairs")
+    layout: Literal["flat", "fairplay"] = option(
+        "flat", "fairplay: <id>/predicted_binaural.wav, mixed_mono.wav, input_binaural.wav at 16 kHz"
+    )
+    gt_dir: str | None = option(None, "for fairplay: folder of true binaural wavs, <video_id>.wav")
+    mono_dir: str | None = option(
+        None,
+        "folder of mono wavs, which --renderer mono and wiener turn; for "
+        "fairplay mixed_mono.wav, default: (L+R)/2 of the truth",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require(
+            self.layout == "flat" or self.gt_dir is not None,
+            "--layout fairplay writes the truth beside the prediction; give --gt_dir",
+        )
+        _require(
+            self.renderer == "vocoder" or self.mono_dir is not None,
+            f"--renderer {self.renderer} starts from the mono sounds; give their folder, --mono_dir",
+        )
+        mono_dir = self.mono_dir if self.renderer == "vocoder" else None
+        _require(
+            self.layout == "fairplay" or (self.gt_dir or mono_dir) is None,
+            "--gt_dir and --mono_dir belong to --layout fairplay, --mono_dir to the other renderers",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopySynthesisConfig(VocodeConfig):
+    """Sound or mels through the vocoder."""
+
+    input_wavs_dir: str | None = option(None, "stereo wavs to analyse and synthesise again")
+    input_mels_dir: str | None = option(None, "mel pairs to synthesise")
+    list: str | None = option(None, "CSV of clips: only files of these ids")
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require(
+            (self.input_wavs_dir is None) != (self.input_mels_dir is None),
+            "give either --input_wavs_dir or --input_mels_dir",
+        )
+        _require(
+            self.renderer == "vocoder" or self.input_wavs_dir is not None,
+            f"--renderer {self.renderer} takes sounds here, --input_wavs_dir; mels have no mono",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class E2EConfig(SamplingConfig):
+    """From a video to binaural sound."""
+
+    input_video: str = required(
+        "the video, or a folder of its pictures; in a batch, a folder of videos or a "
+        "CSV with a column input_video and, where wanted, input_wav, output, "
+        "detections, start, end, fov"
+    )
+    run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
+    checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
+    renderer: Literal["auto", "vocoder", "mono", "wiener"] = option(
+        "auto", "as of inference_diffbinaural_mels.py; auto: wiener where the run makes a phasor"
+    )
+    exact_downmix: bool = option(False, EXACT_HELP)
+    output: str = required("binaural wav to write; in a batch, the folder for <video>.wav")
+    input_wav: str | None = option(
+        None,
+        "the sound; default: the video's own. Channels are mixed to mono. "
+        "In a batch, a folder with <video>.wav, .flac or the like",
+    )
+    detections: str | None = option(None, "CSV of detected sources in the video; default: the whole picture")
+    start: float = option(0.0, "second of sound and video to begin with")
+    end: float | None = option(None, "second to end before; default: where the sound ends")
+    fps: float = option(10.0, "pictures a second of a folder of pictures")
+    fov: float = option(FOV, "degrees that the camera sees from the left edge to the right one")
+    mux: str | None = option(
+        None,
+        "also write this .mp4, .mov or .mkv: the same picture with the binaural track; in a batch, a folder",
+    )
+    mux_codec: Literal["aac", "flac"] = option("aac", "sound of --mux: AAC of 256 kbit/s, or FLAC, lossless")
+    plot: str | None = option(None, "also draw the mels to this PNG; in a batch, a folder")
+
+    def __post_init__(self):
+        super().__post_init__()
+        positive(self, "fps", "fov")
+        _require(self.fov < 180, f"--fov is {self.fov:g}; a picture shows less than 180 degrees")
+        _require(
+            0 <= self.start < (math.inf if self.end is None else self.end),
+            f"--start is {self.start}, --end {self.end}; expected 0 <= start < end, in seconds",
+        )
+
+
+def chosen_renderer(cfg: E2EConfig, phase: bool) -> str:
+    """Which renderer a run's mels take; phase: whether the run makes the phase between the ears."""
+    renderer = ("wiener" if phase else "vocoder") if cfg.renderer == "auto" else cfg.renderer
+    _require(
+        renderer == "vocoder" or phase,
+        f"--renderer {renderer}: {cfg.run[0]} makes no phase between "
+        "the ears; train with --interaural_phase, or take --renderer vocoder",
+    )
+    check_renderer(cfg, renderer)
+    return renderer

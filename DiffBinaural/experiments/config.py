@@ -1,0 +1,64 @@
+"""Settings of the experiments."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultsConfig:
+    """The experiments behind RESULTS.md."""
+
+    only: tuple[str, ...] = option(
+        (),
+        "tables (quality, parts, steps, places, general, anchors, speed) or "
+        "<table>/<row>, with what they need; default: all",
+    )
+    scale: Literal["small", "base"] = option(
+        "small",
+        "small: 2 cores, minutes each, RESULTS.md and docs/; "
+        "base: a GPU, hours each, RESULTS_base.md and docs/base/",
+    )
+    output_dir: str | None = option(
+        None,
+        "folder, within the project's, of what experiments make; what is "
+        "there is not made again. Default: generated/results, or …_base",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsConfig:
+    """Quality and time against the number of denoising steps."""
+
+    run: str = required("stage-1 run folder")
+    data_root: str = required("dataset folder")
+    output_dir: str = required("folder for steps.json and steps.png")
+    list_test: str = option("test", "list to generate: a name in <data_root>/splits, or a CSV file")
+    steps: tuple[int, ...] = option((1, 2, 4, 6, 8, 12, 16, 25, 50), "numbers of steps")
+    samplers: tuple[str, ...] = option(("ddim", "dpm++"), "ddim, ddpm, dpm++")
+    limit: int = option(20, "clips of the list")
+    device: str = option("auto", DEVICE_HELP)
+    seed: int = option(0, SEED_HELP)
+
+    def __post_init__(self):
+        positive(self, "limit")
+        if unknown := sorted(set(self.samplers) - {"ddim", "ddpm", "dpm++"}):
+            raise ValueError(f"--samplers {' '.join(unknown)}: expected of ddim, ddpm, dpm++")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitsConfig:
+    """Figures of FAIR-Play's splits, together."""
+
+    results: str = required("folder with <split>/metrics.json, as evaluate_binaural_22050.py writes them")
+    output_json: str | None = option(None, "both families: {title: {system: {metric: figures}}}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionsConfig:
+    """Placed sounds, listened to."""
+
+    placed: str = required("folder with x_<position>/<video_id>_<ms>.wav, as a sweep's mels are rendered")
+    mono_dir: str = required("folder of the mono wavs that were placed")
+    output_json: str | None = option(None, "every sound at every position")

@@ -1,0 +1,219 @@
+"""RESULTS.md, made from figures within the words of page.md."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from DiffBinaural.evaluation.metrics import METRICS
+from DiffBinaural.evaluation.pairing import ANCHORS
+from DiffBinaural.experiments.summary import COPY, FIGURES, SOUND_METRICS, unproved
+from DiffBinaural.experiments.tables import (
+    bench_table,
+    cells,
+    head,
+    percent_table,
+    short,
+    system_table,
+    table,
+)
+from DiffBinaural.utils.plots import draw_history
+
+NOT_YET = "*Not run yet.*"
+
+
+def draw(docs: Path, known: dict[str, dict]) -> None:
+    """The page's pictures."""
+    if entry := known.get("steps/shipped models"):
+        draw_history(docs / "steps.png", entry["rows"], *FIGURES["steps"], "seconds a second")
+
+
+def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
+    """Rows of a table by title."""
+    return {title.split("/", 1)[1]: entry for title, entry in known.items() if title.startswith(f"{table}/")}
+
+
+def page(known: dict[str, dict], docs: str = "docs") -> str:
+    """RESULTS.md: the words of results_page.md, with the tables that it names; docs: of its pictures."""
+
+    def block(marker: re.Match) -> str:
+        section, name = marker.groups()
+        rows = of_table(known, section)
+        if not rows:
+            return NOT_YET
+        if name == "made":
+            return made_with(of_table(known, "data") | rows if section == "parts" else rows)
+        return SECTIONS[section](rows)[name]
+
+    words = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+) (\w+)\}\}", block, words).replace("(docs/", f"({docs}/")
+
+
+def quality_section(rows: dict[str, dict]) -> dict[str, str]:
+    """Every renderer of the shipped models, on every kind of scenes."""
+    return {
+        "shares": percent_table(
+            rows,
+            ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
+            ("wiener", "wiener_whole"),
+        ),
+        "systems": system_table(rows, FIGURES["quality"], "scenes"),
+    }
+
+
+def parts_section(rows: dict[str, dict]) -> dict[str, str]:
+    """What is lost where a part is left out, and what follows where nothing is."""
+    names = FIGURES["parts"]
+    order = ("model", *ANCHORS)
+    whole = [
+        [row, system, *cells(entry["systems"][system], names)]
+        for row, entry in rows.items()
+        if "part_of" not in entry
+        for system in order
+        if system in entry["systems"]
+    ]
+    parts = {row: entry for row, entry in rows.items() if "part_of" in entry}
+    left_out = [
+        [
+            row,
+            entry["part_of"],
+            str(len(entry["seeds"])),
+            *cells(entry["systems"]["without"], names, "difference"),
+        ]
+        for row, entry in parts.items()
+    ]
+    close = [
+        [
+            row,
+            f"`{name}`",
+            *cells(entry["systems"]["without"], [name], "difference"),
+            entry["decision"] or "open",
+        ]
+        for row, entry in parts.items()
+        if unproved(entry)
+        for name in [entry["decided_by"]]
+    ]
+    return {
+        "whole": table(["trained small, with every part", "system", *head(names)], whole),
+        "left_out": table(["left out", "of", "seeds", *head(names)], left_out),
+        "unproved": table(["left out", "judged by", "difference", "what was done"], close),
+    }
+
+
+def steps_section(rows: dict[str, dict]) -> dict[str, str]:
+    """Quality and time against the number of denoising steps."""
+    names, found = FIGURES["steps"], {}
+    if entry := rows.get("shipped models"):
+        seconds = {
+            f"{sampler}, {row['step']}": f"{row[f'{sampler}/seconds a second']:.2g}"
+            for row in entry["rows"]
+            for sampler in ("ddim", "dpm++")
+        }
+        picture = "![quality and time against the number of denoising steps](docs/steps.png)\n\n"
+        found["mels"] = picture + table(
+            ["sampler, steps", *head(names), "seconds for a second of sound"],
+            [
+                [system, *cells(figures, names), seconds.get(system, "–")]
+                for system, figures in entry["systems"].items()
+            ],
+        )
+    if entry := rows.get("heard"):
+        found["heard"] = table(
+            ["system", *head(SOUND_METRICS)],
+            [[system, *cells(figures, SOUND_METRICS)] for system, figures in entry["systems"].items()],
+        )
+    return {"mels": NOT_YET, "heard": NOT_YET} | found
+
+
+def speed_section(rows: dict[str, dict]) -> dict[str, str]:
+    """The benchmark's parts as one table."""
+    rates = ", ".join(f"{row} {entry['bench']['peak_gflops']:.0f}" for row, entry in rows.items())
+    return {
+        "rows": bench_table([row for entry in rows.values() for row in entry["bench"]["rows"]]),
+        "rates": f"The best rates that convolutions reached, part by part: {rates} GFLOP/s.",
+    }
+
+
+def positions_section(rows: dict[str, dict]) -> dict[str, str]:
+    """Where sounds that were placed by hand are heard."""
+    (entry,), forms = rows.values(), {"itd_us": "+.0f", "ild_db": "+.1f"}
+    lines = [
+        [
+            f"{at['x']:+.2f}",
+            f"{at['azimuth']:+.1f}°",
+            *(f"{at[name][0]:{form}} … {at[name][1]:{form}}" for name, form in forms.items()),
+            f"{at['stoi'][0]:.3f}",
+            f"{at['wrong']} of {at['n']}",
+        ]
+        for at in entry["places"]
+    ]
+    wrong, n = (sum(at[name] for at in entry["places"]) for name in ("wrong", "n"))
+    least = min(at["stoi"][0] for at in entry["places"])
+    return {
+        "rows": table(
+            ["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least", "wrong side"],
+            [*lines, ["all", "", "", "", f"{least:.3f}", f"{wrong} of {n}"]],
+        )
+    }
+
+
+def general_section(rows: dict[str, dict]) -> dict[str, str]:
+    """One source in a room, one thing other than in training."""
+    return {"systems": system_table(rows, FIGURES["general"], "one source in a room, but")}
+
+
+def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
+    """What each figure is for the mono copy and for the oracle."""
+    (entry,) = rows.values()
+    names = [name for name in METRICS if name in entry["systems"][COPY]]
+
+    def plain(system: str, name: str) -> str:
+        found = entry["systems"][system].get(name)
+        return f"{short(METRICS[name].scale * found['mean'], 3)}, n={found['n']}" if found else "–"
+
+    return {
+        "rows": table(
+            ["figure", *ANCHORS],
+            [
+                [title, *(plain(system, name) for system in ANCHORS)]
+                for title, name in zip(head(names), names, strict=True)
+            ],
+        )
+    }
+
+
+def made_with(rows: dict[str, dict]) -> str:
+    """How the rows were made: seeds, time, machine, commands."""
+    machines = sorted({describe(entry["machine"]) for entry in rows.values()})
+    total = sum(entry["seconds"] for entry in rows.values())
+    lines = [
+        "\n".join(
+            [
+                f"# {row}: {entry['seconds']} s, seeds {', '.join(map(str, entry['seeds']))}",
+                *(f"# $D/vocoder.json: {key} {value}" for key, value in entry["settings"].items()),
+                f"D={entry['folder']}",
+                *(command.replace(entry["folder"], "$D") for command in entry["commands"]),
+            ]
+        )
+        for row, entry in rows.items()
+    ]
+    return (
+        f"*{'; '.join(machines)}; {total / 60:.0f} minutes for {len(rows)} rows.*\n\n"
+        "<details><summary>Commands</summary>\n\n```\n" + "\n\n".join(lines) + "\n```\n\n</details>"
+    )
+
+
+def describe(machine: dict) -> str:
+    """A machine in words."""
+    where = machine["gpu"] or f"{machine['cores']} cores, {machine['processor']}"
+    return f"{where}, torch {machine['torch']}"
+
+
+SECTIONS: dict[str, Callable[[dict], dict[str, str]]] = {
+    "quality": quality_section,
+    "parts": parts_section,
+    "steps": steps_section,
+    "speed": speed_section,
+    "places": positions_section,
+    "general": general_section,
+    "anchors": anchors_section,
+}

@@ -1,0 +1,178 @@
+"""Commands that several experiments share."""
+
+from DiffBinaural.experiments.registry import Experiment
+
+SIMULATE = "DiffBinaural/simulate_dataset.py --out {here}/data --seconds 4"
+SCENES = "{root}/data/scenes/data"
+
+
+def stage1(data: str, made: str, words: str = "", run: str = "weights/stage1", listing: str = "train") -> str:
+    """Mels of a list of scenes."""
+    return (
+        f"DiffBinaural/test_realBinaural.py --run {run} --data_root {data} --list_test {listing} "
+        f"--output_dir {{here}}/{made} {words}"
+    )
+
+
+def rendered(data: str, mels: str, made: str, how: str) -> str:
+    """Sound from mels: with a vocoder's file, or the words of a renderer on the mono's phase."""
+    if how.startswith("--renderer"):
+        how += f" --mono_dir {data}/processed/mono_audios_22050Hz"
+    return f"BigVGAN/inference_diffbinaural_mels.py --mels_dir {mels} --output_dir {{here}}/{made} {how}"
+
+
+def evaluated(
+    data: str, wavs: dict[str, str], mels: dict[str, str] | None = None, anchors: bool = True
+) -> tuple[str, ...]:
+    """metrics.json of systems: name -> folder."""
+    truth = (
+        f"{'' if anchors else '--no-anchors '}--gt_dir {data}/processed/binaural_audios_22050Hz "
+        f"--mono_dir {data}/processed/mono_audios_22050Hz --output_json {{here}}"
+    )
+    heard = (
+        f"DiffBinaural/evaluate_binaural_22050.py {truth}/metrics.json "
+        f"--pred_dir {' '.join(f'{name}={folder}' for name, folder in wavs.items())}"
+    )
+    if not mels:
+        return (heard,)
+    seen = (
+        f"DiffBinaural/evaluate_mel_spectrogram_rmse.py {truth}/mels.json "
+        f"--pred_dir {' '.join(f'{name}={folder}' for name, folder in mels.items())}"
+    )
+    return seen, f"{heard} --merge_json {{here}}/mels.json"
+
+
+def quality(sources: int, room: str) -> Experiment:
+    """The shipped models on 20 new scenes of a kind: each renderer, with detections and with whole frames."""
+    data, shipped = "{here}/data", "--checkpoint_file weights/vocoder/g_best.pth"
+    hows = {
+        "vocoder": shipped,
+        "mono": "--renderer mono",
+        "mono_exact": "--renderer mono --exact_downmix",
+        "wiener": "--renderer wiener",
+    }
+    views = {"": "mels", "_whole": "whole_mels"}
+    systems = {f"{how}{view}": "{here}/" + f"{how}{view}" for how in reversed(hows) for view in views}
+    return Experiment(
+        "quality",
+        f"{sources} source{'s' * (sources > 1)}, {room.replace('-', ' ')}",
+        (
+            # of these datasets nothing is trained on: their largest list, called train, is the test
+            f"{SIMULATE} --clips 22 --held_out 1 --seed 9{sources} --sources {sources} --{room}",
+            stage1(data, "mels", "--symmetric"),
+            stage1(data, "whole_mels", "--symmetric --no-detections"),
+            *(
+                rendered(data, f"{{here}}/{mels}", how + view, words)
+                for view, mels in views.items()
+                for how, words in hows.items()
+            ),
+            "BigVGAN/inference_binaural.py --renderer mono "
+            f"--input_wavs_dir {data}/processed/binaural_audios_22050Hz --list {data}/splits/train.csv "
+            "--output_dir {here}/ceiling",
+            *evaluated(
+                data,
+                {**systems, "ceiling": "{here}/ceiling"},
+                {f"wiener{view}": f"{{here}}/{mels}" for view, mels in views.items()},
+            ),
+        ),
+    )
+
+
+def general(change: str, words: str) -> Experiment:
+    """The shipped models on one source in a room, with one thing other than in their training."""
+    data, words = "{here}/data", words if "--sources" in words else f"--sources 1 {words}"
+    return Experiment(
+        "general",
+        change,
+        (
+            f"{SIMULATE} --clips 14 --held_out 1 --seed 97 {words}",
+            stage1(data, "mels"),
+            rendered(data, "{here}/mels", "wiener", "--renderer wiener"),
+            *evaluated(data, {"wiener": "{here}/wiener"}),
+        ),
+    )
+
+
+def trained(
+    row: str,
+    words: str = "--interaural_phase",
+    sampling: str = "",
+    *,
+    ears: tuple[str, ...] = ("both",),
+    how: str = "--renderer wiener",
+    anchors: bool = False,
+    **about,
+) -> Experiment:
+    """A small stage 1, trained alike but for one part, on the test list."""
+    runs = {ear: f"stage1_{ear}" for ear in ears}
+    return Experiment(
+        "parts",
+        row,
+        (
+            *(
+                f"DiffBinaural/train_realBinaural.py --id {run} --ckpt {{here}} --data_root {SCENES} "
+                "--preset {preset} --num_epoch {epochs} --eval_epoch {epochs} "
+                f"--ears {ear} --seed {{seed}} {words}"
+                for ear, run in runs.items()
+            ),
+            *sampled(" ".join("{here}/" + run for run in runs.values()), sampling, how, anchors),
+        ),
+        **about,
+    )
+
+
+def sampled(
+    run: str, sampling: str = "", how: str = "--renderer wiener", anchors: bool = False
+) -> tuple[str, ...]:
+    """The test list from a run, and its figures."""
+    return (
+        stage1(SCENES, "mels", f"--seed {{seed}} {sampling}", run, "test"),
+        rendered(SCENES, "{here}/mels", "wavs", how),
+        *evaluated(SCENES, {"model": "{here}/wavs"}, {"model": "{here}/mels"}, anchors),
+    )
+
+
+def vocoder(row: str, *changed: tuple[str, object], anchors: bool = False, **about) -> Experiment:
+    """A small vocoder, trained alike but for one part; copy synthesis of the test list."""
+    sounds = f"{SCENES}/processed/binaural_audios_22050Hz"
+    return Experiment(
+        "parts",
+        row,
+        (
+            f"BigVGAN/train_binaural_mel.py {VOCODER_DATA} --checkpoint_path {{here}}/vocoder "
+            "--freeze_step {freeze} --training_steps {steps_2a} --validation_interval {steps_2a} "
+            "--seed {seed}",
+            "BigVGAN/inference_binaural.py --checkpoint_file {here}/vocoder/g_best.pth "
+            f"--input_wavs_dir {sounds} --list {SCENES}/splits/test.csv --output_dir {{here}}/wavs",
+            *evaluated(SCENES, {"model": "{here}/wavs"}, anchors=anchors),
+        ),
+        settings=changed,
+        **about,
+    )
+
+
+VOCODER_DATA = (
+    f"--audio_dir {SCENES}/processed/binaural_audios_22050Hz "
+    f"--list_train {SCENES}/splits/train.csv --list_val {SCENES}/splits/val.csv "
+    "--config {here}/vocoder.json"
+)
+
+
+def continued(row: str, script: str, words: str, *, anchors: bool = False, **about) -> Experiment:
+    """The small vocoder, trained on for a while; then the sound of stage 1's mels of the test list."""
+    return Experiment(
+        "parts",
+        row,
+        (
+            f"BigVGAN/{script}.py {VOCODER_DATA} --checkpoint_path {{here}}/vocoder "
+            "--init_from {root}/parts/vocoder/vocoder --training_steps {steps_2b} "
+            f"--validation_interval {{steps_2b}} --seed {{seed}} {words}",
+            # the last, not the best: each side would choose its own by other mels, perhaps the untrained start
+            rendered(
+                SCENES, "{root}/parts/all/mels", "wavs", "--checkpoint_file {here}/vocoder/g_{steps_2b:0>8}"
+            ),
+            *evaluated(SCENES, {"model": "{here}/wavs"}, anchors=anchors),
+        ),
+        settings=(),
+        **about,
+    )

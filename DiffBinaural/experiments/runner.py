@@ -1,0 +1,109 @@
+"""Experiments run, stopped, resumed."""
+
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from DiffBinaural.experiments.catalogue import EXPERIMENTS
+from DiffBinaural.experiments.registry import SCALES, SEEDS, Experiment, needs
+from DiffBinaural.utils.files import read_json, write_json
+from DiffBinaural.utils.locks import locked
+
+ROOT = Path(__file__).parents[2]
+RECORD = "record.json"
+
+
+def machine() -> dict:
+    """What the commands run on."""
+    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"model name\s*: (.*)", told)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "cores": os.cpu_count(),
+        "processor": model[1] if model else platform.processor(),
+        "gpu": gpu,
+        "torch": torch.__version__.split("+")[0],
+    }
+
+
+def record_of(experiment: Experiment, root: Path) -> dict | None:
+    """{"commands", "settings", "seconds": of each command that is done, "machine"}; None before the first."""
+    path = ROOT / experiment.folder(root) / RECORD
+    return read_json(path) if path.exists() else None
+
+
+def finished(experiment: Experiment, root: Path) -> bool:
+    """Whether all its commands are done."""
+    record = record_of(experiment, root)
+    return record is not None and len(record["seconds"]) == len(record["commands"])
+
+
+def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
+    """Run what is not done yet; with other commands than the record's it starts anew, and all that needs it.
+
+    Raises ValueError, with the command's last line, where one fails.
+    """
+    with locked(here := ROOT / experiment.folder(root)):
+        words = experiment.words(root, scale)
+        declared = {
+            "commands": [shlex.join(["python", *command]) for command in words],
+            "settings": dict(experiment.settings or ()),
+        }
+        record = record_of(experiment, root)
+        if record and any(record[name] != declared[name] for name in declared):
+            clear(experiment, root, scale)
+            record = None
+        record = record or {**declared, "seconds": []}
+        if experiment.settings is not None:
+            plain = read_json(ROOT / "BigVGAN/configs" / SCALES[scale]["vocoder"])
+            write_json(here / "vocoder.json", plain | dict(experiment.settings))
+        for command in words[len(record["seconds"]) :]:
+            begun = perf_counter()
+            call(command, here / "log.txt")
+            record["seconds"].append(round(perf_counter() - begun, 1))
+            write_json(here / RECORD, {**record, "machine": machine()})
+
+
+def clear(experiment: Experiment, root: Path, scale: str) -> None:
+    """Remove what an experiment made, all but its lock; with other seeds too, and of all that need it."""
+    for seed in (0, *SEEDS) if experiment.seed == 0 else (experiment.seed,):
+        for path in (ROOT / replace(experiment, seed=seed).folder(root)).glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not path.name.startswith("."):
+                path.unlink()
+    for other in EXPERIMENTS:
+        if needs(other, experiment, root, scale) and record_of(other, root):
+            clear(other, root, scale)
+
+
+def call(command: list[str], log: Path) -> None:
+    """One command from the project's folder; a signal to us goes on to it, once: trainings save then."""
+    with (
+        open(log, "ab") as file,
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, *command],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if code:
+        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing said"]
+        raise ValueError(f"{log}: python {shlex.join(command)} ended with status {code}: {last[0]}")

@@ -1,0 +1,79 @@
+"""Settings of the scripts that run a trained stage 1."""
+
+from dataclasses import dataclass
+
+from DiffBinaural.configs.advanced_diffusion_config import SPLIT_HELP, SamplingConfig
+from DiffBinaural.configs.fields import option, positive, required
+from DiffBinaural.utils.bundled import BUNDLED
+
+RUN_HELP = "stage-1 run folder, or two: a left-ear and a right-ear run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsConfig(SamplingConfig):
+    """A trained model, and the clips of a split."""
+
+    run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
+    data_root: str = required("dataset folder")
+    output_dir: str = required("folder for <video_id>_<ms>_left.npy and …_right.npy")
+    list_test: str = option("test", "list to generate: a name in <data_root>/splits/<split>, or a CSV file")
+    split: str | None = option(None, SPLIT_HELP + "; default: the run's")
+    weights_unet: str = option("unet_best.pth", "UNet weights: a file in the run folder, or a path")
+    weights_frame: str = option("frame_best.pth", "visual encoder weights, likewise")
+    fold: str = option("", "K/N: only the K-th of N parts of the list, which the run's training left out")
+    limit: int | None = option(None, "only the first so many clips")
+    detections: bool = option(True, "show the model the detected sources; without, whole pictures alone")
+
+    def __post_init__(self):
+        super().__post_init__()
+        positive(self, "limit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(ClipsConfig):
+    """Generation of mel pairs for the clips of a split."""
+
+    shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
+    joint: bool = option(
+        True,
+        "merge overlapping windows at every denoising step; without, each window has "
+        "a noise of its own and is merged at the end: what is joint denoising worth?",
+    )
+
+
+def point(text: str) -> tuple[float, float]:
+    """'X,Y' as two numbers."""
+    x, y = text.split(",")
+    return float(x), float(y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementConfig(ClipsConfig):
+    """Mono sounds placed by hand."""
+
+    override_pos: tuple[float, float] | None = option(
+        None,
+        "where the source stands: x from -1 left to 1 right, y from -1 to 1 upwards",
+        type=point,
+        metavar="X,Y",
+    )
+    sweep: bool = option(False, "place each sound at x = -1 … 1, and draw sweep.png")
+    positions: int = option(21, "places of a sweep")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 2 <= self.positions <= 201:
+            raise ValueError(f"--positions is {self.positions}; a sweep has 2 to 201")
+        if self.override_pos and max(map(abs, self.override_pos)) > 1:
+            raise ValueError(f"--override_pos is {self.override_pos}; both numbers lie in [-1, 1]")
+        if (self.override_pos is None) != self.sweep:
+            raise ValueError("give either --override_pos X,Y or --sweep")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Trained weights to ship."""
+
+    run: str = required("stage-1 run folder, whose best weights are taken")
+    checkpoint_file: str = required("vocoder weights, config.json beside them")
+    out: str = required("folder for stage1/ and vocoder/")

@@ -1,0 +1,64 @@
+"""Trained runs of stage 1, loaded."""
+
+from pathlib import Path
+
+import torch
+
+from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
+from DiffBinaural.configs.fields import from_dict
+from DiffBinaural.modules.models import BinauralModel, ModelBuilder
+from DiffBinaural.utils.files import load_tensors, read_json
+from DiffBinaural.utils.lists import EARS
+
+
+def load_config(run: str | Path) -> TrainConfig:
+    """The configuration a run was trained with."""
+    path = Path(run) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; --run is the folder that training wrote (<ckpt>/<id>)")
+    return from_dict(TrainConfig, read_json(path), str(path))
+
+
+def load_model(
+    run: str | Path, device: torch.device, unet: str = "unet_best.pth", frame: str = "frame_best.pth"
+) -> BinauralModel:
+    """A trained model in eval mode; the run's config.json says how it is built.
+
+    unet, frame  weights: names of files in the run folder, or paths
+    """
+    model = ModelBuilder(load_config(run), pretrained=False).build()
+    fill(model, run, unet, frame)
+    return ready(model, device)
+
+
+def fill(
+    model: BinauralModel, run: str | Path, unet: str = "unet_best.pth", frame: str = "frame_best.pth"
+) -> None:
+    """Load a run's averaged weights into a model built alike; names as of :func:`load_model`."""
+    for part, name in ((model.unet, unet), (model.frame, frame)):
+        path = Path(run) / name if Path(name).name == name else Path(name)
+        try:
+            part.load_state_dict(load_tensors(path))
+        except RuntimeError as error:
+            why = str(error).splitlines()[1].strip()
+            raise ValueError(f"{path}: does not fit {run}/config.json ({why})") from None
+
+
+def ready(model: BinauralModel, device: torch.device) -> BinauralModel:
+    """The model as inference is fastest: channels-last memory, and the UNet's layers as it folds them."""
+    model.unet.fold(cpu=device.type == "cpu")
+    return model.to(device, memory_format=torch.channels_last).eval()
+
+
+def load_models(runs: tuple[str, ...], device: torch.device, *weights: str) -> list[BinauralModel]:
+    """The model of a run, or the two of one-ear runs, left first.  ValueError unless they make a pair.
+
+    weights  as of :func:`load_model`
+    """
+    models = sorted((load_model(run, device, *weights) for run in runs), key=lambda model: model.ears)
+    if [ear for model in models for ear in model.ears] != list(EARS["both"]):
+        made = ", ".join(f"{run} makes {load_config(run).ears}" for run in runs)
+        raise ValueError(f"--run: {made}; expected one run of both ears, or a left-ear and a right-ear run")
+    if any((model.cfg.mel, model.cfg.view) != (models[0].cfg.mel, models[0].cfg.view) for model in models):
+        raise ValueError(f"--run: {' and '.join(runs)} differ in mel or view; train both with one preset")
+    return models

@@ -1,0 +1,142 @@
+"""Sound files."""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from DiffBinaural.utils.blocks import pieces
+from DiffBinaural.utils.files import replacing
+from DiffBinaural.utils.lists import Clip
+
+MAX_SAMPLES = 1 << 30  # of a file that is read at once: 4 GiB, three hours of two ears
+RATES = (1000, 768_000)  # Hz
+MAX_TAPS = 1 << 24  # of the resampler: its table grows with both terms of the ratio
+SOUND_BLOCK = 1 << 18  # samples that are read at once
+FILTER_REACH = 32  # zero crossings of the resampling filter to each side
+
+
+def resample(wav: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """Sample-rate conversion of (C, N) float32 to (C, ceil(N·target/rate))."""
+    if rate == target:
+        return wav
+    import torchaudio.functional as AF
+
+    return AF.resample(torch.from_numpy(wav), rate, target, lowpass_filter_width=FILTER_REACH).numpy()
+
+
+def resample_blocks(blocks: Iterable[Tensor], rate: int, target: int, seconds: float) -> Iterator[Tensor]:
+    """:func:`resample` of a sound that comes in blocks (C, n): the same samples, some seconds at a time."""
+    if rate == target:
+        yield from (piece for piece, _, _ in pieces(blocks, round(seconds * rate)))
+        return
+    common = math.gcd(rate, target)
+    up, down = target // common, rate // common  # `down` samples become `up`
+    reach = math.ceil(FILTER_REACH * 1.02 * down / min(up, down) / down) + 1  # in such groups
+    for piece, before, behind in pieces(blocks, math.ceil(seconds * rate / down) * down, reach * down):
+        wav = torch.from_numpy(resample(piece.numpy(), rate, target))
+        first = before // down * up
+        yield wav[:, first : first + (piece.shape[1] - before - behind) // down * up if behind else None]
+
+
+def checked_rate(path: str | Path, rate: int, target: int) -> int:
+    """A file's sample rate, if it is one of sound that can be converted; else ValueError naming the file."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"{path}: has {rate} samples a second; expected {RATES[0]} to {RATES[1]}")
+    if rate * target // math.gcd(rate, target) ** 2 > MAX_TAPS and rate != target:
+        raise ValueError(
+            f"{path}: {rate} Hz and {target} Hz have no handy ratio; convert it first to a "
+            "usual rate, 44,100 Hz for one"
+        )
+    return rate
+
+
+def is_sound_file(path: str | Path) -> bool:
+    """Whether a file is one that read_wav opens.  Raises FileNotFoundError when there is none."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        return bool(soundfile.info(path))
+    except soundfile.LibsndfileError:
+        return False
+
+
+def sound_info(path: str | Path) -> tuple[int, float]:
+    """A sound file's rate in Hz and its length in seconds, by its own account."""
+    info = soundfile.info(path)
+    return info.samplerate, info.frames / info.samplerate
+
+
+def read_wav(
+    path: str | Path, rate: int | None = None, channels: int | None = None
+) -> tuple[np.ndarray, int]:
+    """Read a sound file.
+
+    rate      Hz to convert to; None keeps the file's own
+    channels  how many the caller needs; None takes what there is
+    ->        (C, N) float32 in [-1, 1], rate
+    Raises ValueError naming the file when it is unreadable, empty, not finite or has other channels.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such sound file")
+    blocks, count = [], 0
+    for block in wav_blocks(path):  # not at once: a header may claim more than there is
+        blocks.append(block)
+        count += block.size
+        if count > MAX_SAMPLES:
+            raise ValueError(f"{path}: is too long to be held in memory; cut it into parts of an hour")
+    wav, own = np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0)), sound_info(path)[0]
+    if not wav.size or not np.isfinite(wav).all():
+        raise ValueError(f"{path}: {'is empty' if not wav.size else 'has non-finite values'}; expected sound")
+    if channels and len(wav) != channels:
+        raise ValueError(f"{path}: has {len(wav)} channel(s); expected {channels}")
+    return resample(wav, checked_rate(path, own, rate or own), rate or own), rate or own
+
+
+def wav_blocks(path: str | Path) -> Iterator[np.ndarray]:
+    """The sound of a file as :func:`read_wav` gives it, in blocks of (C, n) float32."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            while len(block := file.read(SOUND_BLOCK, dtype="float32", always_2d=True)):
+                yield block.T
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: cannot be read as a sound file ({error.error_string})") from None
+
+
+def read_part(path: str | Path, clip: Clip, rate: int, channels: int) -> np.ndarray:
+    """A clip's part of a sound file, (C, N) float32 at `rate` Hz; ValueError where the file ends before."""
+    wav, _ = read_wav(path, rate, channels)
+    start, end = round(clip.start * rate), round(min(clip.end * rate, wav.shape[1]))
+    if start >= end:
+        raise ValueError(f"{path}: lasts {wav.shape[1] / rate:.2f} s; the list wants it from {clip.start} s")
+    return wav[:, start:end].copy()
+
+
+def write_wav(path: str | Path, wav: np.ndarray, rate: int, subtype: str = "PCM_16") -> None:
+    """Write (C, N) samples, clipped to [-1, 1] and rounded, whole or not at all.
+
+    subtype  PCM_16, PCM_24 or FLOAT
+    """
+    with replacing(path) as partial:
+        soundfile.write(partial, stored(wav, subtype).T, rate, subtype=subtype, format="WAV")
+
+
+def stored(wav: np.ndarray, subtype: str) -> np.ndarray:
+    """Samples as a file holds them: rounded here, since libsndfile rounds down where it clips."""
+    if subtype == "FLOAT":
+        return np.clip(wav, -1, 1)
+    bits = {"PCM_16": 16, "PCM_24": 24}[subtype]
+    top = 2.0 ** (bits - 1)
+    whole = np.clip(np.round(np.asarray(wav, dtype=float) * top), -top, top - 1).astype(np.int32)
+    return whole << (32 - bits)  # libsndfile drops the low bits of an int32
+
+
+def write_wav_blocks(path: str | Path, blocks: Iterable[np.ndarray], rate: int) -> None:
+    """:func:`write_wav`, two ears, of a sound that comes in blocks (2, n), straight to the path."""
+    with soundfile.SoundFile(path, "w", rate, 2, "PCM_16", format="WAV") as file:
+        for block in blocks:
+            file.write(stored(block, "PCM_16").T)

@@ -1,0 +1,156 @@
+"""Media files written: pictures, videos, new sound for an old picture.
+
+The writers write straight to the path they are given; wrap them in files.replacing.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from PIL import Image
+
+from DiffBinaural.utils.arguments import NO_ROOM
+from DiffBinaural.utils.audio import stored
+from DiffBinaural.utils.media import _open
+
+LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
+
+
+def write_picture(path: str | Path, picture: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB as a JPEG."""
+    Image.fromarray(picture).save(path, format="JPEG", quality=90)
+
+
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: int, sound: np.ndarray, rate: int
+) -> None:
+    """Write an mp4 (H.264, AAC).
+
+    frames  (H, W, 3) uint8 RGB each; H and W even
+    sound   (C, N) float32 at `rate` Hz, C = 1 or 2
+    """
+    with av.open(str(path), "w", format="mp4") as out:
+        # x264 that looks ahead makes other bytes of the same pictures from run to run; without, the same
+        quality = {"crf": "20", "preset": "veryfast", "threads": "1", "x264-params": LOOK_AT_NOW}
+        video = out.add_stream("libx264", rate=fps, options=quality)
+        video.pix_fmt = "yuv420p"
+        audio = _aac(out, rate, sound.shape[0], 128_000)
+        for number, picture in enumerate(frames):
+            if number == 0:
+                video.height, video.width = picture.shape[:2]
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(video.encode(None))
+        for _, packets in _sound_packets(audio, _sound_pieces(sound, "fltp"), "fltp", rate):
+            out.mux(packets)
+
+
+MUXED = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+SAMPLES = {"aac": "fltp", "flac": "s16"}  # of a codec: how its samples come
+
+
+def mux(
+    video: str | Path,
+    path: str | Path,
+    sound: np.ndarray | str | Path,
+    rate: int,
+    *,
+    codec: str = "aac",
+    kind: str = ".mp4",
+    start: float = 0.0,
+    end: float = math.inf,
+) -> None:
+    """Copy a video's picture, packet by packet, and give it another sound track.
+
+    sound       (C, N) float32 at `rate` Hz, or a 16-bit wav of that rate, read as it is needed
+    codec       aac: 256 kbit/s; flac: without loss
+    kind        suffix that names the container, see MUXED
+    start, end  seconds of the video to keep; it is copied from the picture on that a decoder can start with,
+                and the container says that it is shown from `start` on
+    Raises ValueError where a container does not take the picture or the sound.
+    """
+    with _open(video) as source:
+        if not source.streams.video:
+            raise ValueError(f"{video}: has no picture; expected a video file")
+        try:
+            _remux(source, path, sound, rate, codec, kind, start, end)
+        except (av.FFmpegError, ValueError) as error:
+            if getattr(error, "errno", None) in NO_ROOM:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+            why = getattr(error, "strerror", None) or error
+            raise ValueError(
+                f"{video}: its picture and {codec} sound do not go into a {kind} file ({why}); "
+                "--mux NAME.mkv takes most"
+            ) from None
+
+
+def _remux(source, path, sound, rate: int, codec: str, kind: str, start: float, end: float) -> None:
+    with av.open(str(path), "w", format=MUXED[kind]) as out:
+        picture = source.streams.video[0]
+        copy = out.add_stream_from_template(picture)
+        audio = (
+            _aac(out, rate, 2, 256_000)
+            if codec == "aac"
+            else out.add_stream(codec, rate=rate, layout="stereo")
+        )
+        heard = _sound_packets(audio, _sound_pieces(sound, SAMPLES[codec]), SAMPLES[codec], rate)
+        until = 0.0  # both tracks advance together: memory is bounded
+        for packet in _segment(source, picture, start, end):
+            packet.stream = copy
+            time = float(packet.dts * picture.time_base) if packet.dts is not None else until
+            while until <= time and (parts := next(heard, None)) is not None:
+                until, packets = parts
+                out.mux(packets)
+            out.mux(packet)
+        for _, packets in heard:
+            out.mux(packets)
+
+
+def _segment(source, stream, start: float, end: float) -> Iterator:
+    """Packets with times from 0 on, where the new sound begins; the empty one that ends a stream left out."""
+    base = stream.start_time or 0
+    first, last = (base + round(t / stream.time_base) if abs(t) < math.inf else t for t in (start, end))
+    if start:
+        source.seek(first, stream=stream, backward=True)
+    for packet in source.demux(stream):
+        if packet.dts is not None and packet.dts >= last:
+            return
+        if packet.size:
+            packet.pts, packet.dts = (None if t is None else t - first for t in (packet.pts, packet.dts))
+            yield packet
+
+
+def _aac(out, rate: int, channels: int, bits: int):
+    stream = out.add_stream("aac", rate=rate, layout={1: "mono", 2: "stereo"}[channels])
+    stream.bit_rate = bits
+    return stream
+
+
+def _sound_pieces(sound: np.ndarray | str | Path, kind: str) -> Iterator[np.ndarray]:
+    """Sound (C, N), or that of a wav, in pieces of one frame of AAC, as the codec wants its numbers."""
+    size, whole = 1024, kind == "s16"
+    if isinstance(sound, np.ndarray):
+        parts = (sound[:, k : k + size] for k in range(0, sound.shape[1], size))
+    else:
+        parts = (
+            block.T
+            for block in soundfile.blocks(sound, size, dtype="int16" if whole else "float32", always_2d=True)
+        )
+    for part in parts:
+        if whole and part.dtype != np.int16:
+            part = (stored(part, "PCM_16") >> 16).astype(np.int16)
+        yield np.ascontiguousarray(part.T.reshape(1, -1) if whole else part.astype(np.float32))
+
+
+def _sound_packets(stream, parts: Iterable[np.ndarray], kind: str, rate: int) -> Iterator[tuple[float, list]]:
+    """Encode a sound: (seconds so far, packets) for every piece, and for what the encoder held back."""
+    start, channels = 0, stream.codec_context.layout.nb_channels
+    for part in parts:
+        frame = av.AudioFrame.from_ndarray(part, format=kind, layout=stream.layout.name)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        start += part.size // channels
+        yield start / rate, stream.encode(frame)
+    yield start / rate, stream.encode(None)

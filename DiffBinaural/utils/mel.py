@@ -1,0 +1,103 @@
+"""The one mel of both stages."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+
+FLOOR = 1e-5  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
+NOISE = 1e-9  # power added to every bin, so that silence has no direction
+DB_PER_NEPER = 20 / math.log(10)  # 8.686: a neper is a factor of e in magnitude
+
+
+@lru_cache
+@torch.inference_mode(False)  # what is kept is for trainings, too, whoever asks first
+def mel_basis(cfg: MelConfig, device: torch.device) -> Tensor:
+    """Slaney mel filters, (M, n_fft/2 + 1) float32."""
+    import librosa
+
+    filters = librosa.filters.mel(
+        sr=cfg.sample_rate, n_fft=cfg.n_fft, n_mels=cfg.n_mels, fmin=cfg.fmin, fmax=cfg.fmax
+    )
+    return torch.from_numpy(filters).to(device)
+
+
+def band_centres(cfg: MelConfig) -> np.ndarray:
+    """Centre frequency of each mel band, (M,) in Hz."""
+    import librosa
+
+    fmax = cfg.fmax or cfg.sample_rate / 2
+    return librosa.mel_frequencies(cfg.n_mels + 2, fmin=cfg.fmin, fmax=fmax)[1:-1]
+
+
+@lru_cache
+@torch.inference_mode(False)
+def hann(size: int, device: torch.device) -> Tensor:
+    """Periodic Hann window, (size,)."""
+    return torch.hann_window(size, device=device)
+
+
+def mel_spectrogram(wav: Tensor, cfg: MelConfig) -> Tensor:
+    """Log mel of HiFi-GAN and BigVGAN; equals NVIDIA's to 1e-5 (2e-4 near the floor: float32 rounds).
+
+    wav  (..., N)     samples in [-1, 1]
+    ->   (..., M, T)  natural-log magnitude in nepers, T = N // hop, silence -11.513
+    Raises ValueError for a sound too short for the reflection at its ends.
+    """
+    spectrum = frame_spectra(reflected(wav.reshape(-1, wav.shape[-1]), cfg), cfg)
+    magnitude = (spectrum.real**2 + spectrum.imag**2 + NOISE).sqrt()
+    mel = (mel_basis(cfg, wav.device) @ magnitude).clamp(min=FLOOR).log()
+    return mel.reshape(*wav.shape[:-1], *mel.shape[-2:])
+
+
+def reflected(wav: Tensor, cfg: MelConfig) -> Tensor:
+    """Sounds (B, N) continued at both ends by their mirror images: frame k is centred at (k + 1/2) hops."""
+    pad = (cfg.n_fft - cfg.hop) // 2
+    if wav.shape[-1] <= pad:
+        raise ValueError(f"a sound of {wav.shape[-1]} samples is too short for a mel; it needs {pad + 1}")
+    return F.pad(wav[:, None], (pad, pad), mode="reflect").squeeze(1)
+
+
+def frame_spectra(wav: Tensor, cfg: MelConfig) -> Tensor:
+    """Spectra (B, n_fft/2 + 1, T) of all whole frames of sounds (B, N), the first at their first sample."""
+    return torch.stft(
+        wav, cfg.n_fft, cfg.hop, window=hann(cfg.n_fft, wav.device), center=False, return_complex=True
+    )
+
+
+def interaural_phasor(pair: Tensor, cfg: MelConfig) -> Tensor:
+    """Phase and coherence between the ears in each mel band and frame, as a complex number of magnitude <= 1:
+
+    P = Σ W L R* / sqrt(Σ W |L|² · Σ W |R|²), sums over the bins of a band with its mel weights W.
+
+    pair  (2, N)     samples, left ear first
+    ->    (2, M, T)  real and imaginary part, on the mel's frames; 0 in silence
+    """
+    spectrum = frame_spectra(reflected(pair, cfg), cfg)
+    cross, basis = spectrum[0] * spectrum[1].conj(), mel_basis(cfg, pair.device)
+    left, right = basis @ (spectrum.real**2 + spectrum.imag**2 + NOISE)
+    return (basis @ torch.stack((cross.real, cross.imag))) / (left * right).sqrt()
+
+
+def to_unit(mel: Tensor, low: float, high: float) -> Tensor:
+    """Map a log mel onto the range the diffusion works in; :func:`from_unit` is the exact inverse inside it.
+
+    mel  (..., M, T)  nepers, clipped to [low, high]
+    ->   (..., M, T)  in [-1, 1]
+    """
+    return (mel.clamp(low, high) - low) * (2 / (high - low)) - 1
+
+
+def from_unit(unit: Tensor, low: float, high: float) -> Tensor:
+    """Back from [-1, 1] to nepers; inverse of :func:`to_unit`."""
+    return (unit + 1) * ((high - low) / 2) + low
+
+
+def pad_to_hop(wav: Tensor, hop: int) -> Tensor:
+    """Append silence up to a whole number of frames, so that T = ceil(N / hop)."""
+    return F.pad(wav, (0, -wav.shape[-1] % hop))

@@ -1,0 +1,100 @@
+"""Mel pairs on disk."""
+
+from dataclasses import asdict
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.configs.fields import from_dict
+from DiffBinaural.utils.files import UNREADABLE, read_json, replacing, write_json
+from DiffBinaural.utils.lists import SIDES
+
+MEL_CONFIG = "mel_config.json"
+
+
+def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
+    """Write a (2, M, T) log mel as <stem>_left.npy and <stem>_right.npy, float32.
+
+    pair  (2, M, T), or (4, M, T): then the last two rows are <stem>_phasor.npy, which else there will not be
+    """
+    phasor = Path(folder) / f"{stem}_phasor.npy"
+    names = {Path(folder) / f"{stem}_{side}.npy": mel for side, mel in zip(SIDES, pair[:2], strict=True)}
+    if len(pair) > 2:
+        names[phasor] = pair[2:]
+    else:
+        phasor.unlink(missing_ok=True)  # of other mels
+    for path, rows in names.items():
+        with replacing(path) as partial, open(partial, "wb") as file:
+            np.save(file, np.asarray(rows, dtype=np.float32), allow_pickle=False)
+
+
+def load_array(path: str | Path) -> np.ndarray:
+    """Read an .npy of floating-point numbers as data, never as code.  Raises ValueError naming the file."""
+    try:  # mapped: a header that claims more than there is costs no memory
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            raise ValueError(f"of {array.dtype}" if isinstance(array, np.ndarray) else "several in one file")
+        return np.array(array)
+    except FileNotFoundError:
+        raise
+    except (*UNREADABLE, SyntaxError, TokenError) as error:  # of its header
+        raise ValueError(f"{path}: not a readable .npy array of floating-point numbers ({error})") from None
+
+
+def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
+    """Read a pair's two files as (2, M, T) float32; ValueError names a file of another shape or content."""
+    ears = []
+    for path in paths:
+        mel = load_array(path)
+        if mel.ndim != 2 or mel.shape[0] != n_mels or not np.isfinite(mel).all():
+            raise ValueError(
+                f"{path}: shape {mel.shape} or its values are wrong; expected a finite ({n_mels}, T) log mel"
+            )
+        ears.append(mel.astype(np.float32))
+    left, right = (mel.shape[1] for mel in ears)
+    if left != right:
+        raise ValueError(f"{paths[0]}: {left} frames, {paths[1].name} has {right}; expected equal lengths")
+    return np.stack(ears)
+
+
+def load_phasor(stem: str, folder: str | Path, shape: tuple[int, int]) -> np.ndarray:
+    """Read <stem>_phasor.npy as (2, M, T) float32, shape: (M, T); ValueError where it is anything else."""
+    path = Path(folder) / f"{stem}_phasor.npy"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: missing; stage 1 writes it where it was trained with "
+            "--interaural_phase, and --renderer vocoder does without it"
+        )
+    phasor = load_array(path)
+    if phasor.shape != (2, *shape) or not np.isfinite(phasor).all() or (np.abs(phasor) > 1 + 1e-5).any():
+        raise ValueError(
+            f"{path}: shape {phasor.shape} or its values are wrong; expected {(2, *shape)}, as "
+            "its mels have, within [-1, 1]; make mels and phasor again"
+        )
+    return phasor.astype(np.float32)
+
+
+def write_mel_config(folder: str | Path, cfg: MelConfig) -> None:
+    """Say in a folder of mels how they were made."""
+    write_json(Path(folder) / MEL_CONFIG, asdict(cfg))
+
+
+def check_mel_config(source: str | Path, cfg: MelConfig) -> None:
+    """Compare a mel folder's mel_config.json with our own; ValueError names every difference."""
+    path = Path(source) / MEL_CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; it says how the mels were made, the test scripts write it")
+    same_mel(from_dict(MelConfig, read_json(path), str(path)), cfg, str(path))
+
+
+def same_mel(theirs: MelConfig, ours: MelConfig, source: str) -> None:
+    """Refuse another mel.  An fmax of half the sample rate and None are the same."""
+
+    def plain(cfg):
+        return {**asdict(cfg), "fmax": cfg.fmax or cfg.sample_rate / 2}
+
+    made = plain(theirs)
+    if wrong := [f"{k} {made[k]} (here {v})" for k, v in plain(ours).items() if made[k] != v]:
+        raise ValueError(f"{source}: another mel: {', '.join(wrong)}; make the mels again with this config")
