@@ -1,9 +1,10 @@
-# make demo · demo-train · test · test-faults · soak · lint · bench · weights · results · fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
+# make demo · demo-train · test · test-fast · test-faults · soak · lint · format · bench · weights · results ·
+# fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo-train
 
-.PHONY: demo demo-train test test-faults soak lint bench fairplay-table weights results
+.PHONY: demo demo-train test test-fast test-faults soak lint format bench fairplay-table weights results
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -11,26 +12,36 @@ override D := demo-train
 	.venv/bin/pip install --quiet -r requirements.txt
 	touch $@
 
-# Two processes; the one that is done first takes over what the other has not begun.
+# All but the slow tests, in two processes; the one that is done first takes over what the other has not begun.
 test: .venv/installed
 	$(PY) -m pytest -n 2 --dist worksteal
 
-# Killed, damaged, bad and hostile: everything of tests/faults, of which `make test` runs a short form.
+# The tests that run no script: under two minutes.
+test-fast: .venv/installed
+	$(PY) -m pytest -n 2 --dist worksteal -m "fast and not slow"
+
+# Killed processes, damaged and hostile files: all of tests/faults, of which `make test` runs a short form.
 test-faults: .venv/installed
 	$(PY) -m pytest tests/faults -m ""
 
-# 45 minutes of inference: does memory grow, or do files stay open?
+# 45 minutes of inference, to see whether memory grows or files stay open.
 soak: .venv/installed
 	$(PY) tests/soak.py --output_json soak.json
 
 lint: .venv/installed
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/installed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
 
 bench: .venv/installed
 	$(PY) tests/benchmark.py
 
-# Hear it: the shipped models on a few new scenes, and on your own files: make demo VIDEO=clip.mp4 WAV=mono.wav
-# (without WAV the video's own sound is taken).
+# The bundled models on simulated scenes, and on your own files: make demo VIDEO=clip.mp4 WAV=mono.wav
+# (without WAV, the video's own sound).
 DEMO   = demo/data/processed
 RENDER = $(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir
 WAV   ?=
@@ -53,8 +64,8 @@ demo: .venv/installed
 	    --mono_dir $(DEMO)/mono_audios_22050Hz --output_json demo/metrics.json --report demo/report.html \
 	    --pred_dir demo/wavs/model whole_frames=demo/wavs/whole vocoder=demo/wavs/vocoder
 
-# The user's day in miniature, on simulated scenes.  The training budgets are in seconds; give S1=600 for a longer
-# one.  FREEZE: steps of the vocoder without its discriminators.
+# The whole system in miniature, trained on simulated scenes.  The training budgets are in seconds; S1=600 makes
+# stage 1's longer.  FREEZE: steps of the vocoder without its discriminators.
 SOURCES ?= 1
 S1  ?= 190
 S2A ?= 140
@@ -97,9 +108,9 @@ demo-train: .venv/installed
 	    --merge_json $(D)/mels.json --pred_dir $(D)/wavs/test whole_frames=$(D)/wavs/whole_frames \
 	    other_video=$(D)/wavs/other_video copy_synthesis=$(D)/wavs/copy_synthesis --report $(D)/report.html
 
-# FAIR-Play: every split trained, tested and evaluated, then the two rows of a paper.  What is there is not made
-# again; a training that was stopped goes on.  S1_FLAGS, S2_FLAGS and CONFIG set the size; GENERATOR=FILE takes one
-# vocoder for all splits, which then must not have heard their test clips, in place of one a split.
+# FAIR-Play: train, test and evaluate every split, then print the two rows of a paper.  Finished splits are kept;
+# a stopped training continues.  S1_FLAGS, S2_FLAGS and CONFIG set the size; GENERATOR=FILE uses one vocoder for all
+# splits (not trained on their test clips) in place of one vocoder a split.
 FAIRPLAY ?= data/fairplay
 TABLE    ?= generated/fairplay
 SPLITS   ?= $(foreach k,1 2 3 4 5 6 7 8 9 10,split$(k)) $(foreach k,1 2 3 4 5,five_split$(k))
@@ -121,8 +132,8 @@ $(TABLE)/%/metrics.json: .venv/installed
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --pred_dir $(@D)/wavs --gt_dir $(SOUNDS) \
 	    --mono_dir $(FAIRPLAY)/processed/mono_audios_22050Hz --output_json $@
 
-# The models that come with the project, from nothing: six hours of scenes, then both stages; weights/MODEL_CARD.md.
-# A training that was stopped goes on; more seconds in W1 or W2 make it longer.
+# The bundled models from scratch: six hours of scenes, then both stages; see weights/MODEL_CARD.md.
+# A stopped training continues; larger W1 or W2 (seconds) make it longer.
 W  ?= generated/weights
 W1 ?= 5400
 W2 ?= 900
@@ -130,8 +141,8 @@ SCENES = $(W)/scenes/processed/binaural_audios_22050Hz
 
 $(W)/scenes/splits/test.csv: .venv/installed
 	$(PY) DiffBinaural/simulate_speech.py --out $(W)/speech --clips 400 --seed 1
-	$(PY) DiffBinaural/simulate_dataset.py --out $(W)/scenes --clips 3000 --seconds 6 --sources 1..3 --dry_share 0.2 \
-	    --audio_dir $(W)/speech --audio_share 0.6 --head_radius 8..9.5 --fov 60..120 --held_out 24 --seed 1000
+	$(PY) DiffBinaural/simulate_dataset.py --out $(W)/scenes --clips 3000 --seconds 6 --sources 1..3 --dry_fraction 0.2 \
+	    --audio_dir $(W)/speech --audio_fraction 0.6 --head_radius 8..9.5 --fov 60..120 --held_out 24 --seed 1000
 
 weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/train_realBinaural.py --preset small --id stage1 --ckpt $(W)/runs --data_root $(W)/scenes \
@@ -142,8 +153,8 @@ weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
 	    --out weights
 
-# Small experiments, one after the other, and the page that they make, RESULTS.md.  What is there is not made again.
-# ONLY=quality takes one table of it, ONLY=parts/EMA one row, with what these need.
+# The experiments behind RESULTS.md, one after the other, then the page itself.  Finished experiments are kept.
+# ONLY=quality makes one table, ONLY=parts/EMA one row, with what these need.
 ONLY ?=
 
 results: .venv/installed

@@ -1,0 +1,1 @@
+"""Stage 2: mels in, sound out."""

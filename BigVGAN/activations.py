@@ -6,21 +6,21 @@ from torch import Tensor, nn
 TINY = 1e-9  # keeps the division finite when a linear-scale parameter reaches 0
 
 
-class Ripple(nn.Module):
+class SnakeFunction(nn.Module):
     """x + height sin²(alpha x)  (Ziyin et al. 2020)."""
 
-    def ripple(self) -> tuple[Tensor, Tensor]:
+    def coefficients(self) -> tuple[Tensor, Tensor]:
         """alpha, radians per unit of x, and height, in units of x: (C,) each."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)"""
-        alpha, height = (value[:, None] for value in self.ripple())
+        alpha, height = (value[:, None] for value in self.coefficients())
         return x + height * torch.sin(alpha * x).square()
 
 
-class SnakeBeta(Ripple):
-    """Snake whose ripple height is learned apart from its frequency (Lee et al. 2023): as beta, its inverse.
+class SnakeBeta(SnakeFunction):
+    """Snake whose height is learned apart from its frequency (Lee et al. 2023): as beta, its inverse.
 
     logscale  the parameters hold logarithms
     """
@@ -32,21 +32,21 @@ class SnakeBeta(Ripple):
         self.alpha = nn.Parameter(start(channels))
         self.beta = nn.Parameter(start(channels))
 
-    def ripple(self) -> tuple[Tensor, Tensor]:
+    def coefficients(self) -> tuple[Tensor, Tensor]:
         """alpha and 1 / beta."""
         alpha, beta = (self.alpha.exp(), self.beta.exp()) if self.logscale else (self.alpha, self.beta)
         return alpha, 1 / (beta + TINY)
 
 
-class Snake(Ripple):
-    """Snake with one parameter a channel: the ripple is as high as its frequency is low."""
+class Snake(SnakeFunction):
+    """Snake with one parameter a channel: the height is the inverse of the frequency."""
 
     def __init__(self, channels: int, *, logscale: bool):
         super().__init__()
         self.logscale = logscale
         self.alpha = nn.Parameter((torch.zeros if logscale else torch.ones)(channels))
 
-    def ripple(self) -> tuple[Tensor, Tensor]:
+    def coefficients(self) -> tuple[Tensor, Tensor]:
         """alpha and 1 / alpha."""
         alpha = self.alpha.exp() if self.logscale else self.alpha
         return alpha, 1 / (alpha + TINY)

@@ -1,4 +1,4 @@
-"""What inference_e2e.py is to do, video by video, and where each result goes."""
+"""The videos of a batch, with the outputs of each."""
 
 import glob
 import math
@@ -85,13 +85,13 @@ def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
     given = {name: str(source.parent / row[name]) for name in COLUMNS if row.get(name)}
     given |= {name: number(row, name, str(source)) for name in ("start", "end", "fov") if row.get(name)}
     name = row.get("output") or None
-    folder, place = (os.path.normpath(path) for path in (cfg.output, Path(cfg.output, name or "")))
-    if not Path(place).is_relative_to(folder):
+    folder, target = (os.path.normpath(path) for path in (cfg.output, Path(cfg.output, name or "")))
+    if not Path(target).is_relative_to(folder):
         raise ValueError(f"{source}: output {name} lies outside --output {cfg.output}; give a name below it")
     return _job(cfg, source.parent / row["input_video"], name, **given)
 
 
-def each(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:
+def for_each_video(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:
     """Do every video; of a batch those that fail are named and the others go on.
 
     Raises ValueError at the end if any failed.
@@ -109,7 +109,7 @@ def each(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:
         raise ValueError(f"{cfg.input_video}: {failed} of {len(jobs)} videos failed; the others are done")
 
 
-def checked_outputs(cfg: E2EConfig) -> None:
+def check_outputs(cfg: E2EConfig) -> None:
     """Refuse, before hours of work, what could not be written in the end."""
     inputs = {Path(path).resolve() for path in (cfg.input_video, cfg.input_wav) if path}
     for path in filter(None, (cfg.output, cfg.mux, cfg.plot)):
@@ -125,12 +125,12 @@ def checked_outputs(cfg: E2EConfig) -> None:
         raise ValueError(f"--mux {cfg.mux}: {cfg.input_video} is a folder of pictures; --mux copies a video")
 
 
-def with_track(cfg: E2EConfig, sound: np.ndarray | str, rate: int, path: str | Path, **more) -> None:
+def write_track(cfg: E2EConfig, sound: np.ndarray | str, rate: int, path: str | Path, **more) -> None:
     """Write the video with another sound to a path."""
     mux(cfg.input_video, path, sound, rate, codec=cfg.mux_codec, kind=Path(cfg.mux).suffix.lower(), **more)
 
 
-def try_track(cfg: E2EConfig, rate: int) -> None:
-    """See on a few samples whether the container of --mux takes the picture; ValueError if not."""
+def check_track(cfg: E2EConfig, rate: int) -> None:
+    """Try with a few samples whether the container of --mux takes the picture; ValueError if not."""
     with tempfile.TemporaryDirectory() as folder:
-        with_track(cfg, np.zeros((2, 4096), np.float32), rate, Path(folder, "trial"), end=-math.inf)
+        write_track(cfg, np.zeros((2, 4096), np.float32), rate, Path(folder, "trial"), end=-math.inf)

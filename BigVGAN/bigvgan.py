@@ -1,31 +1,31 @@
 """BigVGAN's generator: from a log mel to a waveform; its files are exchangeable with NVIDIA's."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import remove_weight_norm, weight_norm
+from torch.nn.utils import remove_weight_norm
 
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
-from BigVGAN.convolutions import Conv1d, ConvTranspose1d, side_by_side
+from BigVGAN.convolutions import Conv1d, ConvTranspose1d, channels_last_1d, weight_normalised
 from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
 from BigVGAN.settings import E2EConfig, VocodeConfig
 from BigVGAN.utils import latest
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.blocks import pieces
+from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.files import load_tensors
 from DiffBinaural.utils.helpers import pick_device
+from DiffBinaural.utils.progress import Progress
 
 NVIDIA_GENERATOR = "bigvgan_generator.pt"  # what NVIDIA calls the weights in its folders
 START_STD = 0.01  # of new convolution weights
 
 
 def started(conv: nn.Module) -> nn.Module:
-    """Small random weights, with weight norm under the names of NVIDIA's files: weight_g, weight_v."""
+    """Small random weights, with weight norm."""
     nn.init.normal_(conv.weight, 0.0, START_STD)
-    return weight_norm(conv)
+    return weight_normalised(conv)
 
 
 def same_conv(channels: int, kernel: int, dilation: int) -> nn.Module:
@@ -117,7 +117,7 @@ class BigVGAN(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]"""
         assert mel.shape[1:-1] == (self.cfg.num_mels,), mel.shape
-        x = self.conv_pre(side_by_side(mel) if mel.device.type == "cpu" else mel)
+        x = self.conv_pre(channels_last_1d(mel) if mel.device.type == "cpu" else mel)
         for up, blocks in self.stages():
             x = up(x)  # (B, C / 2, T · rate)
             x = sum(block(x) for block in blocks) / len(blocks)
@@ -132,16 +132,17 @@ class BigVGAN(nn.Module):
         chunk  mel frames a call; changes speed and memory, not the result
         ->     (B, 1, T · hop)
         """
-        return torch.cat([mel.new_empty(len(mel), 1, 0), *self.stream([mel], chunk)], dim=-1)
-
-    @torch.no_grad()
-    def stream(self, mels: Iterable[Tensor], chunk: int = 192) -> Iterator[Tensor]:
-        """:meth:`vocode` of a mel that comes in blocks (B, M, t): the same sound, (B, 1, n) at a time."""
         if chunk < 1:
             raise ValueError(f"chunk is {chunk} frames; at least 1 is needed")
-        hop = self.cfg.hop_size
-        for piece, before, behind in pieces(mels, chunk, self.overlap):
-            yield self(piece)[..., before * hop : (piece.shape[-1] - behind) * hop]
+        return self.vocode_pieces(Pieces(chunk, self.overlap).push(mel, last=True), mel)
+
+    @torch.no_grad()
+    def vocode_pieces(self, pieces: list[tuple[Tensor, int, int]], like: Tensor) -> Tensor:
+        """Synthesise pieces of a mel, each with its `overlap`: (B, 1, n).  like: a mel, for no pieces"""
+        hop, wavs = self.cfg.hop_size, [like.new_empty(len(like), 1, 0)]
+        for piece, before, behind in Progress(pieces, desc="vocoding", unit="chunk"):
+            wavs.append(self(piece)[..., before * hop : (piece.shape[-1] - behind) * hop])
+        return torch.cat(wavs, dim=-1)
 
     def remove_weight_norm(self) -> "BigVGAN":
         """Fold the weights' lengths into them, for inference; a second call changes nothing."""
@@ -170,7 +171,11 @@ def generator_file(folder: str | Path) -> Path:
     )
 
 
-def _download(repo_id: str) -> Path:
+def hub_file(repo_id: str, name: str) -> Path:
+    """A file of a repository on the Hugging Face hub, downloaded where it is not cached.
+
+    Raises ValueError or FileNotFoundError where it cannot be had.
+    """
     if repo_id.count("/") != 1 or repo_id.startswith((".", "/", "~")):
         raise FileNotFoundError(f"{repo_id}: no such folder, and no repository id of the form owner/name")
     try:
@@ -178,10 +183,14 @@ def _download(repo_id: str) -> Path:
     except ImportError:
         raise ValueError(f"{repo_id}: no such folder; for the hub: pip install huggingface_hub") from None
     try:
-        hf_hub_download(repo_id=repo_id, filename=CONFIG)  # into the same snapshot folder as the weights
-        return Path(hf_hub_download(repo_id=repo_id, filename=NVIDIA_GENERATOR))
+        return Path(hf_hub_download(repo_id=repo_id, filename=name))
     except OSError as error:  # the hub's own errors are of this kind, too
         raise FileNotFoundError(f"{repo_id}: {str(error).splitlines()[0]}") from None
+
+
+def _download(repo_id: str) -> Path:
+    hub_file(repo_id, CONFIG)  # into the same snapshot folder as the weights
+    return hub_file(repo_id, NVIDIA_GENERATOR)
 
 
 def read_generator(checkpoint_file: str | Path) -> BigVGAN:

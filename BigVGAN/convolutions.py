@@ -1,8 +1,9 @@
-"""Convolutions in the form that a CPU is fast in; what is computed is the same.
+"""Convolutions in forms that are fast on the CPU, with the results of torch's own.
 
-With the channels of a moment side by side in memory it is up to six times as fast as in torch's own order.
+With the channels of one sample contiguous in memory they are up to six times as fast as in torch's own order.
 """
 
+import warnings
 from functools import lru_cache
 
 import torch
@@ -10,18 +11,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def side_by_side(x: Tensor) -> Tensor:
-    """x (B, C, T) with the channels of a moment side by side in memory; layers keep that order."""
+def channels_last_1d(x: Tensor) -> Tensor:
+    """x (B, C, T) with the channels of one sample contiguous in memory; layers keep that order."""
     return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
-def channels_last(x: Tensor) -> Tensor:
-    """The same for pictures (B, C, H, W)."""
+def channels_last_2d(x: Tensor) -> Tensor:
+    """x (B, C, H, W) in the same order."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
+def weight_normalised(module: nn.Module) -> nn.Module:
+    """Weight norm under the names of NVIDIA's files, weight_g and weight_v, which torch deprecates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return nn.utils.weight_norm(module)
+
+
 class Conv1d(nn.Conv1d):
-    """nn.Conv1d as a convolution of pictures one pixel high, for which torch knows both orders of memory."""
+    """nn.Conv1d as a 2-D convolution of height 1, for which torch supports both memory orders."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)"""
@@ -32,7 +40,7 @@ class Conv1d(nn.Conv1d):
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
-    """nn.ConvTranspose1d likewise."""
+    """nn.ConvTranspose1d as a 2-D convolution of height 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T · stride)"""
@@ -43,21 +51,21 @@ class ConvTranspose1d(nn.ConvTranspose1d):
 
 
 class NarrowConv2d(nn.Conv2d):
-    """nn.Conv2d of pictures; of very few channels, a CPU takes neighbours in a row as channels of one place.
+    """nn.Conv2d that, with few channels on a CPU, treats neighbours in a row as channels of one position.
 
-    A processor multiplies eight channels in the time of two.  With four neighbours as one place it computes
-    1.3 (stride 1) or 2.7 times (stride 2) as much, two to five times as fast, forward and backward.
+    A processor multiplies eight channels in the time of two.  With four neighbours as one position it does
+    1.3 (stride 1) or 2.7 times (stride 2) the work, two to five times as fast, forward and backward.
     """
 
-    block, few = 4, 8  # neighbours that come out together; channels that are enough
+    block, enough = 4, 8  # neighbours computed together; channels from which the direct form is fast
 
     def suits(self, x: Tensor) -> bool:
-        """Whether neighbours can stand for channels, and that gains."""
+        """Whether the layer supports this form, and it is the faster one for x."""
         width, (down, across), (_, columns) = self.kernel_size[1], self.stride, self.padding
-        how = (down, self.dilation, self.groups, self.padding_mode)
-        usual = how == (1, (1, 1), 1, "zeros") and self.bias is not None
+        options = (down, self.dilation, self.groups, self.padding_mode)
+        usual = options == (1, (1, 1), 1, "zeros") and self.bias is not None
         reach = 5 <= width == 2 * columns + 1 <= 2 * self.block * across + 1
-        return usual and reach and x.device.type == "cpu" and max(self.weight.shape[:2]) < self.few
+        return usual and reach and x.device.type == "cpu" and max(self.weight.shape[:2]) < self.enough
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ⌈H / stride⌉, ⌈W / stride⌉), where the padding is half the kernel."""
@@ -67,7 +75,7 @@ class NarrowConv2d(nn.Conv2d):
         step, made = self.block * across, -(-x.shape[3] // across)
         if spare := -x.shape[3] % step:
             x = F.pad(x, (0, spare))
-        x = channels_last(x).permute(0, 2, 3, 1).unflatten(2, (-1, step)).flatten(3).permute(0, 3, 1, 2)
+        x = channels_last_2d(x).permute(0, 2, 3, 1).unflatten(2, (-1, step)).flatten(3).permute(0, 3, 1, 2)
         taps = taps_of_blocks(self.kernel_size[1], across, columns, self.block).to(self.weight.dtype)
         weight = torch.einsum("ochk,jidk->joichd", self.weight, taps).flatten(2, 3).flatten(0, 1)
         y = F.conv2d(x, weight, self.bias.repeat(self.block), padding=(rows, 1))
@@ -75,14 +83,14 @@ class NarrowConv2d(nn.Conv2d):
         return y[:, :, :made].permute(0, 3, 1, 2)
 
     def plain(self, x: Tensor) -> Tensor:
-        """The same, place by place."""
+        """The direct form."""
         return super().forward(x)
 
 
 @lru_cache
 @torch.inference_mode(False)
 def taps_of_blocks(width: int, stride: int, padding: int, block: int) -> Tensor:
-    """Which tap of a kernel joins an input of the last, this or the next block to an output of this one.
+    """Which kernel tap connects an input of the previous, this or the next block to an output of this one.
 
     -> (outputs of a block, inputs of a block, 3, taps), 1 or 0
     """

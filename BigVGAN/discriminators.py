@@ -1,20 +1,19 @@
-"""The two judges of a waveform: by its periods, and by its spectrum at several resolutions."""
+"""The two kinds of discriminators of a waveform: by period, by STFT resolution."""
 
 from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import weight_norm
 
-from BigVGAN.convolutions import NarrowConv2d, channels_last
+from BigVGAN.convolutions import NarrowConv2d, channels_last_2d, weight_normalised
 from BigVGAN.env import VocoderConfig
 
 SLOPE = 0.1  # of the leaky ReLUs
 
 
 class Discriminator(nn.Module):
-    """A stack of 2-D convolutions over a picture of the sound."""
+    """A stack of 2-D convolutions over a two-dimensional view of the sound."""
 
     convs: nn.ModuleList
     conv_post: nn.Conv2d
@@ -25,7 +24,7 @@ class Discriminator(nn.Module):
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         """wav (B, 1, N) -> scores (B, ·) and the features of every layer; 1 is real, 0 generated"""
-        x, features = channels_last(self.picture(wav)), []
+        x, features = channels_last_2d(self.picture(wav)), []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), SLOPE)
             features.append(x)
@@ -36,11 +35,11 @@ class Discriminator(nn.Module):
 def conv2d(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)) -> nn.Module:
     """A weight-normalised convolution that keeps the size where the stride is 1."""
     padding = (kernel[0] // 2, kernel[1] // 2)
-    return weight_norm(NarrowConv2d(inputs, outputs, kernel, stride, padding))
+    return weight_normalised(NarrowConv2d(inputs, outputs, kernel, stride, padding))
 
 
 class PeriodDiscriminator(Discriminator):
-    """Sees the sound folded at one period, so that samples one period apart are neighbours."""
+    """Reads the sound folded at one period, so that samples one period apart are neighbours."""
 
     def __init__(self, period: int, channel_mult: float):
         super().__init__()
@@ -58,7 +57,7 @@ class PeriodDiscriminator(Discriminator):
 
 
 class ResolutionDiscriminator(Discriminator):
-    """Sees the magnitude of one STFT, (n_fft, hop, win) in samples."""
+    """Reads the magnitude of one STFT, (n_fft, hop, win) in samples."""
 
     def __init__(self, resolution: tuple[int, int, int], channel_mult: float):
         super().__init__()
@@ -80,20 +79,20 @@ class ResolutionDiscriminator(Discriminator):
 
 
 class DiscriminatorGroup(nn.Module):
-    """Several judges of one kind."""
+    """Several discriminators of one kind."""
 
-    def __init__(self, judges: Iterable[Discriminator]):
+    def __init__(self, discriminators: Iterable[Discriminator]):
         super().__init__()
-        self.discriminators = nn.ModuleList(judges)
+        self.discriminators = nn.ModuleList(discriminators)
 
     def forward(self, wav: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """wav (B, 1, N) -> each judge's scores (B, ·), and each judge's list of features"""
-        scores, features = zip(*(judge(wav) for judge in self.discriminators), strict=True)
+        """wav (B, 1, N) -> each discriminator's scores (B, ·), and each one's list of features"""
+        scores, features = zip(*(discriminator(wav) for discriminator in self.discriminators), strict=True)
         return list(scores), list(features)
 
 
 class MultiPeriodDiscriminator(DiscriminatorGroup):
-    """One judge for each period of cfg.mpd_reshapes (Kong et al. 2020)."""
+    """One discriminator for each period of cfg.mpd_reshapes (Kong et al. 2020)."""
 
     def __init__(self, cfg: VocoderConfig):
         super().__init__(
@@ -102,7 +101,7 @@ class MultiPeriodDiscriminator(DiscriminatorGroup):
 
 
 class MultiResolutionDiscriminator(DiscriminatorGroup):
-    """One judge for each STFT of cfg.resolutions (Jang et al. 2021)."""
+    """One discriminator for each STFT of cfg.resolutions (Jang et al. 2021)."""
 
     def __init__(self, cfg: VocoderConfig):
         super().__init__(

@@ -11,7 +11,7 @@ from DiffBinaural.utils.files import read_json
 
 CONFIG = "config.json"
 # Keys of published config.json files that nothing here depends on: how upstream runs its jobs, and its other
-# judges.  Any other key that VocoderConfig lacks is taken for a typing error.
+# discriminators.  Any other key that VocoderConfig lacks is taken for a typing error.
 IGNORED = frozenset(
     {
         "num_gpus",
@@ -80,7 +80,7 @@ class VocoderConfig:
     clip_grad_norm: float = 1000.0
     lambda_melloss: float = 45.0
     use_multiscale_melloss: bool = False  # log10 mels of seven sizes, not the one mel
-    # ours: weights of terms that upstream does not have; 0 leaves a term out
+    # weights of terms that upstream does not have; 0 leaves a term out
     lambda_silence: float = 0.0  # mel L1 once more, in silent frames only
     silence_threshold_db: float = -60.0  # 0 = mel magnitude 1; digital silence is -100
     lambda_interaural: float = 0.0  # STFTs of sum and difference of the ears

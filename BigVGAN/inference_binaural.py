@@ -19,7 +19,7 @@ def main(cfg: CopySynthesisConfig) -> None:
     vocoder, mel = wanted_generator(cfg)
     mono_of = None if vocoder else mono_reader(cfg.input_wavs_dir, mel.sample_rate)
     items = (
-        WavFolder(cfg.input_wavs_dir, mel, cfg.list, phase=vocoder is None)
+        WavFolder(cfg.input_wavs_dir, mel, cfg.list, phasor=vocoder is None)
         if cfg.input_wavs_dir
         else MelFolder(cfg.input_mels_dir, mel, cfg.list)
     )

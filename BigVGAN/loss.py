@@ -10,7 +10,7 @@ from DiffBinaural.utils.mel import DB_PER_NEPER, FLOOR, hann, mel_basis, mel_spe
 MEL_SCALES = tuple((32 * 2**i, 5 * 2**i) for i in range(7))  # (window in samples, bands)
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # (n_fft, hop, win) in samples
 # Added to a magnitude before its logarithm: about -83 dB of a full-scale sine at a window of 600, so that
-# differences that no ear hears do not rule the interaural loss where the ears should be equal.
+# inaudible differences do not dominate the interaural loss where the ears should be equal.
 INAUDIBLE = 1e-2
 LEVEL_BANDS = 12  # mel-spaced, and wide: the narrowest has 11 bins of the shortest STFT
 
@@ -19,19 +19,19 @@ LEVEL_BANDS = 12  # mel-spaced, and wide: the narrowest has 11 bins of the short
 
 
 def discriminator_loss(estimate: list[Tensor], reference: list[Tensor]) -> Tensor:
-    """Σ mean (1 - D(real))² + mean D(generated)²  (Mao et al. 2017): scores of each judge, (B, ·)."""
+    """Σ mean (1 - D(real))² + mean D(generated)²  (Mao et al. 2017): scores of each discriminator, (B, ·)."""
     pairs = zip(estimate, reference, strict=True)
     return sum((1 - real.float()).square().mean() + fake.float().square().mean() for fake, real in pairs)
 
 
 def generator_loss(estimate: list[Tensor]) -> Tensor:
-    """Σ mean (1 - D(generated))²: scores of each judge, (B, ·)."""
+    """Σ mean (1 - D(generated))²: scores of each discriminator, (B, ·)."""
     return sum((1 - fake.float()).square().mean() for fake in estimate)
 
 
 def feature_loss(estimate: list[list[Tensor]], reference: list[list[Tensor]]) -> Tensor:
-    """Twice the L1 distance of features, summed over judges and their layers (Kong et al. 2020)."""
-    pairs = [pair for judge in zip(estimate, reference, strict=True) for pair in zip(*judge, strict=True)]
+    """Twice the L1 distance of features, summed over discriminators and their layers (Kong et al. 2020)."""
+    pairs = [pair for lists in zip(estimate, reference, strict=True) for pair in zip(*lists, strict=True)]
     return 2 * sum(F.l1_loss(fake.float(), real.float()) for fake, real in pairs)
 
 
@@ -72,7 +72,7 @@ def silent_frames(mel: Tensor, threshold_db: float) -> Tensor:
 
 
 def silence_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig, threshold_db: float) -> Tensor:
-    """The share of :func:`mel_loss` that lies in the reference's silent frames: added, it weights them up.
+    """The part of :func:`mel_loss` that lies in the reference's silent frames: added, it weights them up.
 
     estimate, reference  (…, N)
     threshold_db         see :func:`silent_frames`
@@ -89,7 +89,7 @@ def silence_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig, threshold_
 def ear_mixtures(ears: Tensor, resolution: tuple[int, int, int]) -> Tensor:
     """STFT magnitudes of L + R, L - R, L + iR, L - iR.
 
-    Sum and difference tell how far the ears are out of phase; only the other two tell which one leads.
+    Sum and difference show how far the ears are out of phase; only the other two show which one leads.
 
     ears        (B, 2, N)  left first
     resolution  (n_fft, hop, win) in samples
@@ -116,11 +116,12 @@ def band_level_difference(ears: Tensor, resolution: tuple[int, int, int], sample
 
 
 def level_loss(estimate: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
-    """How far the level difference between the ears is off: mean over three resolutions, in nepers.
+    """Error of the level difference between the ears: mean over three resolutions, in nepers.
 
-    estimate, reference  (B, 2, N)  left first.  The bands are broad, as those in which ears compare levels:
-                         within them a vocoder's noise averages out, and what is left is a bias that
-                         a loss on single bins drowns.
+    The bands are broad: a vocoder's noise averages out within them, which leaves the bias that noise hides
+    in a loss on single bins.
+
+    estimate, reference  (B, 2, N)  left first
     """
     total = estimate.new_zeros(())
     for resolution in RESOLUTIONS:
@@ -130,12 +131,12 @@ def level_loss(estimate: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
 
 
 def interaural_loss(estimate: Tensor, reference: Tensor) -> Tensor:
-    """How far the phase *between* the ears is off, which losses on single ears cannot hear.
+    """Error of the phase between the ears, which losses on single ears cannot detect.
 
     estimate, reference  (B, 2, N)  left first
     ->                   mean over three resolutions of: L1 of the magnitudes of :func:`ear_mixtures`, of
                          which a full-scale sine in one ear has 1, + L1 of their logarithms, in nepers.
-                         To exchange left and right in both arguments changes nothing.
+                         Exchanging left and right in both arguments changes nothing.
     """
     total = estimate.new_zeros(())
     for resolution in RESOLUTIONS:

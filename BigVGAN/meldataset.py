@@ -1,4 +1,4 @@
-"""Segments of stereo sound with their mels, true and predicted, for stage 2."""
+"""Datasets of stage 2: binaural sounds with their true or predicted mels."""
 
 import math
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ class MelDataset(torch.utils.data.Dataset):
     audio_dir  folder of <video_id>.wav, stereo
     listing    CSV of clips
     mel_dir    true mels to read instead of computing them from the sound
-    pred_dir   stage 1's mels of the same clips, offered beside the true ones
+    pred_dir   stage 1's mels of the same clips, returned beside the true ones
     Raises FileNotFoundError or ValueError at once, naming a file that a clip lacks.
 
-    Item n is a segment of clip n modulo the number of clips; n also seeds where it is cut.
+    Item n is a segment of clip n modulo the number of clips; n also seeds where it starts.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class MelDataset(torch.utils.data.Dataset):
         return {**piece, "wav": _segment(clip["wav"], start * hop, frames * hop, 0.0)}
 
     def whole(self, i: int) -> dict[str, Tensor]:
-        """Clip i, uncut: wav (2, T·hop), mel and mel_pred (2, M, T); read once."""
+        """The whole clip i: wav (2, T·hop), mel and mel_pred (2, M, T); read once."""
         if i not in self._clips:
             self._clips[i] = self._read(self.clips[i])
         return self._clips[i]
@@ -96,24 +96,24 @@ class MelDataset(torch.utils.data.Dataset):
 
 
 def _segment(x: Tensor, start: int, size: int, fill: float) -> Tensor:
-    """x[..., start : start + size], filled up with silence where x is shorter."""
+    """x[..., start : start + size], padded with silence where x is shorter."""
     piece = x[..., start : start + size]
     return F.pad(piece, (0, size - piece.shape[-1]), value=fill)
 
 
 class MelFolder(Sequence):
-    """Mel pairs of a folder in order of name: items (name, (2, M, T) mel, samples that it stands for).
+    """Mel pairs of a folder in order of name: items (name, (2, M, T) mel, its number of samples).
 
     listing  CSV of clips; where given, only these
-    phase    the mels come with the phasor between the ears, (4, M, T)
+    phasor   the mels come with the phasor between the ears, (4, M, T)
     """
 
-    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None, *, phase: bool = False):
+    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None, *, phasor: bool = False):
         check_mel_config(folder, cfg)
         stems = {clip.stem for clip in read_clips(listing)} if listing else None
         self.pairs = [pair for pair in mel_pairs(folder).items() if stems is None or pair[0] in stems]
         self.names, self.cfg = [name for name, _ in self.pairs], cfg
-        self.folder, self.phase = folder, phase
+        self.folder, self.phasor = folder, phasor
         if not self.pairs:
             raise FileNotFoundError(f"{folder}: no mel pairs of the clips in {listing}")
 
@@ -123,7 +123,7 @@ class MelFolder(Sequence):
     def __getitem__(self, i: int) -> tuple[str, np.ndarray, int]:
         name, paths = self.pairs[i]
         mel = load_mel_pair(paths, self.cfg.n_mels)
-        if self.phase:
+        if self.phasor:
             mel = np.concatenate([mel, load_phasor(name, self.folder, mel.shape[1:])])
         return name, mel, mel.shape[-1] * self.cfg.hop
 
@@ -132,14 +132,14 @@ class WavFolder(Sequence):
     """Stereo sounds of a folder in order of name: items (name, (2, M, T) mel, number of samples).
 
     listing  CSV of clips; where given, only sounds of its ids
-    phase    the mels come with the phasor between the ears, (4, M, T)
+    phasor   the mels come with the phasor between the ears, (4, M, T)
     """
 
-    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None, *, phase: bool = False):
+    def __init__(self, folder: str, cfg: MelConfig, listing: str | None = None, *, phasor: bool = False):
         ids = {clip.video_id for clip in read_clips(listing)} if listing else None
         self.paths = [path for path in sorted(Path(folder).glob("*.wav")) if ids is None or path.stem in ids]
         self.names, self.cfg = [path.stem for path in self.paths], cfg
-        self.phase = phase
+        self.phasor = phasor
         if not self.paths:
             raise FileNotFoundError(f"{folder}: no wav files{f' of clips in {listing}' if listing else ''}")
 
@@ -151,6 +151,6 @@ class WavFolder(Sequence):
         pair = pad_to_hop(torch.from_numpy(wav), self.cfg.hop)
         with naming(self.paths[i]):
             mel = mel_spectrogram(pair, self.cfg)
-        if self.phase:
+        if self.phasor:
             mel = torch.cat((mel, interaural_phasor(pair, self.cfg)))
         return self.paths[i].stem, mel.numpy(), wav.shape[1]

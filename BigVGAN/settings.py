@@ -21,13 +21,15 @@ class TrueMelConfig:
     checkpoint_path: str = required("folder of the run: config.json, g_*, do_*, logs/")
     config: str = required("JSON of the vocoder")
     mel_dir: str | None = option(None, "folder of true mel pairs; default: computed from the sound")
-    training_steps: int = option(1_000_000, "steps in all")
+    training_steps: int = option(1_000_000, "total number of steps")
     time_budget: float | None = option(None, "stop after this many seconds of training; default: no limit")
-    checkpoint_interval: int = option(10_000, "steps from checkpoint to checkpoint")
-    validation_interval: int = option(5_000, "steps from validation to validation")
-    freeze_step: int = option(0, "steps before the discriminators join; until then only regression terms act")
+    checkpoint_interval: int = option(10_000, "steps between checkpoints")
+    validation_interval: int = option(5_000, "steps between validations")
+    freeze_step: int = option(
+        0, "first step with discriminators; before, only the regression losses are used"
+    )
     init_from: str | None = option(None, "start from this run, NVIDIA folder or generator file")
-    keep: int = option(3, "checkpoints to keep")
+    keep: int = option(3, "number of checkpoints to keep")
     amp: Literal["off", "bf16"] = option("off", "bf16: convolutions in bfloat16, the rest in float32")
     workers: int = option(0, "loader processes; 0 loads in the training process")
     device: str = option("auto", DEVICE_HELP)
@@ -43,47 +45,49 @@ class BothMelConfig(TrueMelConfig):
 
     mel_pred_dir: str = required("folder of stage 1's mel pairs, for both lists")
     stage1_checkpoint_path: str | None = option(None, "the same as --init_from: usually stage 2a's run")
-    pred_mel_start_step: int = option(0, "step at which predicted mels begin to appear")
-    pred_mel_end_step: int = option(100_000, "step from which on they are as frequent as they get")
-    pred_mel_max: float = option(0.8, "their final probability, below 1")
+    pred_mel_start_step: int = option(0, "step from which predicted mels are used")
+    pred_mel_end_step: int = option(100_000, "step at which their probability reaches --pred_mel_max")
+    pred_mel_max: float = option(0.8, "final probability of a predicted mel, below 1")
 
     def __post_init__(self):
         super().__post_init__()
         _require(0 <= self.pred_mel_max < 1, f"--pred_mel_max is {self.pred_mel_max}; expected in [0, 1)")
         _require(
             self.pred_mel_start_step <= self.pred_mel_end_step,
-            "--pred_mel_start_step lies behind the end step",
+            "--pred_mel_start_step is later than --pred_mel_end_step",
         )
 
 
 WEIGHTS = str(BUNDLED / "vocoder/g_best.pth")
-WEIGHTS_HELP = "vocoder weights, config.json beside them; only --renderer vocoder needs them"
-EXACT_HELP = "with --renderer mono: (L+R)/2 of what is written is the mono again, as with wiener"
+WEIGHTS_HELP = "vocoder weights, with their config.json beside them; only for --renderer vocoder"
+EXACT_HELP = "with --renderer mono_phase: (L+R)/2 of the output equals the mono sound, as with wiener"
+RENAMED_RENDERERS = {"mono": "mono_phase"}
 
 
 def check_renderer(cfg, renderer: str) -> None:
-    """Refuse a renderer that lacks what it needs, or an option of the other."""
+    """Raise ValueError where --exact_downmix is given with a renderer that has no such option."""
     _require(
         renderer != "vocoder" or not cfg.exact_downmix,
-        "--exact_downmix is of no use with --renderer vocoder, whose phases are not the mono's",
+        "--exact_downmix is of no use with --renderer vocoder, which makes phases of its own",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class VocodeConfig:
-    """A trained vocoder and what it writes."""
+    """How mels become sound."""
 
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
-    renderer: Literal["vocoder", "mono", "wiener"] = option(
+    renderer: Literal["vocoder", "mono_phase", "wiener"] = option(
         "vocoder",
-        "vocoder: a phase of its own for each ear; mono: the mono's phase, turned by the phasor; "
-        "wiener: likewise, least squares",
+        "vocoder: makes each ear's phase itself; mono_phase: phase of the mono sound, rotated by the "
+        "predicted phasor; wiener: the same in the least-squares sense",
+        renamed=RENAMED_RENDERERS,
     )
     exact_downmix: bool = option(False, EXACT_HELP)
     output_dir: str = required("folder for <name>.wav, 22,050 Hz, stereo")
-    chunk: int = option(192, "mel frames a network call; changes speed and memory, not the result")
+    chunk: int = option(192, "mel frames per network call; changes speed and memory, not the result")
     wav_format: Literal["pcm16", "float"] = option("pcm16", "pcm16: rounded and clipped to 16 bits")
-    overwrite: bool = option(False, "make again what is there already; else it is skipped")
+    overwrite: bool = option(False, "replace existing files; default: skip them")
     device: str = option("auto", DEVICE_HELP)
 
     def __post_init__(self):
@@ -93,7 +97,7 @@ class VocodeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VocodeMelsConfig(VocodeConfig):
-    """Stage 1's mels through the vocoder."""
+    """Sounds from stage 1's mels."""
 
     mels_dir: str = required("folder of stage 1's mel pairs")
     layout: Literal["flat", "fairplay"] = option(
@@ -102,8 +106,8 @@ class VocodeMelsConfig(VocodeConfig):
     gt_dir: str | None = option(None, "for fairplay: folder of true binaural wavs, <video_id>.wav")
     mono_dir: str | None = option(
         None,
-        "folder of mono wavs, which --renderer mono and wiener turn; for "
-        "fairplay mixed_mono.wav, default: (L+R)/2 of the truth",
+        "folder of mono wavs: the input of --renderer mono_phase and wiener; for "
+        "fairplay, mixed_mono.wav, default: (L+R)/2 of the truth",
     )
 
     def __post_init__(self):
@@ -114,20 +118,20 @@ class VocodeMelsConfig(VocodeConfig):
         )
         _require(
             self.renderer == "vocoder" or self.mono_dir is not None,
-            f"--renderer {self.renderer} starts from the mono sounds; give their folder, --mono_dir",
+            f"--renderer {self.renderer} needs the mono sounds; give their folder, --mono_dir",
         )
         mono_dir = self.mono_dir if self.renderer == "vocoder" else None
         _require(
             self.layout == "fairplay" or (self.gt_dir or mono_dir) is None,
-            "--gt_dir and --mono_dir belong to --layout fairplay, --mono_dir to the other renderers",
+            "--gt_dir is for --layout fairplay, --mono_dir for that or for --renderer mono_phase and wiener",
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopySynthesisConfig(VocodeConfig):
-    """Sound or mels through the vocoder."""
+    """Sounds from the mels of binaural sounds, or from mel files."""
 
-    input_wavs_dir: str | None = option(None, "stereo wavs to analyse and synthesise again")
+    input_wavs_dir: str | None = option(None, "stereo wavs to analyse and resynthesise")
     input_mels_dir: str | None = option(None, "mel pairs to synthesise")
     list: str | None = option(None, "CSV of clips: only files of these ids")
 
@@ -139,7 +143,7 @@ class CopySynthesisConfig(VocodeConfig):
         )
         _require(
             self.renderer == "vocoder" or self.input_wavs_dir is not None,
-            f"--renderer {self.renderer} takes sounds here, --input_wavs_dir; mels have no mono",
+            f"--renderer {self.renderer} needs --input_wavs_dir here: mel files come without the mono sound",
         )
 
 
@@ -148,33 +152,35 @@ class E2EConfig(SamplingConfig):
     """From a video to binaural sound."""
 
     input_video: str = required(
-        "the video, or a folder of its pictures; in a batch, a folder of videos or a "
-        "CSV with a column input_video and, where wanted, input_wav, output, "
+        "the video, or a folder of its pictures; for a batch, a folder of videos or a "
+        "CSV with a column input_video and optionally input_wav, output, "
         "detections, start, end, fov"
     )
     run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
-    renderer: Literal["auto", "vocoder", "mono", "wiener"] = option(
-        "auto", "as of inference_diffbinaural_mels.py; auto: wiener where the run makes a phasor"
+    renderer: Literal["auto", "vocoder", "mono_phase", "wiener"] = option(
+        "auto",
+        "as in inference_diffbinaural_mels.py; auto: wiener for a run with a phasor, else vocoder",
+        renamed=RENAMED_RENDERERS,
     )
     exact_downmix: bool = option(False, EXACT_HELP)
-    output: str = required("binaural wav to write; in a batch, the folder for <video>.wav")
+    output: str = required("binaural wav to write; for a batch, the folder for <video>.wav")
     input_wav: str | None = option(
         None,
         "the sound; default: the video's own. Channels are mixed to mono. "
-        "In a batch, a folder with <video>.wav, .flac or the like",
+        "For a batch, a folder with <video>.wav, .flac or the like",
     )
     detections: str | None = option(None, "CSV of detected sources in the video; default: the whole picture")
-    start: float = option(0.0, "second of sound and video to begin with")
-    end: float | None = option(None, "second to end before; default: where the sound ends")
-    fps: float = option(10.0, "pictures a second of a folder of pictures")
-    fov: float = option(FOV, "degrees that the camera sees from the left edge to the right one")
+    start: float = option(0.0, "start in sound and video, seconds")
+    end: float | None = option(None, "end in sound and video, seconds; default: the end of the sound")
+    fps: float = option(10.0, "pictures per second in a folder of pictures")
+    fov: float = option(FOV, "horizontal field of view of the camera, degrees")
     mux: str | None = option(
         None,
-        "also write this .mp4, .mov or .mkv: the same picture with the binaural track; in a batch, a folder",
+        "also write this .mp4, .mov or .mkv: the video with the binaural track; for a batch, a folder",
     )
-    mux_codec: Literal["aac", "flac"] = option("aac", "sound of --mux: AAC of 256 kbit/s, or FLAC, lossless")
-    plot: str | None = option(None, "also draw the mels to this PNG; in a batch, a folder")
+    mux_codec: Literal["aac", "flac"] = option("aac", "sound in --mux: AAC at 256 kbit/s or lossless FLAC")
+    plot: str | None = option(None, "also draw the mels to this PNG; for a batch, a folder")
 
     def __post_init__(self):
         super().__post_init__()
@@ -186,13 +192,13 @@ class E2EConfig(SamplingConfig):
         )
 
 
-def chosen_renderer(cfg: E2EConfig, phase: bool) -> str:
-    """Which renderer a run's mels take; phase: whether the run makes the phase between the ears."""
-    renderer = ("wiener" if phase else "vocoder") if cfg.renderer == "auto" else cfg.renderer
+def chosen_renderer(cfg: E2EConfig, predicts_phasor: bool) -> str:
+    """The renderer for the mels of a run, which predicts the phasor between the ears or not."""
+    renderer = ("wiener" if predicts_phasor else "vocoder") if cfg.renderer == "auto" else cfg.renderer
     _require(
-        renderer == "vocoder" or phase,
+        renderer == "vocoder" or predicts_phasor,
         f"--renderer {renderer}: {cfg.run[0]} makes no phase between "
-        "the ears; train with --interaural_phase, or take --renderer vocoder",
+        "the ears; train with --interaural_phase, or use --renderer vocoder",
     )
     check_renderer(cfg, renderer)
     return renderer

@@ -1,25 +1,29 @@
 """Folders of mels or sounds through a vocoder, into folders of wavs."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.meldataset import MelFolder, WavFolder
-from BigVGAN.settings import E2EConfig, VocodeConfig, VocodeMelsConfig
+from BigVGAN.settings import VocodeConfig, VocodeMelsConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.metric import OFFICIAL_RATE
-from DiffBinaural.inference.rendering import CHUNK, render, render_blocks
+from DiffBinaural.inference.rendering import MonoPhaseRenderer
 from DiffBinaural.utils.audio import read_part, resample, write_wav
+from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.distributed import SINGLE_PROCESS
 from DiffBinaural.utils.helpers import pick_device
 from DiffBinaural.utils.lists import Clip, match
 from DiffBinaural.utils.locks import locked
+from DiffBinaural.utils.progress import Progress
+
+VOCODER_CHUNK = 192  # mel frames
 
 
 class FlatWriter:
@@ -69,42 +73,29 @@ class FairplayWriter(FlatWriter):
             write_wav(path, resampled, OFFICIAL_RATE, self.subtype)
 
 
-def sound(
-    mel: Tensor,
-    mono: Tensor | None,
-    cfg: MelConfig,
-    renderer: str,
-    *,
-    vocoder: BigVGAN | None = None,
-    exact_downmix: bool = False,
-    chunk: int = CHUNK,
-) -> Tensor:
-    """What stage 1 made as sound, (2, T · hop): a whole clip's door to all renderers.
+class VocoderRenderer:
+    """Renders each ear by the vocoder, block by block, with a phase of its own.
 
-    mel   (2, M, T), or (4, M, T) with the phasor, which all but the vocoder need
-    mono  (N,), N <= T · hop, which the vocoder does not need
+    chunk  mel frames a network call; changes speed and memory, not the result
     """
-    if renderer == "vocoder":
-        return vocoder.vocode(mel[:2], chunk)[:, 0]
-    return render(mono, mel, cfg, renderer, exact_downmix=exact_downmix, chunk=chunk)
+
+    def __init__(self, vocoder: BigVGAN, chunk: int = VOCODER_CHUNK):
+        self.vocoder, self.pieces = vocoder, Pieces(chunk, vocoder.overlap)
+
+    def push(self, mono: Tensor | None, mel: Tensor, *, last: bool = False) -> Tensor:
+        """As of :class:`MonoPhaseRenderer`; the mono is not needed, nor is a phasor."""
+        return self.vocoder.vocode_pieces(self.pieces.push(mel[:2], last=last), mel[:2])[:, 0]
 
 
-def to_sound(
-    vocoder: BigVGAN | None, blocks: Iterable[tuple[Tensor, Tensor]], cfg: E2EConfig, mel: MelConfig
-) -> Iterator[np.ndarray]:
-    """:func:`sound` of a clip that comes in blocks: (2, n) samples at a time, in order.
+def make_renderer(name: str, mel: MelConfig, vocoder: BigVGAN | None, *, exact_downmix: bool, **chunk):
+    """The renderer of a name: its push(mono, mel, last=…) gives samples (2, n).
 
-    vocoder  None with another renderer
-    blocks   mono (T · hop,) and mels with or without the phasor, as there
+    vocoder  needed by "vocoder" alone
+    chunk    frames at once; default: the renderer's own
     """
-    device = pick_device(cfg.device)
-    known = ((mono.to(device), made.to(device)) for mono, made in blocks)
-    if vocoder:
-        wavs = (wav[:, 0] for wav in vocoder.stream(made[:2] for _, made in known))
-    else:
-        wavs = render_blocks(known, mel, cfg.renderer, exact_downmix=cfg.exact_downmix)
-    for wav in wavs:
-        yield wav.cpu().numpy()
+    if name == "vocoder":
+        return VocoderRenderer(vocoder, **chunk)
+    return MonoPhaseRenderer(mel, name, exact_downmix=exact_downmix, **chunk)
 
 
 def mono_reader(folder: str | Path, rate: int) -> Callable[[str, int], Tensor]:
@@ -145,21 +136,18 @@ def vocode_folder(
     with locked(cfg.output_dir, SINGLE_PROCESS, "*/"):
         there = [not cfg.overwrite and all(p.is_file() for p in writer.paths(name)) for name in items.names]
         if any(there):
-            tqdm.write(
+            Progress.write(
                 f"{cfg.output_dir}: {sum(there)} of {len(there)} are there already and are skipped; "
                 "--overwrite makes them again",
                 file=sys.stderr,
             )
-        for i in tqdm([i for i, known in enumerate(there) if not known], desc=cfg.renderer, unit="clip"):
+        for i in Progress([i for i, known in enumerate(there) if not known], desc=cfg.renderer, unit="clip"):
             name, mel, samples = items[i]
-            mono = mono_of(name, samples).to(device) if mono_of else None
-            wav = sound(
-                torch.from_numpy(mel).to(device),
-                mono,
-                items.cfg,
-                cfg.renderer,
-                vocoder=vocoder,
-                exact_downmix=cfg.exact_downmix,
-                chunk=cfg.chunk,
-            )[:, :samples]
+            mel = torch.from_numpy(mel).to(device)
+            mono = mono_of(name, samples).to(device) if mono_of else mel.new_empty(0)
+            mono = F.pad(mono, (0, mel.shape[-1] * items.cfg.hop - len(mono)))
+            renderer = make_renderer(
+                cfg.renderer, items.cfg, vocoder, exact_downmix=cfg.exact_downmix, chunk=cfg.chunk
+            )
+            wav = renderer.push(mono, mel, last=True)[:, :samples]
             writer.write(name, wav.cpu().numpy(), rate)

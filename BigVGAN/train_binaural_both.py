@@ -1,4 +1,4 @@
-"""Stage 2b, fine-tune the vocoder on true and, more and more often, predicted mels:
+"""Stage 2b, fine-tune the vocoder on true mels mixed with predicted ones:
 
 python BigVGAN/train_binaural_both.py --audio_dir data/real/processed/binaural_audios_22050Hz \\
     --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv \\
@@ -18,7 +18,7 @@ from DiffBinaural.utils.arguments import run
 
 
 def main(cfg: BothMelConfig) -> None:
-    """Train, or go on with, the run in --checkpoint_path."""
+    """Train or resume the run in --checkpoint_path."""
     cfg = replace(cfg, init_from=cfg.stage1_checkpoint_path or cfg.init_from)
     torch.manual_seed(cfg.seed)
 

@@ -15,7 +15,7 @@ from DiffBinaural.utils.arguments import run
 
 
 def main(cfg: TrueMelConfig) -> None:
-    """Train, or go on with, the run in --checkpoint_path."""
+    """Train or resume the run in --checkpoint_path."""
     torch.manual_seed(cfg.seed)
     train_vocoder(load_config(cfg.config), cfg)
 

@@ -1,32 +1,33 @@
-"""The training loop of stages 2a, 2b."""
+"""The training loop of stage 2."""
 
 from collections.abc import Callable
 
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from BigVGAN.env import VocoderConfig
 from BigVGAN.meldataset import MelDataset
 from BigVGAN.run import VocoderRun
 from BigVGAN.settings import TrueMelConfig
+from BigVGAN.training_step import train_step
 from BigVGAN.utils import save_generator
 from BigVGAN.validation import evaluate, show
-from DiffBinaural.utils.cache import read_all
 from DiffBinaural.utils.distributed import SINGLE_PROCESS, world
 from DiffBinaural.utils.interruption import Stop
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.plots import draw_history
+from DiffBinaural.utils.preload import read_all
+from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
 from DiffBinaural.utils.schedule import Budget, Shuffled
 
 
-def pred_mel_probability(step: int, start: int, end: int, most: float) -> float:
-    """Chance that a segment's mel is a predicted one: 0 up to `start`, then linear up to `most` at `end`."""
-    return most * min(max(step - start, 0) / (end - start), 1.0) if end > start else most * (step >= end)
+def pred_mel_probability(step: int, start: int, end: int, final: float) -> float:
+    """Probability of a predicted mel: 0 up to step `start`, then linear up to `final` at step `end`."""
+    return final * min(max(step - start, 0) / (end - start), 1.0) if end > start else final * (step >= end)
 
 
 def loader(data: MelDataset, run: VocoderRun) -> DataLoader:
-    """Endless batches of this process's share of the segments, from the run's next one on."""
+    """Endless batches of this process's shard of the segments, from the run's next one on."""
     train, job = run.train, run.job
     order = Shuffled(len(data), train.seed, run.progress["steps"] * run.pairs, shard=(job.rank, job.size))
     return DataLoader(
@@ -40,21 +41,21 @@ def loader(data: MelDataset, run: VocoderRun) -> DataLoader:
 
 
 def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callable[[int], float]) -> None:
-    """Train until the steps or the time budget are used up; the same call again goes on where it stopped.
+    """Train until the steps or the time budget are used up; the same call again resumes a stopped run.
 
-    probability  step -> chance of a predicted mel
-    Leaves in the run folder: config.json, g_*, do_*, g_best.pth, training_history.json and .png, logs/
+    probability  step -> probability of a predicted mel
+    Writes to the run folder: config.json, g_*, do_*, g_best.pth, training_history.json and .png, logs/
     """
     cfg, job, progress = run.train, run.job, run.progress
     log = RunLog(run.folder, "logs", step=progress["steps"]) if job.first else None
     if Budget(progress, cfg.training_steps, cfg.time_budget).done(progress["steps"], job.broadcast) < 1:
         read_all("reading sounds", train.whole, range(len(train)), SINGLE_PROCESS)
     if progress["steps"] == 0 and cfg.init_from:
-        validate(run, val, log)  # what the run starts from: better than that, or not?
+        validate(run, val, log)  # the weights that the run starts from, for comparison
     budget = Budget(progress, cfg.training_steps, cfg.time_budget)
     with (
         Stop() as stop,
-        tqdm(
+        Progress(
             total=cfg.training_steps,
             initial=progress["steps"],
             desc=run.folder.name,
@@ -65,8 +66,8 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
         for batch in loader(train, run):
             if (done := budget.done(progress["steps"], job.broadcast)) >= 1:
                 break
-            rate, chance = run.set_rates(done), probability(progress["steps"])
-            numbers = run.step(batch, chance)
+            rate, predicted = run.set_rates(done), probability(progress["steps"])
+            numbers = train_step(run, batch, predicted)
             progress["steps"] += 1
             progress["epoch"] = progress["steps"] * run.pairs // len(train)
             if job.first:
@@ -74,7 +75,7 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
                     "learning_rate_g": rate,
                     "learning_rate_d": rate,
                     "epoch": progress["epoch"],
-                    "pred_mel_probability": chance,
+                    "pred_mel_probability": predicted,
                     "skipped": skipped(run),
                 }
                 log.scalars(progress["steps"], **{f"training/{name}": n for name, n in numbers.items()})
@@ -92,22 +93,22 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
 
 
 def skipped(run: VocoderRun) -> int:
-    """Updates left out because a gradient was not finite."""
+    """Number of updates left out because a gradient was not finite."""
     return sum(safe.skipped for safe in run.safe_step.values())
 
 
 def validate(run: VocoderRun, val: MelDataset, log: RunLog | None) -> None:
-    """Judge the generator over the whole list; the best by mel L1 is kept as g_best.pth.
+    """Evaluate the generator on all clips, log it; save the best by mel L1 as g_best.pth.
 
-    Where there are predicted mels, it is they that decide what is best.
+    Where there are predicted mels, the mel L1 is that of their synthesis.
     """
     progress = run.progress
     if progress.get("validated") == progress["steps"]:
         return
     figures = evaluate(run.generator, val, run.job)
-    judged = figures.get("validation_predicted/mel_spec_error", figures["validation_true/mel_spec_error"])
-    better = judged < progress["best"]
-    progress |= {"best": min(judged, progress["best"]), "validated": progress["steps"]}
+    error = figures.get("validation_predicted/mel_spec_error", figures["validation_true/mel_spec_error"])
+    better = error < progress["best"]
+    progress |= {"best": min(error, progress["best"]), "validated": progress["steps"]}
     if run.job.first:
         if better:
             save_generator(run.folder / "g_best.pth", run.generator)
@@ -123,7 +124,7 @@ def train_vocoder(
     pred_dir: str | None = None,
     probability: Callable[[int], float] = lambda step: 0.0,
 ) -> None:
-    """Stage 2a (no pred_dir) or 2b: data, networks and the loop."""
+    """Train stage 2a (no pred_dir) or 2b."""
     data = [
         MelDataset(train.audio_dir, listing, cfg, mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
         for listing in (train.list_train, train.list_val)

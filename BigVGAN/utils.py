@@ -1,4 +1,4 @@
-"""Files of a vocoder's training: checkpoints in NVIDIA's names, and their config."""
+"""Files of a vocoder's training run, under NVIDIA's names."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from DiffBinaural.utils.files import replacing, save_tensors
 
 
 def latest(folder: str | Path, prefix: str) -> Path | None:
-    """The newest checkpoint with a prefix, g_ or do_, and eight digits; None where there is none."""
+    """The newest checkpoint with a prefix, g_ or do_, then eight digits; None where there is none."""
     return max(Path(folder).glob(prefix + "[0-9]" * 8), default=None)
 
 
@@ -38,6 +38,6 @@ def save_generator(path: Path, generator: nn.Module) -> None:
 
 
 def copy_config(source: str | Path, folder: Path) -> None:
-    """Put a config beside the checkpoints that it describes."""
+    """Copy a config into the folder of the checkpoints that it describes."""
     with replacing(folder / CONFIG) as partial:
         shutil.copyfile(source, partial)

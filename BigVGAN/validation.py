@@ -1,8 +1,7 @@
-"""How good a vocoder in training is: figures over a whole list, and a few clips to hear and see."""
+"""Validation of stage 2 during training."""
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.meldataset import MelDataset
@@ -12,11 +11,12 @@ from DiffBinaural.utils.distributed import World
 from DiffBinaural.utils.lists import SIDES
 from DiffBinaural.utils.mel import mel_spectrogram
 from DiffBinaural.utils.plots import mel_picture
+from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
 
-MODES = {"mel": "true", "mel_pred": "predicted"}  # what a synthesis is made from, by its name in a clip
-JUDGED = {"mrstft": WAV_METRICS["mrstft"], "pesq": WAV_METRICS["pesq_wb"]}
-SHOWN = 3  # clips that TensorBoard plays and draws
+MODES = {"mel": "true", "mel_pred": "predicted"}  # kinds of mels, by their name in a clip
+METRICS = {"mrstft": WAV_METRICS["mrstft"], "pesq": WAV_METRICS["pesq_wb"]}
+SHOWN = 3  # clips in TensorBoard
 
 
 def synthesised(generator: BigVGAN, clip: dict, kind: str, device: torch.device) -> Tensor:
@@ -25,15 +25,15 @@ def synthesised(generator: BigVGAN, clip: dict, kind: str, device: torch.device)
 
 
 def evaluate(generator: BigVGAN, val: MelDataset, job: World) -> dict[str, float]:
-    """Means over the clips, by kind of mel put in: the job's processes share the clips out.
+    """Means over the clips, which are divided among the job's processes, by kind of input mel.
 
     -> validation_<mode>/mel_spec_error: mel L1 in nepers between sound and synthesis; …/mrstft; and
-       …/pesq over those clips that allow it, left out where none does
+       …/pesq over the clips for which it is defined, left out where there are none
     """
     numbers = job.shard(range(len(val)))
     mine = [
         clip_figures(generator, val.whole(i), job.device)
-        for i in tqdm(numbers, desc="validating", unit="clip", leave=False, disable=not job.first)
+        for i in Progress(numbers, desc="validating", unit="clip", leave=False, disable=not job.first)
     ]
     values: dict[str, list[float]] = {}
     for figures in job.gather(mine):
@@ -53,7 +53,7 @@ def clip_figures(generator: BigVGAN, clip: dict, device: torch.device) -> dict[s
             error = (mel_spectrogram(wav, cfg.mel) - truth).abs().mean()
             found = {
                 "mel_spec_error": float(error),
-                **measure(JUDGED, wav.numpy(), clip["wav"].numpy(), cfg.sampling_rate),
+                **measure(METRICS, wav.numpy(), clip["wav"].numpy(), cfg.sampling_rate),
             }
             figures |= {f"validation_{mode}/{name}": v for name, v in found.items() if v is not None}
     return figures
@@ -61,7 +61,7 @@ def clip_figures(generator: BigVGAN, clip: dict, device: torch.device) -> dict[s
 
 @torch.inference_mode()
 def show(generator: BigVGAN, val: MelDataset, log: RunLog, step: int, device: torch.device) -> None:
-    """Put the first clips into TensorBoard, both ears of each; the truth only once."""
+    """Write the first clips to TensorBoard, both ears of each; the truth only once."""
     cfg = generator.cfg
 
     def present(names: tuple[str, str], number: int, wav: Tensor) -> None:
@@ -74,7 +74,7 @@ def show(generator: BigVGAN, val: MelDataset, log: RunLog, step: int, device: to
         clip = val.whole(number)
         for kind, mode in MODES.items():
             if kind in clip:
-                if not log.rows:  # the truth stays what it is
+                if not log.rows:  # the truth does not change
                     present((f"gt_{mode}/y", f"gt_{mode}/y_spec"), number, clip["wav"])
                 present(
                     (f"generated_{mode}/y_hat", f"generated_{mode}/y_hat_spec"),

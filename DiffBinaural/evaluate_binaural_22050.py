@@ -1,11 +1,11 @@
-"""Compare binaural wavs with the truth, in one table, as CSV and JSON, and on a page to listen to:
+"""Compare binaural wavs with the truth in a table, as CSV or JSON, or on a listening page:
 
 python DiffBinaural/evaluate_binaural_22050.py --pred_dir out/wavs \\
     --gt_dir data/processed/binaural_audios_22050Hz --output_json out/wavs.json --report out/report.html
 
-A column is a system: each folder of --pred_dir, mono_copy (the mono in both ears), swapped (the first
-folder's sounds with their ears exchanged: right in all but direction) and, with --mono_dir,
-oracle_mono_phase (the truth's magnitudes on the mono's phase).
+The systems are each folder of --pred_dir, mono_copy (the mono in both ears), swapped (the first folder's
+sounds with their ears exchanged: right in all but direction) and, with --mono_dir, oracle_mono_phase (the
+truth's magnitudes with the mono's phase).  The table shows the metrics of --metrics; the files hold all.
 """
 
 import sys
@@ -15,7 +15,6 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.aggregation import format_table, joined, rows_of, save
 from DiffBinaural.evaluation.comparison import clip_figures
 from DiffBinaural.evaluation.config import EvaluateWavConfig
-from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.evaluation.paired import compare, format_paired
 from DiffBinaural.evaluation.pairing import by_clip, named_folders, notices, predictions, unmatched, wavs
 from DiffBinaural.evaluation.report import clip_content, draw_cues, evenly_spaced, write_report
@@ -24,7 +23,7 @@ from DiffBinaural.utils.processes import parallel_map
 
 
 def main(cfg: EvaluateWavConfig) -> None:
-    """Measure every clip of every system, join the other script's figures, write and print."""
+    """Measure every clip of every system, merge the other script's figures, write and print."""
     others = rows_of(cfg.merge_json) if cfg.merge_json else []
     truths, rate, extra = wavs(cfg.gt_dir), MelConfig.sample_rate, {}
     found = predictions(cfg.systems, wavs, truths, cfg.mono_dir, cfg.anchors)
@@ -44,9 +43,9 @@ def main(cfg: EvaluateWavConfig) -> None:
             partial(clip_content, rate=rate), evenly_spaced(clips, cfg.report_clips), cfg.workers
         )
         sys.stderr.write(write_report(cfg.report, shown, rows, systems, extra.get("paired")))
-    print(format_table(systems, METRICS))
+    print(format_table(systems, cfg.printed))
     if cfg.pred_dir_b:
-        print(f"\n{format_paired(extra['paired'])}")
+        print(f"\n{format_paired(extra['paired'], cfg.printed)}")
 
 
 if __name__ == "__main__":

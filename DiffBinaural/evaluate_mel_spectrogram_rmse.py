@@ -1,16 +1,14 @@
-"""Compare mel pairs, what stage 1 alone makes, with the truth, in one table and as CSV and JSON.
+"""Compare mel pairs, the output of stage 1, with the truth in a table, as CSV or JSON:
 
 python DiffBinaural/evaluate_mel_spectrogram_rmse.py --pred_dir out/mels \\
     --gt_dir data/processed/binaural_audios_22050Hz --output_json out/mels.json
 
-A column is a system: each folder of --pred_dir, mono_copy (the mono's mel in both ears) and swapped (the
-first folder's mels with their ears exchanged).  `bands` in the JSON holds each ear's errors by mel band,
-averaged over clips; --plot draws them.  evaluate_binaural_22050.py takes the JSON as --merge_json.
+The systems are each folder of --pred_dir, mono_copy (the mono's mel in both ears) and swapped (the first
+folder's mels with their ears exchanged).  `bands` in the JSON holds each ear's errors by mel band, averaged
+over clips; --plot draws them.  evaluate_binaural_22050.py takes the JSON as --merge_json.
 """
 
 import sys
-
-from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.aggregation import band_means, format_table, joined, save
@@ -21,6 +19,7 @@ from DiffBinaural.evaluation.metric import measure
 from DiffBinaural.evaluation.pairing import mels, notices, predictions, unmatched, wavs_or_mels
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.plots import draw_bands
+from DiffBinaural.utils.progress import Progress
 
 
 def main(cfg: EvaluateMelConfig) -> None:
@@ -29,7 +28,7 @@ def main(cfg: EvaluateMelConfig) -> None:
     clips = predictions(cfg.pred_dir, mels, truths, cfg.mono_dir, cfg.anchors)
     lost = unmatched(cfg.pred_dir, mels, truths, clips)
     sys.stderr.writelines(notices(clips, truths, lost))
-    for clip in tqdm(clips, unit="clip"):
+    for clip in Progress(clips, unit="clip"):
         pairs = compared_mels(clip, mel)
         bands += [(system, band_errors(*pair)) for system, pair in pairs.items()]
         rows += [
@@ -40,7 +39,7 @@ def main(cfg: EvaluateMelConfig) -> None:
     systems = save(joined(rows), cfg.output_csv, cfg.output_json, bands=by_band, unmatched=lost)
     if cfg.plot:
         draw_bands(cfg.plot, by_band, mel)
-    print(format_table(systems, MEL_METRICS))
+    print(format_table(systems, cfg.printed))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Both stages' trained weights in half precision, to ship:
+"""Export the trained weights of both stages in half precision:
 
 python DiffBinaural/export_weights.py --run checkpoints/first --out weights \\
     --checkpoint_file checkpoints/vocoder/g_best.pth
@@ -11,17 +11,17 @@ from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json
 
 
-def halved(state: dict) -> dict:
-    """A state dict with its float32 tensors in float16; whoever loads it gets float32 back, rounded."""
+def half_precision(state: dict) -> dict:
+    """A state dict with its floating-point tensors in float16."""
     return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
 
 
 def main(cfg: ExportConfig) -> None:
-    """Write stage1/ and vocoder/, each with its config.json, where the readers look for them by default."""
+    """Write stage1/ and vocoder/, each with its config.json, in the layout of the bundled weights."""
     stage1, generator, out = Path(cfg.run), Path(cfg.checkpoint_file), Path(cfg.out)
     for name in ("unet_best.pth", "frame_best.pth"):
-        save_tensors(out / "stage1" / name, halved(load_tensors(stage1 / name)))
-    vocoder = {"generator": halved(load_tensors(generator)["generator"])}
+        save_tensors(out / "stage1" / name, half_precision(load_tensors(stage1 / name)))
+    vocoder = {"generator": half_precision(load_tensors(generator)["generator"])}
     save_tensors(out / "vocoder/g_best.pth", vocoder)
     for source, target in ((stage1, out / "stage1"), (generator.parent, out / "vocoder")):
         write_json(target / "config.json", read_json(source / "config.json"))

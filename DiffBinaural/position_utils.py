@@ -1,4 +1,4 @@
-"""Geometry: boxes, positions in the picture, directions, and what a direction does to the two ears."""
+"""Geometry of pictures, directions, the sphere that models a head."""
 
 import math
 from functools import lru_cache
@@ -17,9 +17,10 @@ ORDERS = 44  # terms of the sphere's series; at 11 kHz the last is below 1e-11
 
 
 def azimuth_to_x(azimuth, fov: float):
-    """Where a direction meets the picture of a pinhole camera.
+    """Project a direction into the picture of a pinhole camera.
 
-    azimuth  degrees, 0 ahead, positive right; number or array.  fov: degrees between left and right edge
+    azimuth  degrees, 0 ahead, positive right; number or array
+    fov      degrees between the left and the right edge
     ->       x, -1 left edge, 1 right edge
     """
     return np.tan(np.radians(azimuth)) / math.tan(math.radians(fov / 2))
@@ -31,9 +32,9 @@ def x_to_azimuth(x, fov: float):
 
 
 def zoom(fov: float) -> float:
-    """A position in a picture of `fov` degrees times this is where one of FOV degrees would show it.
+    """Factor from a position in a picture of `fov` degrees to the position in one of FOV degrees.
 
-    There a place means a direction, whatever the camera.
+    In a picture of FOV degrees, a position means the same direction for every camera.
     """
     return math.tan(math.radians(fov / 2)) / math.tan(math.radians(FOV / 2))
 
@@ -43,7 +44,7 @@ def _stack(parts):
 
 
 def boxes_to_units(boxes, width: float, height: float):
-    """Pixel boxes in the picture's own units.
+    """Convert pixel boxes to units of the picture.
 
     boxes  (..., 4) array or tensor  x1, y1, x2, y2 in pixels, y downwards
     ->     (..., 4)  centre x, centre y, half-width, half-height; x in [-1, 1] from the left, y from below
@@ -60,7 +61,7 @@ def units_to_boxes(units, width: float, height: float):
 
 
 def cell_positions(box: Tensor, rows: int, cols: int) -> Tensor:
-    """Where in the whole picture every cell of a feature map laid over a box is.
+    """Positions in the whole picture of the cells of a feature map that covers a box.
 
     box  (..., 4)             centre and half-size, as from boxes_to_units
     ->   (..., rows*cols, 2)  x, y of the cells' centres, row by row from the top (largest y)
@@ -72,7 +73,7 @@ def cell_positions(box: Tensor, rows: int, cols: int) -> Tensor:
 
 
 def fourier_features(values: Tensor, bands: int) -> Tensor:
-    """Sines and cosines at octaves, so that a network can tell near from very near (Tancik et al. 2020).
+    """Sines and cosines at octaves of each value (Tancik et al. 2020).
 
     values  (..., D)          in [-1, 1], half a period of the slowest: -1 and 1, left and right, must differ
     ->      (..., D*2*bands)  for each of the D values sin(pi/2 2^k v), then cos, k = 0 … bands - 1
@@ -83,7 +84,7 @@ def fourier_features(values: Tensor, bands: int) -> Tensor:
 
 
 def mirror_positions(positions: Tensor) -> Tensor:
-    """Positions (..., 2) or boxes (..., 4) in the mirrored picture: x changes its sign, sizes stay."""
+    """Positions (..., 2) or boxes (..., 4) in the mirrored picture: x changes its sign."""
     return torch.cat([-positions[..., :1], positions[..., 1:]], -1)
 
 
@@ -106,7 +107,7 @@ def high_frequency_itd(azimuth):
 
 @lru_cache
 def sphere_modes(rate: int, n_fft: int, radius: float) -> tuple[Tensor, Tensor]:
-    """Even and odd coefficients of the series, (ORDERS/2, 2 (n_fft/2 + 1)) each: real, imaginary in turn.
+    """Even and odd coefficients of the series, (ORDERS/2, 2 (n_fft/2 + 1)) each: real, imaginary alternating.
 
     Time runs as e^{+i w t}, so h_m is j_m - i y_m, and 0 Hz passes unchanged.
     """
@@ -121,15 +122,15 @@ def sphere_modes(rate: int, n_fft: int, radius: float) -> tuple[Tensor, Tensor]:
 def sphere_response(
     sine: np.ndarray, rate: int, n_fft: int, radius: float = HEAD_RADIUS
 ) -> tuple[Tensor, Tensor]:
-    """What a rigid sphere with ears at ±90° makes of a plane wave (Duda & Martens 1998, infinite distance).
+    """Response of a rigid sphere with ears at ±90° to a plane wave (Duda & Martens 1998, infinite distance).
 
     sine    (T,)  cosine of the angle between the source and the right ear's axis; at ear height sin(azimuth)
     radius  of the sphere, metres
-    ->      two (T, n_fft/2 + 1) complex64: the part common to the ears and the part in which they differ,
-            over the wave at the head's centre without it; left = common - differing, right the sum
+    ->      two (T, n_fft/2 + 1) complex64: common and differing part of the ears, relative to the wave at
+            the centre without a head; left = common - differing, right = common + differing
     """
     legendre = torch.from_numpy(legvander(sine, ORDERS - 1).astype(np.float32))
-    # the left ear is opposite, and P_m(-x) = (-1)^m P_m(x): the even orders are common, the odd ones differ
+    # P_m(-x) = (-1)^m P_m(x), and the left ear is opposite: even orders are common, odd orders differ
     both = sphere_modes(rate, n_fft, radius)
     common, differing = (legendre[:, k::2] @ modes for k, modes in enumerate(both))
     return tuple(torch.view_as_complex(part.unflatten(1, (-1, 2))) for part in (common, differing))

@@ -1,4 +1,4 @@
-"""Make a dataset of FAIR-Play as downloaded; the same command goes on after an interruption, and checks:
+"""Convert the FAIR-Play download to a dataset, or verify one; run again to go on after an interruption:
 
 python DiffBinaural/prepare_fairplay.py --fairplay_root downloads/FAIR-Play --out data/fairplay
 python DiffBinaural/prepare_fairplay.py --fairplay_root downloads/FAIR-Play --out data/fairplay --verify
@@ -11,7 +11,7 @@ from DiffBinaural.utils.arguments import run
 
 
 def main(cfg: PrepareConfig) -> None:
-    """Prepare or verify, say what came of it, and name what is broken."""
+    """Prepare or verify, then report the broken clips."""
     job = plan(cfg.fairplay_root, cfg.out, cfg.fps, cfg.size)
     lines, faults = (verify if cfg.verify else prepare)(job, cfg.workers)
     print(*lines, sep="\n")

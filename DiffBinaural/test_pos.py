@@ -1,4 +1,4 @@
-"""Place mono sounds by hand, at one position or from left to right, and measure what the ears make of it:
+"""Generate binaural mels with the source moved to one position, or to several from left to right:
 
 python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --output_dir generated/placed \\
     --override_pos 0.5,0
@@ -10,20 +10,21 @@ from pathlib import Path
 
 from DiffBinaural.dataset.genaudio_pos import GenAudioPos
 from DiffBinaural.evaluation.aggregation import write_csv
-from DiffBinaural.evaluation.placement import curves, generate_at_positions, rises
+from DiffBinaural.evaluation.placement import curves, rises
+from DiffBinaural.evaluation.sweep import generate_at_positions
 from DiffBinaural.inference.config import PlacementConfig
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.plots import draw_sweep
 
 
 def main(cfg: PlacementConfig) -> None:
-    """Write mel pairs and positions.csv, and draw <video_id>_<ms>.png, as inference_e2e.py's --plot does.
+    """Write mel pairs and positions.csv, with a picture <video_id>_<ms>.png of each pair.
 
-    Of a sweep draw sweep.png instead, and print how surely levels rise.
+    For a sweep, draw sweep.png instead and print how the level difference correlates with the position.
     """
     rows, out = generate_at_positions(GenAudioPos, cfg), Path(cfg.output_dir)
     if not rows:
-        return  # another process of the job has them all
+        return  # only the job's first process has them
     write_csv(out / "positions.csv", rows)
     if cfg.sweep:
         azimuth, made, sphere = (curves(rows, name) for name in ("azimuth", "ild_db", "sphere_db"))

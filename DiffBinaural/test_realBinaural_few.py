@@ -1,4 +1,4 @@
-"""Generate a few clips and draw prediction against truth:
+"""Generate a few clips, with plots of prediction against truth:
 
 python DiffBinaural/test_realBinaural_few.py --run checkpoints/first --data_root data/real \\
     --output_dir generated/few

@@ -1,4 +1,4 @@
-"""Train stage 1 on one of FAIR-Play's splits, as prepare_fairplay.py leaves them:
+"""Train stage 1 on one of FAIR-Play's splits, as written by prepare_fairplay.py:
 
 python DiffBinaural/train_fairplay.py --id fairplay1 --data_root data/fairplay --split split1
 """
@@ -16,7 +16,7 @@ WINDOWS = {"both": FairPlayPos, "left": FairPlayPosLeft, "right": FairPlayPosRig
 
 
 def main(cfg: TrainConfig) -> None:
-    """Train, or go on with, the run <ckpt>/<id>."""
+    """Train or resume the run <ckpt>/<id>."""
     train(WINDOWS[cfg.ears], GenAudioFairPlay, cfg)
 
 

@@ -1,4 +1,4 @@
-"""Train stage 1 on recorded (or simulated) binaural audio and video:
+"""Train stage 1 on videos with recorded or simulated binaural sound:
 
 python DiffBinaural/train_realBinaural.py --id first --data_root data/real
 """
@@ -15,7 +15,7 @@ from DiffBinaural.utils.lists import EARS
 
 
 def main(cfg: TrainConfig) -> None:
-    """Train, or go on with, the run <ckpt>/<id>."""
+    """Train or resume the run <ckpt>/<id>."""
     windows = partial(RealBinauralMix, mix_sources=cfg.mix_sources) if cfg.mix_sources > 1 else RealBinaural
     train(partial(windows, ears=EARS[cfg.ears]), GenAudioRealBinaural, cfg)
 

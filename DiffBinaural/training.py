@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips
@@ -18,19 +17,18 @@ from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.runs.loading import loader, precompute, step_batches
 from DiffBinaural.runs.state import Run
 from DiffBinaural.utils.distributed import World, world
-from DiffBinaural.utils.files import (
-    discard,
-)
+from DiffBinaural.utils.files import discard
 from DiffBinaural.utils.interruption import Stop
 from DiffBinaural.utils.locks import locked
+from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
 from DiffBinaural.validation import draw, evaluate
 
 
 def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
-    """Train, or go on with, the run that a command line describes.
+    """Train or resume the run that a command line describes.
 
-    windows, whole  dataset classes of a layout: random windows to train on, whole clips to validate on
+    windows, whole  datasets of one layout: random windows to train on, whole clips to validate on
     """
     torch.manual_seed(cfg.seed)
     data = windows(
@@ -44,23 +42,23 @@ def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
         mirror=cfg.mirror,
         windows_per_clip=cfg.windows_per_clip,
         hide_detections=cfg.hide_detections,
-        phase=cfg.model.interaural_phase,
+        phasor=cfg.model.interaural_phase,
     )
     val = whole(
-        cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split, phase=cfg.model.interaural_phase
+        cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split, phasor=cfg.model.interaural_phase
     )
     fit(ModelBuilder(cfg).build(), data, val, cfg)
 
 
 def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: TrainConfig) -> None:
-    """Train until the epochs or the time budget are used up; the same call again goes on where it stopped.
+    """Train until the epochs or the time budget are used up; the same call again resumes a stopped run.
 
-    Leaves in <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/
+    Writes to <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/
     """
     with world(cfg.device) as job, locked(Path(cfg.ckpt) / cfg.id, job):
         run = Run(model, cfg, job, len(train))
         cache = run.folder / "cache"
-        if job.first and not run.resumed:  # of a start that was given up, perhaps with other data
+        if job.first and not run.resumed:  # of an abandoned start, perhaps with other data
             discard(cache)
         job.wait()
         log = RunLog(run.folder, "runs", step=run.progress["step"]) if job.first else None
@@ -77,10 +75,10 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
 
 def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None) -> None:
     cfg, job, progress, budget = run.cfg, run.job, run.progress, run.budget()
-    net, batches = parallel(run.model.train(), job), iter(loader(train, cfg, job, progress["samples"]))
+    net, batches = data_parallel(run.model.train(), job), iter(loader(train, cfg, job, progress["samples"]))
     with (
         Stop() as stop,
-        tqdm(
+        Progress(
             total=run.total, initial=progress["step"], desc=cfg.id, unit="step", disable=not job.first
         ) as bar,
     ):
@@ -95,7 +93,7 @@ def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None
                 run.ema.update()
             progress["step"] += 1
             progress["samples"] += run.step_samples
-            # what happened
+            # record the loss
             value = job.mean(loss)
             if progress["step"] % run.epoch_steps == 1 % run.epoch_steps:
                 progress["loss_sum"], progress["loss_count"] = 0.0, 0
@@ -121,15 +119,15 @@ def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None
             stop.check(job, run.save)
 
 
-def parallel(model: BinauralModel, job: World) -> nn.Module:
-    """The model, wrapped where several processes train it together."""
+def data_parallel(model: BinauralModel, job: World) -> nn.Module:
+    """The model, wrapped in DistributedDataParallel where several processes train it."""
     if job.size == 1:
         return model
     return DistributedDataParallel(model, device_ids=[job.device] if job.device.type == "cuda" else None)
 
 
 def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
-    """Add a batch's part to the step's gradient; after the last, processes exchange theirs.  -> loss."""
+    """Add a batch's part to the step's gradient, which the last batch averages over processes.  -> loss"""
     cfg, device = run.cfg, run.job.device
     names = [f"sample {n}" for n in batch["n"].tolist()]
     shape = (len(run.model.rows), *batch["mono_mel"].shape[2:])
@@ -144,17 +142,17 @@ def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
 
 
 def validate(run: Run, val: WholeClips, log: RunLog | None) -> None:
-    """Judge the averaged weights, log it, save; the best so far is kept as *_best.
+    """Evaluate the averaged weights, log it, save the run; the best weights so far are kept as *_best.
 
-    By mel_rmse; where the model makes the phase between the ears, by the `stft` of the rendered sound.
+    The best are those of least mel_rmse; with a phasor, of least `stft` of the rendered sound.
     """
     progress, shadow = run.progress, run.ema.shadow
     if progress.get("validated") == progress["step"]:
         return
     figures = evaluate(shadow, val, run.cfg, run.job)
-    judged = figures["val/stft" if shadow.phase else "val/mel_rmse"]
-    better = judged < progress["best"]
-    progress |= {"best": min(progress["best"], judged), "validated": progress["step"]}
+    error = figures["val/stft" if shadow.predicts_phasor else "val/mel_rmse"]
+    better = error < progress["best"]
+    progress |= {"best": min(progress["best"], error), "validated": progress["step"]}
     if run.job.first:
         draw(shadow, val, run.cfg, log, progress["step"])
         if better:

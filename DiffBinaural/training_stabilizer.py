@@ -1,4 +1,4 @@
-"""What steadies a training: steps that clip and survive bad gradients, and averaged weights."""
+"""Training stabilisers: optimizer steps that skip bad gradients, averaged weights."""
 
 import copy
 
@@ -7,9 +7,9 @@ from torch import nn
 
 
 class SafeStep:
-    """Optimizer steps with gradient clipping; a step whose gradient is not finite leaves the weights alone.
+    """Optimizer steps with gradient clipping; a step whose gradient is not finite is skipped.
 
-    clip_norm  largest gradient norm that passes unscaled
+    clip_norm  gradients of a larger norm are scaled to it
     patience   skipped steps in a row after which the run stops
     """
 
@@ -34,12 +34,12 @@ class SafeStep:
             raise ValueError(
                 f"the gradient was not finite for {self.patience} steps in a row; "
                 "the weights are those of the last good step: "
-                "lower the learning rates or look for broken clips"
+                "lower the learning rates or check the clips"
             )
         return float(norm)
 
     def state_dict(self) -> dict:
-        """What a resumed run must know."""
+        """The state that a resumed run needs."""
         return {"skipped": self.skipped, "in_a_row": self.in_a_row}
 
     def load_state_dict(self, state: dict) -> None:
@@ -48,7 +48,7 @@ class SafeStep:
 
 
 class EMA:
-    """Running average of a network's weights; young averages forget faster.
+    """Exponential moving average of a network's weights, with a smaller decay in the first updates.
 
     shadow  an eval-mode copy that holds the averages
     """
@@ -59,7 +59,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Blend the net's parameters in, copy its buffers."""
+        """Average in the net's parameters, copy its buffers."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for ours, theirs in zip(self.shadow.parameters(), self.net.parameters(), strict=True):
@@ -68,7 +68,7 @@ class EMA:
             ours.copy_(theirs)
 
     def state_dict(self) -> dict:
-        """What a resumed run must know."""
+        """The state that a resumed run needs."""
         return {"shadow": self.shadow.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state: dict) -> None:

@@ -5,7 +5,6 @@ from statistics import mean
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig
 from DiffBinaural.dataset.base import WholeClips
@@ -20,26 +19,27 @@ from DiffBinaural.inference.rendering import render
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.distributed import World
 from DiffBinaural.utils.plots import mel_picture
+from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
 
 FIGURES = {name: MEL_METRICS[name] for name in ("mel_rmse", "mel_ild_error")}
 ONE_EAR = {"mel_rmse": MEL_METRICS["mel_rmse"]}
 RENDERED_METRICS = {name: WAV_METRICS[name] for name in ("stft", "itd_error")}  # of the rendered sound
-STEPS = 4  # of DDIM, for the samples
-DRAWN = 3  # clips that are drawn
+STEPS = 4  # of the sampler
+DRAWN = 3  # clips
 
 
 @torch.inference_mode()
 def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World) -> dict[str, float]:
-    """Diffusion loss, mel_rmse and mel_ild_error on a list of clips, shared out among the job's processes.
+    """Diffusion loss, mel_rmse and mel_ild_error on a list of clips, divided among the job's processes.
 
-    -> {"val/…": mean over the clips that allow the figure}; val/mono_copy_…: those of the mono in both ears.
-       One ear has no mel_ild_error.  With the phase between the ears also phasor_error, and stft and
-       itd_error of the sound that is rendered with it
+    -> {"val/…": mean over the clips for which it is defined}; val/mono_copy_…: of the mono in both ears.
+       One ear has no mel_ild_error.  With a phasor also phasor_error, and stft and itd_error of the sound
+       that is rendered with it
     """
     sampling, rows, ears = SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed), [], list(model.ears)
     mine = job.shard(range(len(val)))
-    for i in tqdm(mine, desc="validating", unit="clip", leave=False, disable=not job.first):
+    for i in Progress(mine, desc="validating", unit="clip", leave=False, disable=not job.first):
         clip = val[i]
         truth, made = clip["binaural_mel"][ears], generate(model, clip, sampling)
         systems = {"": made[: len(ears)], "mono_copy_": clip["mono_mel"].expand_as(truth)}
@@ -48,7 +48,7 @@ def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World
             pair = (mel if len(ears) == 2 else mel.expand(2, -1, -1) for mel in (estimate, truth))
             figures = measure(FIGURES if len(ears) == 2 else ONE_EAR, *pair, cfg.mel)
             rows[-1] |= {f"val/{prefix}{name}": value for name, value in figures.items()}
-        if model.phase:
+        if model.predicts_phasor:
             rows[-1] |= rendered_figures(made, clip, val.sound(val.clips[i]), cfg.mel)
     rows = job.gather(rows)
     known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
@@ -56,10 +56,11 @@ def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World
 
 
 def rendered_figures(made: Tensor, clip: dict, sounds: tuple[np.ndarray, np.ndarray], cfg: MelConfig) -> dict:
-    """Figures of the phase between the ears, and of the sound rendered with it.
+    """Errors of the phasor and of the sound rendered with it.
 
     made    (4, M, T)  mels and phasor
-    clip    item of a WholeClips dataset;  sounds: its mono (1, N) and its ears (2, N)
+    clip    item of a WholeClips dataset
+    sounds  its mono (1, N), its ears (2, N)
     ->      {"val/…": figure}, and "val/mono_copy_…" of the mono in both ears
     """
     mono, pair = sounds
@@ -74,7 +75,7 @@ def rendered_figures(made: Tensor, clip: dict, sounds: tuple[np.ndarray, np.ndar
 
 
 def loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig) -> float:
-    """Diffusion loss over a clip's windows at fixed times and noise, nothing hidden."""
+    """Diffusion loss over a clip's windows at fixed times and noise, with vision."""
     maps, total, starts = visual_features(model, clip), 0.0, clip["starts"]
     for group in torch.arange(len(starts)).split(cfg.batch_size_per_gpu):
         batch = window_batch(clip, maps, group, cfg.view.window)
@@ -88,7 +89,7 @@ def loss_of_clip(model: BinauralModel, clip: dict, cfg: TrainConfig) -> float:
 
 
 def draw(model: BinauralModel, val: WholeClips, cfg: TrainConfig, log: RunLog, step: int) -> None:
-    """Draw the first clips, prediction against truth, for TensorBoard."""
+    """Draw prediction and truth of the first clips for TensorBoard."""
     for i in range(min(len(val), DRAWN)):
         clip = val[i]
         mel = generate(model, clip, SamplingConfig(sampling_timesteps=STEPS, seed=cfg.seed))

@@ -1,4 +1,4 @@
-"""How near the machine's limit each part runs, in numbers, each beside a plain form of the same computation:
+"""Times each part of the project, beside the machine's limit, beside a plain form of the same computation:
 
 python tests/benchmark.py --output_json bench.json
 """
@@ -29,6 +29,8 @@ from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.env import VocoderConfig, load_config
 from BigVGAN.meldataset import MelDataset
 from BigVGAN.settings import TrueMelConfig
+from BigVGAN.synthesis import VocoderRenderer
+from BigVGAN.training_step import train_step
 from DiffBinaural import simulate_dataset
 from DiffBinaural import training as stage1
 from DiffBinaural.configs.advanced_diffusion_config import (
@@ -41,7 +43,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
 from DiffBinaural.configs.fields import DEVICE_HELP, option
 from DiffBinaural.dataset.base import whole_clip
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
-from DiffBinaural.dataset.video_transforms import RecordedFrames
+from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.experiments.tables import bench_table
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.inference.loading import ready
@@ -57,7 +59,7 @@ from DiffBinaural.utils.helpers import pick_device
 CONFIGS = Path(__file__).parents[1] / "BigVGAN/configs"
 LARGE, TINY = CONFIGS / "bigvgan_22khz_80band.json", CONFIGS / "bigvgan_binaural_tiny.json"
 FAST = (Activation1d, NormSiLU, Upsample, convolutions.NarrowConv2d)  # each with a plain form beside
-STATUS = Path("/proc/self/status")  # where Linux tells the resident memory
+STATUS = Path("/proc/self/status")  # Linux's record of the resident memory
 MB = 2**20
 
 
@@ -129,7 +131,7 @@ def memory(field: str) -> float:
 
 
 def give_back() -> None:
-    """Let glibc return what it keeps of freed memory, which a later call would take without being seen."""
+    """Let glibc return freed memory to the system, so that a later call's use of it is measured."""
     if sys.platform == "linux":
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
 
@@ -183,12 +185,12 @@ def plain_layers(layers: tuple[type[nn.Module], ...] = FAST) -> Iterator[None]:
     """Layers that have a fast form run in their plain one, in torch's own order of memory."""
     fast = {(layer, "forward"): layer.forward for layer in layers}
     fast |= {
-        (bigvgan, "side_by_side"): convolutions.side_by_side,
-        (discriminators, "channels_last"): convolutions.channels_last,
+        (bigvgan, "channels_last_1d"): convolutions.channels_last_1d,
+        (discriminators, "channels_last_2d"): convolutions.channels_last_2d,
     }
     for layer in layers:
         layer.forward = layer.plain
-    bigvgan.side_by_side = discriminators.channels_last = Tensor.contiguous
+    bigvgan.channels_last_1d = discriminators.channels_last_2d = Tensor.contiguous
     try:
         yield
     finally:
@@ -219,7 +221,7 @@ class Bench:
         self.rate = 0.0  # the best seen, operations a second
 
     def see(self, net: nn.Module, work: Callable[[], object]) -> None:
-        """Look at the convolutions of a network: what is the best that this machine does?"""
+        """Update the best rate with those of a network's convolutions."""
         self.rate = max(self.rate, best_rate(net, work, self.device))
 
     def add(
@@ -247,8 +249,8 @@ class Bench:
         tqdm.write(f"{name}: {seconds:.3g} s", file=sys.stderr)
         return self.rows[-1]
 
-    def say(self, note: str) -> None:
-        """Note something at the row that came last."""
+    def note(self, note: str) -> None:
+        """Set the note of the last row."""
         self.rows[-1] = replace(self.rows[-1], note=note)
 
     def train(self, name: str, ours: Callable, plain: Callable, batches: Iterator, samples: int) -> None:
@@ -256,7 +258,9 @@ class Bench:
         flops = operations(plainly(ours, (convolutions.NarrowConv2d,)))  # of the direct form
         row = self.add(f"training step, {name}", ours, plain, flops=flops)
         waiting = statistics.median(clock(lambda: next(batches), self.device) for _ in range(20))
-        self.say(f"{samples / row.seconds:.1f} samples a second; {100 * waiting / row.seconds:.1f} % waiting")
+        self.note(
+            f"{samples / row.seconds:.1f} samples a second; {100 * waiting / row.seconds:.1f} % waiting"
+        )
 
 
 # --- what is measured ---------------------------------------------------------------------------------------
@@ -312,7 +316,7 @@ def vocoder_rows(bench: Bench) -> None:
             repeats=1 if name == "large" else 3,
             flops=operations(quietly(partial(net, mel))),
         )
-        bench.say(f"{10 / row.seconds:.2f} s of sound a second")
+        bench.note(f"{10 / row.seconds:.2f} s of sound a second")
 
 
 def length_rows(bench: Bench) -> None:
@@ -324,15 +328,15 @@ def length_rows(bench: Bench) -> None:
         mel = torch.randn(1, 80, round(seconds * 22_050 / 256), device=bench.device)
         row = bench.add(
             f"vocoder base, {seconds} s",
-            lambda mel=mel: [None for _ in net.stream([mel])],
+            quietly(partial(vocode_in_blocks, net, mel)),
             repeats=3 if seconds == 10 else 1,
             flops=flops * mel.shape[-1],
         )
-        bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
+        bench.note(f"{row.seconds / seconds:.3g} s for a second of sound")
 
 
 def training_rows(bench: Bench) -> None:
-    """A step of both trainings of the demo, with the loader's share of it."""
+    """A step of both trainings of the demo, and how much of it the loader takes."""
     net = vocoder(bench, base_of(load_config(LARGE)))  # by itself, this part has no large convolutions
     bench.see(net, quietly(lambda: net(torch.randn(1, 80, 160, device=bench.device))))
     with tempfile.TemporaryDirectory() as folder, world(bench.cfg.device) as job:
@@ -368,7 +372,7 @@ def training_rows(bench: Bench) -> None:
             batches = iter(stage2.loader(MelDataset(words.audio_dir, words.list_train, voc), second))
 
             def step(run=second, batches=batches):
-                run.step(next(batches), 0.0)
+                train_step(run, next(batches), 0.0)
 
             bench.train(f"stage 2, {name}", step, plainly(step), batches, second.pairs)
 
@@ -388,12 +392,11 @@ def whole_rows(bench: Bench) -> None:
 
         def work(clip=clip):
             made = generate(model, clip, SamplingConfig()).to(bench.device)
-            for _ in net.stream([made[:2]]):
-                pass
+            quietly(vocode_in_blocks)(net, made[:2])
 
         flops = seconds * (voice + 1.4 * steps_of(SamplingConfig(), cfg.diffusion.objective) * unet)
         row = bench.add(f"end to end, {seconds} s", work, repeats=1, flops=flops)
-        bench.say(f"{row.seconds / seconds:.3g} s for a second of sound")
+        bench.note(f"{row.seconds / seconds:.3g} s for a second of sound")
 
 
 def unet_inputs(device: torch.device, width: int = ModelConfig.context_dim) -> tuple[Tensor, ...]:
@@ -407,8 +410,8 @@ def unet_inputs(device: torch.device, width: int = ModelConfig.context_dim) -> t
 def noise_clip(seconds: float, cfg: TrainConfig) -> dict:
     """A clip of noise and 10 grey pictures a second."""
     mel = torch.randn(1, cfg.mel.n_mels, -(-seconds * cfg.mel.sample_rate // cfg.mel.hop)) - 4
-    eyes = RecordedFrames([Image.new("RGB", (480, 240), "gray")] * (10 * seconds), 10, [], cfg.view)
-    return whole_clip("bench", {"mono_mel": mel}, eyes, 0.0, cfg.mel)
+    frames = RecordedFrames([Image.new("RGB", (480, 240), "gray")] * (10 * seconds), 10, [], cfg.view)
+    return whole_clip("bench", {"mono_mel": mel}, frames, 0.0, cfg.mel)
 
 
 def base_of(large: VocoderConfig) -> VocoderConfig:
@@ -416,6 +419,14 @@ def base_of(large: VocoderConfig) -> VocoderConfig:
     return replace(
         large, upsample_rates=(8, 8, 2, 2), upsample_kernel_sizes=(16, 16, 4, 4), upsample_initial_channel=512
     )
+
+
+def vocode_in_blocks(net: BigVGAN, mel: Tensor) -> None:
+    """Vocode a mel block by block, as the pipeline does, without keeping the sound."""
+    renderer = VocoderRenderer(net)
+    for block in mel.split(1024, dim=-1):
+        renderer.push(None, block)
+    renderer.push(None, mel[..., :0], last=True)
 
 
 def vocoder(bench: Bench, cfg: VocoderConfig) -> BigVGAN:

@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over two pipes in the protocol of its developer tools."""
+"""A headless Chromium, controlled over two pipes with the DevTools protocol."""
 
 import base64
 import itertools
@@ -22,7 +22,7 @@ CODES = {
 
 
 class Page:
-    """One page of a browser of its own."""
+    """One page in its own browser process."""
 
     def __init__(self, url: str, profile: Path, width: int = 1280, height: int = 800):
         theirs_in, self.to = os.pipe()
@@ -67,7 +67,7 @@ class Page:
         os.close(self.back)
 
     def tell(self, method: str, **params):
-        """One command and its result; what happens meanwhile is kept in `events`."""
+        """Send a command and return its result; events that arrive meanwhile are kept in `events`."""
         number = next(self.numbers)
         message = {"id": number, "method": method, "params": params}
         message |= {"sessionId": self.session} if self.session else {}
@@ -86,7 +86,7 @@ class Page:
         return json.loads(message)
 
     def get(self, expression: str):
-        """A JavaScript expression's value."""
+        """The value of a JavaScript expression."""
         result = self.tell("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
@@ -100,7 +100,7 @@ class Page:
         return value
 
     def press(self, key: str) -> None:
-        """A key goes down and up, as from a hand."""
+        """Press and release a key."""
         text = {"text": key} if len(key) == 1 else {}
         code = CODES.get(key, f"Digit{key}" if key.isdigit() else f"Key{key.upper()}")
         virtual = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36}.get(
@@ -112,7 +112,7 @@ class Page:
             )
 
     def click(self, selector: str, across: float = 0.5) -> None:
-        """The left button on an element, so far across it."""
+        """Click an element with the left button, at this fraction of its width."""
         box = self.get(f"""(() => {{ const e = document.querySelector({json.dumps(selector)});
             e.scrollIntoView({{block: "center"}}); const b = e.getBoundingClientRect();
             return [b.left + b.width * {across}, b.top + b.height / 2]; }})()""")
@@ -129,7 +129,7 @@ class Page:
         )
 
     def scheme(self, name: str) -> None:
-        """light or dark, as the reader's system wants it."""
+        """Set the preferred colour scheme: light or dark."""
         self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:

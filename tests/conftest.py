@@ -17,6 +17,17 @@ def pytest_configure():
     torch.set_num_threads(1)
 
 
+RUN_SCRIPTS = {"scripts", "scenes"}  # fixtures of tests that are not fast
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the fast tests: those that run no script."""
+    for item in items:
+        if "/faults/" not in item.nodeid and not RUN_SCRIPTS & set(item.fixturenames):
+            item.add_marker(pytest.mark.fast)
+
+
 @pytest.fixture
 def two_threads():
     """For loops that are to be shared out."""

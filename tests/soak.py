@@ -1,4 +1,4 @@
-"""Hours of work in miniature: does a process that converts clip after clip grow, or forget?
+"""A long run in miniature: does a process that converts clip after clip grow, or change its results?
 
 python tests/soak.py --output_json soak.json --minutes 45
 """
@@ -10,7 +10,7 @@ import resource
 import tempfile
 import time
 from contextlib import redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -19,21 +19,17 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from BigVGAN import inference_e2e
-from BigVGAN.bigvgan import wanted_generator
-from BigVGAN.settings import E2EConfig
+from BigVGAN.pipeline import Pipeline
 from DiffBinaural import simulate_dataset
 from DiffBinaural.configs.fields import option
-from DiffBinaural.inference.loading import load_models
 from DiffBinaural.simulation.config import SimulateConfig
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.audio import read_wav, write_wav_blocks
+from DiffBinaural.utils.audio import WavWriter, read_wav
 from DiffBinaural.utils.files import write_json
-from DiffBinaural.utils.helpers import pick_device
 
 CLIPS = 20  # different ones, over and over
-WARM = 0.5  # part of the samples that caches take to fill
-MOST_SLOPE = 1.0  # MB per 100 clips, or per minute of the long file
+WARM_UP = 0.5  # fraction of the samples in which caches fill
+MAX_SLOPE = 1.0  # MB per 100 clips, or per minute of the long file
 RATE = 22_050
 
 
@@ -43,7 +39,7 @@ class SoakConfig:
 
     output_json: str = option("soak.json", "figures")
     clips: int = option(1000, "short clips to convert")
-    minutes: float = option(45, "go on with clips until so much time is over")
+    minutes: float = option(45, "minutes to go on with clips at least")
     long_minutes: float = option(30, "length of the long file, converted after the clips")
     sampling_timesteps: int = option(2, "denoising steps")
 
@@ -61,22 +57,18 @@ def handles() -> int:
 
 def slope(values: list[float]) -> float:
     """Rise from one sample to the next by least squares, the first ones left out."""
-    kept = np.asarray(values[int(WARM * len(values)) :])
+    kept = np.asarray(values[int(WARM_UP * len(values)) :])
     return float(np.polyfit(np.arange(len(kept)), kept, 1)[0])
 
 
 def long_file(path: Path, clips: list[Path], minutes: float) -> int:
-    """The clips one after the other for so long, never in memory at once.  -> samples"""
-    count = int(minutes * 60 * RATE)
-
-    def blocks():
-        left, k = count, 0
-        while left:
-            sound = read_wav(clips[k % len(clips)])[0][:, :left]
-            yield sound.repeat(2, axis=0)
-            left, k = left - sound.shape[1], k + 1
-
-    write_wav_blocks(path, blocks(), RATE)
+    """Write a file of the clips one after the other, never in memory at once.  -> samples"""
+    count, k = int(minutes * 60 * RATE), 0
+    with WavWriter(path, RATE) as file:
+        while file.samples < count:
+            sound = read_wav(clips[k % len(clips)])[0][:, : count - file.samples]
+            file.write(sound.repeat(2, axis=0))
+            k += 1
     return count
 
 
@@ -99,7 +91,7 @@ def watched(work) -> list[float]:
 
 
 def main(cfg: SoakConfig) -> None:
-    """Convert, watch, compare; ValueError where memory or handles grow, or a clip comes out otherwise."""
+    """Convert, measure, compare; ValueError where memory or handles grow, or a clip's result changes."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
@@ -108,33 +100,18 @@ def main(cfg: SoakConfig) -> None:
             sorted((data / "videos").iterdir()),
             sorted((data / "processed/mono_audios_22050Hz").iterdir()),
         )
-        job = E2EConfig(
-            input_video=str(videos[0]),
-            output=f"{folder}/first.wav",
-            sampling_timesteps=cfg.sampling_timesteps,
-        )
-        models = load_models(job.run, pick_device("cpu"))
-        job = replace(job, renderer=inference_e2e.chosen_renderer(job, models[0].phase))
-        vocoder, _ = wanted_generator(job)
-        bar = tqdm(total=cfg.clips, desc="clips", unit="clip")
+        pipe = Pipeline.from_pretrained(sampling_timesteps=cfg.sampling_timesteps, device="cpu")
         memory, opened = [], []
 
-        def convert(job: E2EConfig) -> None:
-            with redirect_stderr(io.StringIO()):  # a line and three bars for each
-                inference_e2e.convert(models, vocoder, job)
+        def convert(wav: Path, video: Path, output: str) -> None:
+            with redirect_stderr(io.StringIO()):  # a line and a bar for each
+                pipe.convert(wav, video, output=f"{folder}/{output}.wav")
 
         def one(k: int, name: str) -> None:
-            convert(
-                replace(
-                    job,
-                    input_video=str(videos[k % CLIPS]),
-                    input_wav=str(sounds[k % CLIPS]),
-                    output=f"{folder}/{name}.wav",
-                )
-            )
+            convert(sounds[k % CLIPS], videos[k % CLIPS], name)
 
         one(0, "first")
-        with bar:
+        with tqdm(total=cfg.clips, desc="clips", unit="clip") as bar:
             while len(memory) < cfg.clips or time.monotonic() - began < 60 * cfg.minutes:
                 one(len(memory), "again")
                 gc.collect()
@@ -142,8 +119,7 @@ def main(cfg: SoakConfig) -> None:
                 opened.append(handles())
                 bar.update()
         size = long_file(Path(folder, "long.wav"), sounds, cfg.long_minutes)
-        long_job = replace(job, input_wav=f"{folder}/long.wav", output=f"{folder}/long_out.wav")
-        stream = watched(partial(convert, long_job))
+        stream = watched(partial(convert, Path(folder, "long.wav"), videos[0], "long_out"))
         one(0, "last")
         same = Path(folder, "first.wav").read_bytes() == Path(folder, "last.wav").read_bytes()
         whole = soundfile.info(f"{folder}/long_out.wav").frames == size
@@ -163,13 +139,13 @@ def main(cfg: SoakConfig) -> None:
     write_json(cfg.output_json, report)
     print(*(f"{name:32} {value}" for name, value in report.items()), sep="\n")
     if (
-        report["mb_per_100_clips"] > MOST_SLOPE
-        or report["mb_per_minute_of_the_long_file"] > MOST_SLOPE
+        report["mb_per_100_clips"] > MAX_SLOPE
+        or report["mb_per_minute_of_the_long_file"] > MAX_SLOPE
         or opened[-1] > opened[0]
         or not same
         or not whole
     ):
-        raise ValueError(f"{cfg.output_json}: something grows, or comes out otherwise")
+        raise ValueError(f"{cfg.output_json}: memory or handles grow, or a result changes")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""The command line is the config: flag beats preset beats default, and a mistake is one line."""
+"""Command lines from config dataclasses: precedence, aliases, errors."""
 
 import json
+import signal
 import subprocess
 import sys
+import types
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -13,7 +16,7 @@ from DiffBinaural.configs.fields import from_dict, option, required
 from DiffBinaural.experiments.config import StepsConfig
 from DiffBinaural.inference.config import GenerateConfig
 from DiffBinaural.simulation.config import SimulateConfig
-from DiffBinaural.utils.arguments import parse
+from DiffBinaural.utils.arguments import parse, run
 
 ROOT = Path(__file__).parents[1]
 NEEDED = ["--id", "a", "--data_root", "d"]
@@ -67,6 +70,59 @@ def test_a_percent_sign_in_a_help_text_is_text(capsys):
     with pytest.raises(SystemExit, match="0"):
         parse(Percent, argv=["--help"])
     assert "50 % of it [3]" in " ".join(capsys.readouterr().out.split())
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A config with spellings of an earlier version."""
+
+    fraction: float = option(0.5, "a fraction", aliases=("--share", "--part"))
+    renderer: Literal["auto", "mono_phase"] = option("auto", "the renderer", renamed={"mono": "mono_phase"})
+    mirror: bool = option(True, "mirror", aliases=("--flip",))
+
+
+def test_an_alias_is_another_spelling_of_a_flag_and_is_hidden(capsys):
+    assert parse(Renamed, argv=[]) == Renamed()
+    for flag in ("--fraction", "--share", "--part"):
+        assert parse(Renamed, argv=[flag, "0.25"]).fraction == 0.25
+    assert parse(Renamed, argv=["--no-flip"]).mirror is False
+    assert parse(Renamed, argv=["--share", "0.25", "--fraction", "0.75"]).fraction == 0.75
+    assert parse(SimulateConfig, argv=["--out", "x", "--dry_share", "0.3"]).dry_fraction == 0.3
+    assert parse(SimulateConfig, argv=["--out", "x", "--audio_share", "0.3"]).audio_fraction == 0.3
+    with pytest.raises(SystemExit, match="0"):
+        parse(Renamed, argv=["--help"])
+    shown = capsys.readouterr().out
+    assert "--fraction" in shown
+    assert not [word for word in ("share", "part", "flip") if word in shown]
+
+
+def test_the_old_word_of_a_renamed_choice_becomes_the_new_one(capsys):
+    assert parse(Renamed, argv=["--renderer", "mono"]).renderer == "mono_phase"
+    assert parse(Renamed, argv=["--renderer", "mono_phase"]).renderer == "mono_phase"
+    with pytest.raises(SystemExit, match="2"):
+        parse(Renamed, argv=["--renderer", "stereo"])
+    said = capsys.readouterr().err
+    assert "invalid choice: 'stereo'" in said
+    assert "'mono'" not in said
+
+
+def test_help_shows_the_docstring_of_the_module_that_defines_main(monkeypatch, capsys):
+    """A console script's __main__ is another module."""
+
+    def main(cfg: Renamed):
+        raise AssertionError("--help runs nothing")
+
+    module = types.ModuleType("some_script", "What some script does.")
+    monkeypatch.setitem(sys.modules, "some_script", module)
+    monkeypatch.setattr(main, "__module__", "some_script")
+    monkeypatch.setattr(sys, "argv", ["some-command", "--help"])
+    monkeypatch.setattr(signal, "signal", lambda *given: None)
+    monkeypatch.setattr("threading.excepthook", None)
+    with pytest.raises(SystemExit, match="0"):
+        run(main)
+    shown = capsys.readouterr().out
+    assert "usage: some-command" in shown
+    assert "What some script does." in shown
 
 
 def test_a_config_survives_json():

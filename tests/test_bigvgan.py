@@ -19,7 +19,7 @@ from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.alias_free_activation.filter import kaiser_sinc_filter1d
 from BigVGAN.bigvgan import BigVGAN, generator_file, load_generator, load_strict, read_generator
-from BigVGAN.convolutions import NarrowConv2d
+from BigVGAN.convolutions import NarrowConv2d, weight_normalised
 from BigVGAN.discriminators import MultiPeriodDiscriminator, MultiResolutionDiscriminator
 from BigVGAN.env import VocoderConfig, load_config
 from BigVGAN.utils import save_generator
@@ -31,7 +31,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden/bigvgan.json").read_text())
 ROOT = Path(__file__).parents[1]
 CONFIGS = Path(bigvgan.__file__).parent / "configs"
 LOOSE = ("tiny_v1_6stage", "tiny_v2_no_tanh_no_bias")  # their float32 and float64 differ by 4e-4
-JURIES = {"mpd": MultiPeriodDiscriminator, "mrd": MultiResolutionDiscriminator}
+DISCRIMINATORS = {"mpd": MultiPeriodDiscriminator, "mrd": MultiResolutionDiscriminator}
 SMALL = dict(
     resblock="1",
     upsample_rates=(16, 16),
@@ -136,10 +136,12 @@ def test_generators_are_nvidias(name):
     close(wav, record["output"], 2e-3 if name in LOOSE else 2e-4)
 
 
-@pytest.mark.parametrize("kind", JURIES)
+@pytest.mark.parametrize("kind", DISCRIMINATORS)
 def test_discriminators_are_nvidias(kind):
     record = GOLDEN["discriminators"][kind]
-    group = fill(JURIES[kind](VocoderConfig(**SMALL, discriminator_channel_mult=record["channel_mult"])))
+    group = fill(
+        DISCRIMINATORS[kind](VocoderConfig(**SMALL, discriminator_channel_mult=record["channel_mult"]))
+    )
     assert {k: list(v.shape) for k, v in group.state_dict().items()} == record["manifest"]
     with torch.no_grad():
         real, real_features = group(torch.stack((sig(4096, 440), sig(4096, 300)))[:, None])
@@ -147,9 +149,9 @@ def test_discriminators_are_nvidias(kind):
     for scores, key in ((real, "logits_real"), (fake, "logits_fake")):
         for ours, theirs in zip(scores, record[key], strict=True):
             close(ours, theirs)
-    assert [[list(f.shape) for f in judge] for judge in real_features] == record["feature_shapes"]
-    for judge, theirs in zip(real_features, record["feature_rms"], strict=True):
-        assert [f.square().mean().sqrt().item() for f in judge] == pytest.approx(theirs, rel=1e-4)
+    assert [[list(f.shape) for f in features] for features in real_features] == record["feature_shapes"]
+    for features, theirs in zip(real_features, record["feature_rms"], strict=True):
+        assert [f.square().mean().sqrt().item() for f in features] == pytest.approx(theirs, rel=1e-4)
     losses = {
         "feature_loss": loss.feature_loss(fake_features, real_features),
         "discriminator_loss": loss.discriminator_loss(fake, real),
@@ -196,7 +198,7 @@ def test_names_and_shapes_are_nvidias():
 def test_its_overlap_is_its_true_reach(changes, mel):
     model, centre = small(**changes), 20
     touched = mel.clone()
-    touched[..., centre] = math.nan  # spreads to exactly what depends on this frame
+    touched[..., centre] = math.nan  # reaches exactly what depends on this frame
     with torch.no_grad():
         frames = model(touched)[0, 0].view(-1, model.cfg.hop_size).isnan().any(1).nonzero().flatten()
     assert (centre - int(frames[0]), int(frames[-1]) - centre) == (model.overlap, model.overlap)
@@ -244,7 +246,7 @@ def newer_names(state):
 
 def test_the_newer_names_are_torchs_own():
     conv = parametrizations.weight_norm(torch.nn.Conv1d(2, 3, 5))
-    plain = torch.nn.utils.weight_norm(torch.nn.Conv1d(2, 3, 5))
+    plain = weight_normalised(torch.nn.Conv1d(2, 3, 5))
     load_strict(plain, conv.state_dict(), "new.pt")
     x = torch.randn(1, 2, 9)
     assert torch.allclose(plain(x), conv(x), atol=1e-6)
@@ -323,6 +325,15 @@ def test_a_folder_without_weights_a_stray_file_and_no_folder_say_so(tmp_path):
     save_tensors(tmp_path / "do_00000010", {"mpd": {}})
     with pytest.raises(ValueError, match=r"do_00000010: .*'generator'"):
         load_generator(tmp_path / "do_00000010")
+
+
+def test_torchs_deprecation_of_weight_norm_is_not_shown():
+    code = "from tests.test_bigvgan import DISCRIMINATORS, SMALL, VocoderConfig, small; small();" + (
+        "[kind(VocoderConfig(**SMALL, discriminator_channel_mult=0.1)) for kind in DISCRIMINATORS.values()]"
+    )
+    words = [sys.executable, "-W", "error::FutureWarning", "-c", code]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # --- config -------------------------------------------------------------------------------------------------
@@ -414,7 +425,7 @@ def test_the_interaural_loss_is_zero_for_equals_and_blind_to_exchanging_both(ear
     assert torch.isclose(once, swapped, rtol=1e-4)
 
 
-def test_the_interaural_loss_hears_a_phase_that_single_ears_do_not(ears):
+def test_the_interaural_loss_sees_a_phase_that_losses_on_single_ears_do_not(ears):
     assert loss.interaural_loss(-ears, ears) < 1e-3  # both ears alike: nothing between them
     inverted = ears * torch.tensor([1.0, -1.0])[:, None]
     assert loss.mel_loss(inverted, ears, MelConfig()) < 1e-5
@@ -426,7 +437,7 @@ def test_the_interaural_loss_tells_left_from_right(ears):
     assert loss.interaural_loss(ears.flip(1), ears) > 0.1
 
 
-def test_the_level_loss_is_the_difference_of_levels_and_deaf_to_phase(ears):
+def test_the_level_loss_is_the_difference_of_levels_whatever_the_phase(ears):
     halved = ears * torch.tensor([1.0, 0.5])[:, None]
     assert loss.level_loss(halved, ears, 22050).item() == pytest.approx(math.log(2), abs=2e-3)
     assert loss.level_loss(0.5 * ears, ears, 22050) < 1e-3  # both ears softer: nothing between them
@@ -436,7 +447,7 @@ def test_the_level_loss_is_the_difference_of_levels_and_deaf_to_phase(ears):
     assert torch.isclose(loss.level_loss(halved, ears, 22050), swapped)
 
 
-def test_the_losses_teach(ears):
+def test_the_losses_have_gradients(ears):
     estimate, uneven = (0.5 * ears).requires_grad_(), torch.tensor([1.0, 0.7])[:, None]
     terms = (
         loss.interaural_loss(estimate, ears),
@@ -454,7 +465,7 @@ def test_silence_has_a_finite_gradient():
     estimate = torch.zeros(1, 2, 8192, requires_grad=True)
     total = loss.interaural_loss(estimate, F.pad(sig(8000, 300), (0, 192)).expand(1, 2, -1))
     total = total + loss.multiscale_mel_loss(estimate, torch.zeros_like(estimate), 22050)
-    for kind in JURIES.values():
+    for kind in DISCRIMINATORS.values():
         scores, _ = kind(VocoderConfig(**SMALL, discriminator_channel_mult=0.0625))(estimate[:, :1])
         total = total + loss.generator_loss(scores)
     total.backward()

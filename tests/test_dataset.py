@@ -19,8 +19,9 @@ from DiffBinaural.configs.advanced_diffusion_config import (
 from DiffBinaural.dataset.base import SILENCE
 from DiffBinaural.dataset.dataset_real_binaural import FrameFolder, RealBinaural
 from DiffBinaural.dataset.dataset_real_binaural_mix import RealBinauralMix, together
+from DiffBinaural.dataset.frame_sources import EncodedFrames, RecordedFrames
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
-from DiffBinaural.dataset.video_transforms import EncodedFrames, RecordedFrames, mirrored, on_device
+from DiffBinaural.dataset.video_transforms import mirrored, on_device
 from DiffBinaural.inference.features import encode_recording
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.modules.models import ModelBuilder

@@ -1,4 +1,4 @@
-"""The diffusion process against oracles: a network that knows the truth must bring it back."""
+"""The diffusion process against oracles: a network that knows the truth must recover it."""
 
 import math
 
@@ -61,7 +61,7 @@ def test_noise_velocity_and_x0_convert_into_one_another(t, name):
 @pytest.mark.parametrize("source", OBJECTIVES)
 @pytest.mark.parametrize("target", OBJECTIVES)
 def test_objectives_convert_into_one_another(source, target):
-    """Through x₀: what one network says at any time is what another would have to say."""
+    """Through x₀: the output of one network at any time gives the output of another."""
     random = torch.Generator().manual_seed(0)
     noise, base = (torch.randn(RAMP.shape, dtype=torch.float64, generator=random) for _ in range(2))
     told, wanted, base = process(source), process(target), base.clamp(-1, 1)
@@ -74,9 +74,9 @@ def test_objectives_convert_into_one_another(source, target):
             x = q_sample(x0, abar, e)
             assert x.dtype == kind
             found = told.to_x0(told.target(x0, e, abar, b), x, abar, b)
-            said = wanted.target(found, noise_from_x0(x, found, abar), abar, b)
-            off = (said - wanted.target(x0, e, abar, b)).abs().max()
-            # in the first four of 1000 steps, 0.2 % noise, rounding what the network says is already more
+            output = wanted.target(found, noise_from_x0(x, found, abar), abar, b)
+            off = (output - wanted.target(x0, e, abar, b)).abs().max()
+            # in the first four of 1000 steps, 0.2 % noise, rounding the network's output is already more
             assert off < (2e-5 if kind is torch.float32 and t < 4 else 1e-5), (t, kind)
 
 
@@ -109,15 +109,15 @@ def test_an_oracle_brings_x0_back_through_dpm_solver(steps):
 
 def test_the_second_order_sampler_is_nearer_to_the_exact_flow():
     """For normal data the best denoiser is linear and the flow a scaling, so both are known exactly."""
-    diffusion, spread = process(), 0.25
+    diffusion, std = process(), 0.25
     start = torch.linspace(-1.5, 1.5, 31, dtype=torch.float64)
 
     def denoise(x, t):
         abar = diffusion.abar[t]
-        return abar.sqrt() * spread**2 / (abar * spread**2 + 1 - abar) * x
+        return abar.sqrt() * std**2 / (abar * std**2 + 1 - abar) * x
 
     last = diffusion.abar[-1]
-    exact = start * spread / (last * spread**2 + 1 - last).sqrt()
+    exact = start * std / (last * std**2 + 1 - last).sqrt()
     off = {
         name: (diffusion.sample(denoise, start, 25, sampler=name) - exact).abs().max().item()
         for name in ("ddim", "dpm++")
@@ -200,8 +200,8 @@ def test_weights_change_the_loss_as_their_formulas_say(objective, kind):
     for_noise = {"min_snr": snr.clamp(max=5) / snr, "p2": 1 / (1 + snr)}  # Hang 2023; Choi 2022
     abar = diffusion.signal_power(t, x0)
     wrong = x0 + 0.01  # every x₀ off by 0.01
-    said = diffusion.target(wrong, noise_from_x0(q_sample(x0, abar, noise), wrong, abar), abar, base)
-    loss = diffusion.loss(lambda x, t: said, x0, base, t, noise)
+    output = diffusion.target(wrong, noise_from_x0(q_sample(x0, abar, noise), wrong, abar), abar, base)
+    loss = diffusion.loss(lambda x, t: output, x0, base, t, noise)
     cost = {"pred_noise": snr, "pred_v": snr + 1}.get(objective, torch.ones_like(snr)) * 1e-4
     expected = cost if kind == "uniform" else for_noise[kind] * snr * 1e-4
     assert torch.allclose(loss, expected, rtol=1e-4)

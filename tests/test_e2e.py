@@ -3,12 +3,14 @@
 import itertools
 import json
 import math
+import os
 import shutil
 import struct
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -19,16 +21,21 @@ from PIL import Image
 
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.env import load_config
+from BigVGAN.pipeline import Pipeline
 from BigVGAN.utils import save_generator
-from DiffBinaural import generation, streaming
-from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, preset_config
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, preset_config
 from DiffBinaural.dataset.base import WINDOW_HOP, covering, whole_clip
-from DiffBinaural.dataset.video_transforms import FrameSource, RecordedFrames
+from DiffBinaural.dataset.frame_sources import RecordedFrames
+from DiffBinaural.inference import sampler, windows
+from DiffBinaural.inference.audio_source import AudioSource
+from DiffBinaural.inference.frame_source import VideoFrames
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.inference.loading import load_models
+from DiffBinaural.inference.sampler import Sampler
+from DiffBinaural.inference.windows import WindowCutter
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.streaming import AudioSource, StageTimer, VideoSource, binaural, parts_of_stream
-from DiffBinaural.utils.audio import resample, write_wav, write_wav_blocks
+from DiffBinaural.utils.audio import WavWriter, resample, write_wav
+from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.files import save_tensors, write_json
 from DiffBinaural.utils.media import pictures, read_sound
 from DiffBinaural.utils.mel import mel_spectrogram, pad_to_hop
@@ -239,7 +246,7 @@ def test_any_sound_and_any_video(scripts, nets, tmp_path, capsys, case):
     assert len(heard(tmp_path / "out.wav")) == -(-samples * RATE // rate)
     said = capsys.readouterr().err.splitlines()[-2:]
     assert "real-time factor" in said[-1]
-    wanted = {"longer": "the last picture is held for 0.3", "shorter": "of the video are not heard"}
+    wanted = {"longer": "the last picture is held for 0.3", "shorter": "of the video are not used"}
     if case["sound"] in wanted:
         assert wanted[case["sound"]] in said[0]
 
@@ -376,79 +383,138 @@ def test_a_csv_names_pairs(scripts, nets, tmp_path):
 # --- of any length ------------------------------------------------------------------------------------------
 
 
-def test_a_stream_is_the_clip_at_once(nets, tmp_path, monkeypatch):
+def test_a_clip_in_blocks_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     """Sound, mel, pictures, windows and noise in blocks of 2.3 s against the whole clip in one call."""
-    for module in (generation, streaming):
+    for module in (windows, sampler):
         monkeypatch.setattr(module, "BLOCK", 200)
     rate, cfg = 48_000, SamplingConfig(sampling_timesteps=6, device="cpu")
     sound = np.random.default_rng(0).normal(0, 0.1, (round(7.7 * rate), 2)).astype(np.float32)
     soundfile.write(tmp_path / "in.wav", sound, rate, subtype="FLOAT")
     film(tmp_path / "in.mp4", 6, 25)
-    models = load_models((str(nets[0]),), torch.device("cpu"))
-    trained = models[0].cfg
-    hearing = AudioSource(tmp_path / "in.wav", 0.4, math.inf, RATE)
-    looking = VideoSource(tmp_path / "in.mp4", 0.4, math.inf, 10)
-    blocks = list(binaural(models, hearing, looking, cfg, None, StageTimer()))
+    [model] = load_models((str(nets[0]),), torch.device("cpu"))
+    trained = model.cfg
+    audio = AudioSource(tmp_path / "in.wav", 0.4, math.inf, RATE)
+    frames = VideoFrames(tmp_path / "in.mp4", trained.view, start=0.4)
+    cutter, last, blocks = WindowCutter(trained.mel, trained.view.window, 0.4), False, []
+    by_batch = Sampler(model, cfg, "in")
+    while not last:
+        samples, last = audio.read()
+        for batch in cutter.push(samples, last=last):
+            seconds = trained.view.window * trained.mel.hop / trained.mel.sample_rate
+            made = by_batch.push(batch, frames.scene(batch.times, seconds))
+            mono, mono_mel = cutter.take(made.shape[-1])
+            blocks.append((mono, mono_mel, made[..., : mono_mel.shape[-1]]))
     assert len(blocks) >= 3
-    mono, mono_mel, mel, _ = (torch.cat(parts, dim=-1) for parts in zip(*blocks))
+    mono, mono_mel, mel = (torch.cat(parts, dim=-1) for parts in zip(*blocks, strict=True))
     wav = resample(sound.mean(axis=1)[None, round(0.4 * rate) :], rate, RATE)
-    assert hearing.samples == wav.shape[1]
-    assert torch.allclose(mono[:, : wav.shape[1]], torch.from_numpy(wav), atol=1e-6)
+    assert audio.samples == wav.shape[1]
+    assert torch.allclose(mono[: wav.shape[1]], torch.from_numpy(wav[0]), atol=1e-6)
     whole_mel = mel_spectrogram(pad_to_hop(torch.from_numpy(wav), trained.mel.hop), trained.mel)
     assert torch.allclose(mono_mel, whole_mel, atol=1e-3)
     shown = [Image.fromarray(picture) for picture in pictures(tmp_path / "in.mp4", 10)]
-    clip = whole_clip(
-        "in", {"mono_mel": whole_mel}, RecordedFrames(shown, 10, [], trained.view), 0.4, trained.mel
-    )
-    whole = generate(models[0], clip, cfg, count=1000)
+    source = RecordedFrames(shown, 10, [], trained.view)
+    clip = whole_clip("in", {"mono_mel": whole_mel}, source, 0.4, trained.mel)
+    whole = generate(model, clip, cfg, count=1000)
     assert (whole - clip["mono_mel"]).abs().mean() > 0.05, "it does something"
     assert torch.allclose(mel, whole, atol=2e-3)
 
 
 @pytest.mark.parametrize("fov", [60, 120])
-def test_a_camera_that_sees_less_sees_it_straight_ahead(fov, tmp_path):
+def test_a_camera_of_a_narrow_field_of_view_shows_what_is_straight_ahead(fov, tmp_path):
     film(tmp_path / "in.mp4", 0.5, 10)
-    looking = VideoSource(tmp_path / "in.mp4", 0.0, math.inf, 10, fov)
-    eyes = looking.frame_source(preset_config("tiny", id="", data_root=""), None)
-    edge = eyes.window(0.0, 0.3)["box"][0, 0].tolist()
+    frames = VideoFrames(tmp_path / "in.mp4", preset_config("tiny", id="", data_root="").view, fov=fov)
+    edge = frames.scene([0.0], 0.3)["box"][0, 0].tolist()
     wide = math.tan(math.radians(fov / 2)) / math.tan(math.radians(60))
     assert edge == pytest.approx([0, 0, wide, wide])
 
 
-class Closed(FrameSource):
-    """Pictures that show nothing."""
-
-    def picture(self, k):
-        """One empty slot, where the model looks at nothing."""
-        return {"mask": torch.tensor([True])}
-
-
 @pytest.mark.parametrize("block", [1, 39, 40, 43, 80, 81, 200])
 @pytest.mark.parametrize("frames", [1, 79, 80, 81, 119, 120, 121, 203, 239, 240, 241, 410])
-def test_a_stream_has_the_windows_of_the_whole_clip(frames, block):
+def test_blocks_have_the_windows_of_the_whole_clip(frames, block, monkeypatch):
     """However short the last block is, even one frame."""
-    cfg = preset_config("tiny", id="", data_root="")
-    mel = torch.arange(frames).float().expand(1, 80, -1)
-    parts = list(parts_of_stream(mel.split(block, dim=-1), Closed(30, 10, cfg.view), 0.0, cfg))
-    whole = max(frames, cfg.view.window)
-    starts = [start for part in parts for start in part["starts"]]
-    assert starts == covering(whole, cfg.view.window, WINDOW_HOP)
-    assert parts[-1]["frames"] == parts[-1]["until"] == whole
-    for part, following in itertools.pairwise(parts):
-        assert max(part["starts"]) < part["until"] <= min(following["starts"])
-    for start, window in zip(starts, torch.cat([part["mono"] for part in parts]), strict=True):
-        shown = mel[..., start : start + cfg.view.window]
-        assert window.shape[-1] == cfg.view.window
+    monkeypatch.setattr(windows, "BLOCK", block)
+    cfg, size = MelConfig(), 80
+    samples = torch.randn(1, frames * cfg.hop, generator=torch.Generator().manual_seed(0))
+    cutter, batches = WindowCutter(cfg, size, 0.0), []
+    for part, last in ((samples[:, :700], False), (samples[:, 700:], False), (samples[:, :0], True)):
+        batches += cutter.push(part, last=last)
+    _, mel = cutter.take(frames + 2)
+    known = mel.shape[-1]
+    assert known == max(frames, 2)  # the least sound that has a mel
+    whole = max(known, size)
+    starts = [start for batch in batches for start in batch.starts]
+    assert starts == covering(whole, size, WINDOW_HOP)
+    assert batches[-1].frames == batches[-1].until == whole
+    assert [batch.last for batch in batches] == [False] * (len(batches) - 1) + [True]
+    for batch, following in itertools.pairwise(batches):
+        assert max(batch.starts) < batch.until <= min(following.starts)
+    for start, window in zip(starts, torch.cat([batch.mono for batch in batches]), strict=True):
+        shown = mel[..., start : start + size]
+        assert window.shape[-1] == size
         assert torch.equal(window[..., : shown.shape[-1]], shown)
+
+
+# --- five lines of Python -----------------------------------------------------------------------------------
+
+
+def test_five_lines_of_python(scripts, tmp_path):
+    """What the README shows, on the bundled weights: the same bytes as by the script."""
+    film(tmp_path / "clip.mp4", 1.2, 10, tones(1.2, 48_000, 2))
+    soundfile.write(tmp_path / "mono.wav", tones(1.3, 44_100, 1), 44_100)
+    wav, video = tmp_path / "mono.wav", tmp_path / "clip.mp4"
+    pipe = Pipeline.from_pretrained(device="cpu")
+    binaural = pipe(wav, video)
+    assert binaural.dtype == np.float32
+    assert binaural.shape == (2, round(1.3 * pipe.sample_rate))
+    pipe.convert(wav, video, output=tmp_path / "out.wav", mux=tmp_path / "out.mp4")
+    scripts(
+        "BigVGAN.inference_e2e", "--input_wav", wav, "--input_video", video, "--output", tmp_path / "b.wav"
+    )
+    assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert np.abs(heard(tmp_path / "out.wav").T - binaural).max() <= 0.5 / 32768 + 1e-7
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_a_pipeline_from_a_run_folder_or_a_hub(nets, tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="no such folder, and no repository id"):
+        Pipeline.from_pretrained(tmp_path / "nothing")
+    asked = []
+
+    def download(repo_id, filename):
+        asked.append((repo_id, filename))
+        return BUNDLED / filename
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(hf_hub_download=download))
+    pipe = Pipeline.from_pretrained("somebody/ears", device="cpu")
+    assert {repo for repo, _ in asked} == {"somebody/ears"}
+    assert {name for _, name in asked} >= {"stage1/config.json", "stage1/unet_best.pth", "vocoder/g_best.pth"}
+    assert pipe.cfg.renderer == "wiener"
+    run = Pipeline.from_pretrained(nets[0], checkpoint_file=str(nets[1]), device="cpu")
+    assert run.cfg.renderer == "vocoder"
+
+
+@pytest.mark.parametrize("disabled", ["", "1"])
+def test_without_progress_bars_the_output_is_the_same(nets, tmp_path, disabled):
+    """TQDM_DISABLE=1 once lengthened the output: the trim counted with a progress bar."""
+    film(tmp_path / "in.mp4", 0.5, 10)
+    soundfile.write(tmp_path / "in.wav", tones(0.4536, RATE, 1), RATE)
+    call = words(nets, tmp_path / "in.mp4", tmp_path / "out.wav", "--input_wav", tmp_path / "in.wav")
+    subprocess.run(
+        [sys.executable, ROOT / "BigVGAN/inference_e2e.py", *map(str, call)],
+        env={**os.environ, "TQDM_DISABLE": disabled},
+        check=True,
+        capture_output=True,
+    )
+    assert soundfile.info(tmp_path / "out.wav").frames == round(0.4536 * RATE)
 
 
 def peak(nets, folder, seconds, block=None):
     """Megabytes that the script needs for a film with its own sound of so many seconds."""
     film(folder / "in.mp4", seconds, 5, tones(seconds, RATE, 1), RATE, size=(480, 360))
     script = (
-        "from BigVGAN import inference_e2e; from DiffBinaural import generation, streaming; "
+        "from BigVGAN import inference_e2e; from DiffBinaural.inference import sampler, windows; "
         "from DiffBinaural.utils.arguments import run; "
-        f"generation.BLOCK = streaming.BLOCK = {block or generation.BLOCK}; run(inference_e2e.main)"
+        f"sampler.BLOCK = windows.BLOCK = {block or windows.BLOCK}; run(inference_e2e.main)"
     )
     measure = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stderr=-3); "
@@ -538,7 +604,7 @@ def test_the_muxed_file_plays(scripts, nets, tmp_path, source, target, codec):
 def test_what_a_container_does_not_take_is_said_at_once(scripts, nets, tmp_path):
     film(tmp_path / "in.mov", 0.3, 10, tones(0.3, 48_000, 2))
     for name, message in (
-        ("out.mov", "do not go into a .mov"),
+        ("out.mov", "a .mov file cannot hold"),
         ("out.avi", "expected a name that ends in"),
         ("in.mov", "is an input too"),
     ):
@@ -568,11 +634,14 @@ def test_another_mel_is_refused(scripts, nets, tmp_path):
         scripts("BigVGAN.inference_e2e", *words((folder, nets[1]), tmp_path / "in.mp4", tmp_path / "out.wav"))
 
 
-@pytest.mark.parametrize("cut", [1, 700, 4000])
-def test_sound_in_blocks_is_written_as_at_once(tmp_path, cut):
+@pytest.mark.parametrize("size", [1, 700, 4000])
+def test_sound_in_blocks_is_written_as_at_once(tmp_path, size):
     wav = 1.2 * np.random.default_rng(0).uniform(-1, 1, (2, 4000)).astype(np.float32)
     write_wav(tmp_path / "whole.wav", wav, RATE)
-    write_wav_blocks(tmp_path / "blocks.wav", np.split(wav, range(cut, 4000, cut), axis=1), RATE)
+    with WavWriter(tmp_path / "blocks.wav", RATE) as out:
+        for block in np.split(wav, range(size, 4000, size), axis=1):
+            out.write(block)
+    assert out.samples == 4000
     assert (tmp_path / "blocks.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
     off = soundfile.read(tmp_path / "blocks.wav")[0].T - wav.clip(-1, 1 - 2**-15)
     assert np.abs(off).max() <= 0.5 / 32768

@@ -12,8 +12,9 @@ import torch
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation import interaural, metrics
-from DiffBinaural.evaluation.aggregation import rows_of
-from DiffBinaural.evaluation.comparison import compared_mels, compared_wavs, on_phase_of
+from DiffBinaural.evaluation.aggregation import format_table, rows_of, summarise
+from DiffBinaural.evaluation.comparison import compared_mels, compared_wavs, with_phase_of
+from DiffBinaural.evaluation.config import EvaluateWavConfig
 from DiffBinaural.evaluation.paired import compare, format_paired, ratio
 from DiffBinaural.evaluation.pairing import ORACLE, mels, notices, predictions, unmatched, wavs, wavs_or_mels
 from DiffBinaural.utils.audio import read_wav, write_wav
@@ -92,15 +93,23 @@ def results(data):
         data / "all.json",
         "--merge_json",
         data / "mels.json",
+        "--metrics",
+        "stft",
+        "mel_rmse",
     )
     return run_mel, run_wav
+
+
+def printed_names(done):
+    """Metrics in the table that a script printed."""
+    return [name for name in done.stdout.split() if name in metrics.METRICS]
 
 
 def read(path):
     return json.loads(path.read_text())
 
 
-def test_the_json_has_the_agreed_form(data, results):
+def test_the_json_has_the_documented_form(data, results):
     content = read(data / "all.json")
     assert list(content["systems"]) == ["model", "mono_copy", "swapped", "worse"]
     for figures in content["systems"].values():
@@ -111,7 +120,7 @@ def test_the_json_has_the_agreed_form(data, results):
     }
 
 
-def test_figures_are_those_of_the_clip_at_its_place(data, results):
+def test_figures_are_those_of_the_clip_at_its_position(data, results):
     made, _ = read_wav(data / "model" / "beta_000500.wav")
     true, _ = read_wav(data / "truth" / "beta.wav")
     true = true[:, round(START * RATE) :][:, :SIZE]
@@ -146,9 +155,9 @@ def test_the_other_scripts_figures_join_table_csv_and_json(data, results):
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
     assert float(rows[0]["mel_rmse"]) == alone["clips"][0]["mel_rmse"]
-    for name in ("stft", "mel_rmse"):
-        assert [line for line in run_wav.stdout.splitlines() if line.startswith(f"{name} ↓")], run_wav.stdout
-    assert "stft" not in run_mel.stdout
+    assert printed_names(run_wav) == ["stft", "mel_rmse"]
+    assert printed_names(run_mel)[:2] == ["mel_rmse", "mel_ild_error"]
+    assert len(printed_names(run_mel)) == 5
     for done in results:
         assert "no prediction for 1 of 3 truths: gamma" in done.stderr
 
@@ -162,7 +171,7 @@ def test_mels_are_compared_at_the_same_frame(data, tmp_path):
     save_mel_pair(tmp_path / "truth", "beta", mel(true))
     for folder in ("made", "truth"):
         write_mel_config(tmp_path / folder, MEL)
-    # At a cut's ends windows reach over it; and 20 frames are 232.2 ms, the name says 232: 4 samples off.
+    # At a clip's ends windows reach beyond it; and 20 frames are 232.2 ms, the name says 232: 4 samples off.
     for truth, close in (("truth", 1e-3), (data / "truth", 0.2)):
         (clip,) = predictions((str(tmp_path / "made"),), mels, wavs_or_mels(tmp_path / truth))
         estimate, reference = compared_mels(clip, MEL)["model"]
@@ -249,14 +258,14 @@ def test_only_an_evaluate_scripts_json_is_merged(tmp_path):
 def test_the_oracle_has_the_truths_magnitudes_on_the_monos_phase(data, tmp_path):
     true, _ = read_wav(data / "truth" / "alpha.wav")
     mono = true.mean(axis=0, keepdims=True)
-    same = on_phase_of(mono, np.concatenate([mono, mono]), MEL)
+    same = with_phase_of(mono, np.concatenate([mono, mono]), MEL)
     assert same == pytest.approx(np.concatenate([mono, mono]), abs=1e-5)  # a round trip
-    made = on_phase_of(mono, true, MEL)
+    made = with_phase_of(mono, true, MEL)
     assert made.shape == true.shape
     assert interaural.ild_error(made, true, RATE) < 1.5  # of 6 dB: the level difference is there
     copy = interaural.itd_error(np.concatenate([mono, mono]), true, RATE)
     assert interaural.itd_error(made, true, RATE) == pytest.approx(copy, rel=0.05)  # the time difference not
-    assert on_phase_of(mono[:, :1], true[:, :1], MEL).shape == (2, 1)
+    assert with_phase_of(mono[:, :1], true[:, :1], MEL).shape == (2, 1)
     for name in ("alpha", "beta"):
         wav, _ = read_wav(data / "truth" / f"{name}.wav")
         write_wav(tmp_path / f"{name}.wav", wav.mean(axis=0, keepdims=True), RATE)
@@ -326,7 +335,10 @@ def test_two_systems_are_compared_clip_by_clip(data, results, tmp_path):
         data / "truth",
         "--output_json",
         tmp_path / "all.json",
+        "--metrics",
+        "all",
     )
+    assert printed_names(done) == 2 * list(metrics.WAV_METRICS)  # the table, then the differences
     paired = read(tmp_path / "all.json")["paired"]
     assert (paired["a"], paired["b"], paired["resamples"]) == ("model", "model_b", 10_000)
     by = {(row["id"], row["system"]): row for row in read(tmp_path / "all.json")["clips"]}
@@ -336,8 +348,24 @@ def test_two_systems_are_compared_clip_by_clip(data, results, tmp_path):
     assert [found["low"], found["high"]] == pytest.approx(sorted(apart))  # of two clips: the two
     assert (found["n"], found["better"]) == (2, "model")
     assert "model - model_b" in done.stdout
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("si_sdr") and "[" in line)
-    assert line.endswith("* model")
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("si_sdr ↑ dB"))
+    assert line.split()[-1] == "model"
+
+
+def test_the_printed_table_fits_a_terminal(data):
+    """Six systems of 200 clips with figures of usual sizes; every metric of every script."""
+    random, rows = np.random.default_rng(0), []
+    sizes = {name: {"pesq_wb": 2.5, "itd_error": 150}.get(name, 0.0123) for name in metrics.METRICS}
+    for system in ("model", "mono_copy", "swapped", ORACLE, "whole_frames", "vocoder"):
+        for clip in range(200):
+            figures = {name: size * random.lognormal() for name, size in sizes.items()}
+            rows.append({"id": f"{clip}", "system": system, **figures})
+    table = format_table(summarise(rows)["systems"], metrics.METRICS).splitlines()
+    assert max(map(len, table)) <= 100
+    assert table[0] == "Mean ± standard error, n = 200"
+    assert sum(line.startswith("vocoder") for line in table) == -(-len(metrics.METRICS) // 5)
+    with pytest.raises(ValueError, match="--metrics sftf: expected all or any of stft, env"):
+        EvaluateWavConfig(pred_dir=("a",), gt_dir="b", metrics=("sftf",))
 
 
 def scores(system, values, name="stft"):
@@ -375,7 +403,8 @@ def test_better_is_said_only_when_it_is_sure(shift, name, better):
     rows = scores("a", shift + noise, name) + scores("b", 0 * noise, name)
     paired = compare(rows, "a", "b", seed=0)
     assert paired["metrics"][name]["better"] == better
-    assert ("*" in format_paired(paired)) == (better is not None)
+    *_, line = format_paired(paired, [name]).splitlines()
+    assert line.split()[-1] == (better or "30")  # without a better one the number of clips ends the line
 
 
 def test_a_missing_figure_leaves_its_pair_out_and_one_pair_has_no_interval():
@@ -383,7 +412,7 @@ def test_a_missing_figure_leaves_its_pair_out_and_one_pair_has_no_interval():
     assert compare(rows, "a", "b", seed=0)["metrics"] == {
         "stft": {"mean": 1, "low": None, "high": None, "n": 1, "better": None}
     }
-    assert "stft ↓" in format_paired(compare(rows, "a", "b", seed=0))
+    assert "stft ↓" in format_paired(compare(rows, "a", "b", seed=0), ["stft", "env"])
     with pytest.raises(ValueError, match="no clip in common"):
         compare([{**row, "id": row["system"] + row["id"]} for row in rows], "a", "b", seed=0)
 
@@ -397,7 +426,7 @@ def test_a_missing_figure_leaves_its_pair_out_and_one_pair_has_no_interval():
         (np.zeros((2, 1)), "the prediction has 1 samples"),
     ],
 )
-def test_a_sound_that_cannot_be_judged_is_named(data, tmp_path, wav, expected):
+def test_a_sound_that_cannot_be_measured_is_named(data, tmp_path, wav, expected):
     import soundfile
 
     (tmp_path / "made").mkdir()

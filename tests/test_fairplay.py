@@ -1,4 +1,4 @@
-"""FAIR-Play as downloaded: its form, what is made of it, what is said of a broken one, and interruptions."""
+"""FAIR-Play: the download, its preparation, broken clips, interruptions."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def prepare_words(source, out, *more):
 
 @pytest.fixture(scope="session")
 def download(scripts, tmp_path_factory):
-    """Four clips in the form of the download."""
+    """Four clips in the layout of the download."""
     root = tmp_path_factory.mktemp("download") / "FAIR-Play"
     scripts(
         "DiffBinaural.simulate_dataset",
@@ -80,7 +80,7 @@ def download(scripts, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def prepared(download, scripts, tmp_path_factory):
-    """The same, prepared in one go."""
+    """The same, prepared without interruption."""
     out = tmp_path_factory.mktemp("prepared") / "data"
     before = digests(download)
     scripts("DiffBinaural.prepare_fairplay", *prepare_words(download, out))
@@ -90,12 +90,12 @@ def prepared(download, scripts, tmp_path_factory):
 
 @pytest.fixture
 def mine(download, tmp_path):
-    """A download of one's own to spoil."""
+    """A copy of the download, to be damaged."""
     return Path(shutil.copytree(download, tmp_path / "mine"))
 
 
 def digests(root):
-    """Every file and folder below one, with what it holds."""
+    """Digest of every file below a folder; False for folders."""
     return {
         str(path.relative_to(root)): path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
@@ -106,7 +106,7 @@ def rows(root, name):
     return [clip.video_id for clip in read_clips(root / f"splits/{name}.csv")]
 
 
-# --- the form of the download -------------------------------------------------------------------------------
+# --- the layout of the download -----------------------------------------------------------------------------
 
 
 def test_the_tree_has_the_downloads_folders_and_no_others(download):
@@ -217,7 +217,7 @@ def test_a_length_is_refused_where_it_does_not_apply():
         SimulateConfig(out="d", layout="fairplay", seconds=4.0)
 
 
-# --- what is made of it -------------------------------------------------------------------------------------
+# --- preparation --------------------------------------------------------------------------------------------
 
 
 def test_sounds_are_those_of_the_download_at_22050_hz_and_mono_is_half_their_sum(download, prepared):
@@ -302,7 +302,7 @@ def test_options_make_sense():
             parse(PrepareConfig, argv=[*given, *words])
 
 
-# --- lists as people have them ------------------------------------------------------------------------------
+# --- lists of other people ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["S71", h5py.string_dtype(), h5py.string_dtype("ascii", 40)])
@@ -364,8 +364,8 @@ def test_lists_that_cannot_be_read_are_named_before_anything_is_written(mine, sc
 # --- broken clips -------------------------------------------------------------------------------------------
 
 
-def cut(path, share):
-    path.write_bytes(path.read_bytes()[: round(share * path.stat().st_size)])
+def truncate(path, fraction):
+    path.write_bytes(path.read_bytes()[: round(fraction * path.stat().st_size)])
 
 
 def zero(path, start, end):
@@ -382,8 +382,8 @@ DAMAGES = {
     "no video": (MP4, Path.unlink, "no such file"),
     "an empty wav": (WAV, lambda p: p.write_bytes(b""), "cannot be read as a sound"),
     "an empty video": (MP4, lambda p: p.write_bytes(b""), "cannot be read as a video"),
-    "half a wav": (WAV, lambda p: cut(p, 0.5), "breaks off after 960551 of 1921102 bytes"),
-    "half a video": (MP4, lambda p: cut(p, 0.5), "cannot be read as a video"),
+    "half a wav": (WAV, lambda p: truncate(p, 0.5), "breaks off after 960551 of 1921102 bytes"),
+    "half a video": (MP4, lambda p: truncate(p, 0.5), "cannot be read as a video"),
     "text for a video": (MP4, lambda p: p.write_text("no video"), "cannot be read as a video"),
     "a hole in a video": (MP4, lambda p: zero(p, 20_000, 120_000), "cannot be decoded"),
     "one ear": (WAV, lambda p: soundfile.write(p, np.zeros(480_256), 48_000), r"1 channel\(s\); expected 2"),
@@ -392,8 +392,8 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_broken_clip_is_named_and_nothing_of_it_is_kept(mine, tmp_path, damage):
-    path, spoil, reason = DAMAGES[damage]
-    spoil(mine / path)
+    path, damage_file, reason = DAMAGES[damage]
+    damage_file(mine / path)
     fault = prepare_clip("000001", plan(mine, tmp_path / "out", 1, SIZE)).fault
     assert fault.startswith(path)
     assert re.search(reason, fault), fault
@@ -418,7 +418,7 @@ def test_a_video_that_ends_before_its_own_time_is_named(mine, tmp_path):
         (end - 10, "has a picture that cannot be decoded"),
     ):
         path.write_bytes(Path(web).read_bytes()[:size])
-        fault = prepare_clip("000001", plan(mine, tmp_path / "cut", 10, SIZE)).fault
+        fault = prepare_clip("000001", plan(mine, tmp_path / "truncated", 10, SIZE)).fault
         assert fault.startswith(f"{MP4}: {reason}")
 
 
@@ -450,11 +450,11 @@ def test_broken_clips_are_listed_at_the_end_and_left_out(mine, prepared, scripts
     }
     assert all(kept[name] == whole[name] for name in good)
 
-    # whoever accepts the loss can verify the rest
+    # the rest can be verified
     scripts("DiffBinaural.prepare_fairplay", *words, "--verify")
     assert "left out when they were made: 000001, 000003, 000009" in capsys.readouterr().out
 
-    # and whoever repairs the download goes on
+    # after a repair of the download the same command goes on
     shutil.copy(mine / "videos/000002.mp4", mine / "videos/000003.mp4")
     with pytest.raises(ValueError, match=r"2 clip\(s\) cannot"):
         scripts("DiffBinaural.prepare_fairplay", *words)
@@ -470,8 +470,8 @@ def test_unequal_lengths_are_kept_and_said(mine, scripts, tmp_path, capsys):
     scripts("DiffBinaural.prepare_fairplay", *prepare_words(mine, tmp_path / "out"))
     said = capsys.readouterr().out
     assert "differ by more than 0.5 s, and are kept: 000003 (6.0 s, 10.2 s)" in said
-    assert "1 recordings are in no list and are left alone, 000077 for one" in said
-    assert "no scene-disjoint lists there" in said
+    assert "1 recordings are in no list and are ignored, 000077 for example" in said
+    assert "no scene-disjoint lists found" in said
     for part in SETS:
         for clip in read_clips(tmp_path / f"out/splits/split2/{part}.csv"):
             assert clip.end == pytest.approx(6 if clip.video_id == "000003" else 10, abs=0.02)
@@ -525,11 +525,11 @@ def test_verify_finds_every_fault_and_changes_nothing(download, prepared, script
     wav[50_000:50_100] += 0.01
     soundfile.write(out / EARS / "000001.wav", wav, 22_050)
     (out / FRAMES / "000001/frame_000041.jpg").unlink()
-    cut(out / EARS / "000002.wav", 0.9)
+    truncate(out / EARS / "000002.wav", 0.9)
     (out / FRAMES / "000002/frame_000007.jpg").unlink()
     half, _ = soundfile.read(out / MONO / "000003.wav")
     soundfile.write(out / MONO / "000003.wav", half * 0.999, 22_050, subtype="PCM_24")
-    cut(out / FRAMES / "000003/frame_000005.jpg", 0.5)
+    truncate(out / FRAMES / "000003/frame_000005.jpg", 0.5)
     shutil.copy(out / EARS / "000003.wav", out / EARS / "000004.wav")
     Image.new("RGB", SIZE, "white").save(out / FRAMES / "000004/frame_000002.jpg")
     (out / FRAMES / ".000004.77.part").mkdir()
@@ -543,7 +543,7 @@ def test_verify_finds_every_fault_and_changes_nothing(download, prepared, script
         f"{FRAMES}/.000004.77.part: is left from an interrupted run",
         f"{MONO}: holds 000055, which belongs to no clip of the lists",
         "splits/split6/test.csv: has other clips than the download's list",
-        f"{EARS}/000001.wav: sounds otherwise than the download",
+        f"{EARS}/000001.wav: differs from the recording in the download",
         f"{MONO}/000001.wav: is not (L+R)/2 of {EARS}/000001.wav",
         f"{FRAMES}/000001: has 40 pictures; the downloaded video gives 41",
         f"{EARS}/000002.wav: breaks off after 792572 of 880636 bytes",
@@ -551,9 +551,9 @@ def test_verify_finds_every_fault_and_changes_nothing(download, prepared, script
         "numbers start at 1, each once, without a gap",
         f"{MONO}/000003.wav: is not (L+R)/2 of {EARS}/000003.wav",
         f"{FRAMES}/000003/frame_000005.jpg: cannot be read as a picture",
-        f"{EARS}/000004.wav: sounds otherwise than the download",
+        f"{EARS}/000004.wav: differs from the recording in the download",
         f"{MONO}/000004.wav: is not (L+R)/2 of {EARS}/000004.wav",
-        f"{FRAMES}/000004/frame_000002.jpg: shows something else than the downloaded video",
+        f"{FRAMES}/000004/frame_000002.jpg: differs from the downloaded video",
     ]
     with pytest.raises(ValueError, match=r"13 fault\(s\) found; delete what is named and prepare again"):
         scripts("DiffBinaural.prepare_fairplay", *prepare_words(download, out, "--verify"))

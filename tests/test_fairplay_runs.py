@@ -1,4 +1,4 @@
-"""FAIR-Play from a prepared split to a table: lists by split, single ears, the official layout of results."""
+"""FAIR-Play from a prepared split to the table of results."""
 
 import json
 import shutil
@@ -70,7 +70,7 @@ def test_one_ear_samples_are_the_ears_of_the_pair_mirrored_ones_too(prepared):
     assert 0 < flips < 9
 
 
-def test_runs_remember_their_split_and_their_ear(runs):
+def test_runs_store_their_split_and_their_ear(runs):
     history = json.loads((runs / "left/training_history.json").read_text())[-1]
     assert history["val/mel_rmse"] > 0
     assert history["val/mono_copy_mel_rmse"] > 0
@@ -209,7 +209,10 @@ def test_the_official_layout_scores_as_our_table_does(prepared, scripts, runs, t
 
 def test_options_of_the_official_layout_need_one_another(scripts, tmp_path):
     words = ("--checkpoint_file", "g", "--mels_dir", tmp_path, "--output_dir", tmp_path)
-    for more, message in ((("--layout", "fairplay"), "give --gt_dir"), (("--gt_dir", "x"), "belong to")):
+    for more, message in (
+        (("--layout", "fairplay"), "give --gt_dir"),
+        (("--gt_dir", "x"), "is for --layout"),
+    ):
         with pytest.raises(ValueError, match=message):
             scripts("BigVGAN.inference_diffbinaural_mels", *words, *more)
 

@@ -1,10 +1,12 @@
-"""The compass of imports: DESIGN's levels, one way, no cycles, scripts imported by nobody."""
+"""Rooms import downwards only, a module is short and does one job, a public name means one thing."""
 
 import ast
+import re
 import runpy
 import signal
 import subprocess
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -17,75 +19,90 @@ FILES = {
     for p in sorted((ROOT / tree).rglob("*.py"))
     if p.name != "__init__.py"
 }
-SCRIPT = ("train_", "test_", "evaluate_", "export_", "make_", "prepare_", "simulate_", "inference_")
-SCRIPTS = [name for name in FILES if name.split(".")[-1].startswith(SCRIPT)]
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+SCRIPTS = [name for name, path in FILES.items() if '\nif __name__ == "__main__":' in path.read_text()]
+# from the ground up: a room imports itself and those before it
+STAGE_1 = [
+    "configs",
+    "utils",
+    "position_utils",
+    "training_stabilizer",
+    "diffusion_utils",
+    "modules",
+    "dataset",
+    "simulation",
+    "fairplay",
+    "modules.models",
+    "inference",
+    "evaluation",
+    "validation",
+    "runs",
+    "training",
+    "experiments",
+]
+STAGE_2 = [
+    "env",
+    "settings",
+    "convolutions",
+    "activations",
+    "kernels",
+    "alias_free_activation",
+    "discriminators",
+    "loss",
+    "utils",
+    "bigvgan",
+    "meldataset",
+    "synthesis",
+    "batch",
+    "pipeline",
+    "validation",
+    "run",
+    "training_step",
+    "training",
+]
+# what both stages share, and what only BigVGAN/pipeline.py takes, to run stage 1
+SHARED = [
+    "configs",
+    "utils",
+    "training_stabilizer",
+    "modules.kernels.compiled",
+    "evaluation.metric",
+    "evaluation.metrics",
+    "inference.config",
+    "inference.rendering",
+]
+TO_RUN = ["inference", "modules.models"]
+# public names that several modules may define
+SAME_MEANING = {"main"}
 
 
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+            assert node.level == 0, f"relative import of {node.module}"
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
 
-GRAPH = {name: {target for target in imported(path) if target in FILES} for name, path in FILES.items()}
-STAGE_1 = {
-    "configs": 0,
-    "utils.arguments": 0,
-    "utils": 1,
-    "position_utils": 1,
-    "training_stabilizer": 1,
-    "diffusion_utils": 1,
-    "dataset": 2,
-    "modules": 2,
-    "metrics": 2,
-    "rendering": 2,
-    "evaluation": 2,
-    "scenes": 2,
-    "sounds": 2,
-    "speech": 2,
-    "looks": 2,
-    "fairplay": 2,
-    "preparation": 2,
-    "experiments": 2,
-    "modules.models": 3,
-    "paired": 3,
-    "report": 3,
-    "results": 4,
-    "results_page": 4,
-    "generation": 4,
-    "validation": 4,
-    "streaming": 4,
-    "placement": 4,
-    "training": 4,
-}
-STAGE_2 = {
-    "env": 1,
-    "batch": 2,
-    "activations": 2,
-    "alias_free_activation": 2,
-    "convolutions": 1,
-    "loss": 2,
-    "discriminators": 2,
-    "utils": 2,
-    "bigvgan": 3,
-    "meldataset": 3,
-    "synthesis": 4,
-    "validation": 4,
-    "training": 4,
-}
+GRAPH = {name: {target for target in imported(tree) if target in FILES} for name, tree in TREES.items()}
+
+
+def inside(name, rooms, tree="DiffBinaural"):
+    """The innermost of these rooms that a module is in; None where it is in none."""
+    found = [room for room in rooms if f"{name}.".startswith(f"{tree}.{room}.")]
+    return max(found, key=len, default=None)
 
 
 def level(name):
-    tree, _, rest = name.partition(".")
-    table = STAGE_1 if tree == "DiffBinaural" else STAGE_2
+    """How many rooms lie below a module's; scripts are on top."""
+    tree, rooms = ("DiffBinaural", STAGE_1) if name.startswith("DiffBinaural") else ("BigVGAN", STAGE_2)
     if name in SCRIPTS:
-        return 5
-    parts = rest.split(".")
-    return next(table[key] for k in range(len(parts), 0, -1) if (key := ".".join(parts[:k])) in table)
+        return len(rooms)
+    room = inside(name, rooms, tree)
+    assert room, f"{name}: in no room of {Path(__file__).name}"
+    return rooms.index(room)
 
 
 def edges(kind):
@@ -96,7 +113,7 @@ def test_no_cycles():
     TopologicalSorter(GRAPH).prepare()
 
 
-def test_imports_never_point_upwards():
+def test_rooms_import_downwards():
     assert not edges(lambda a, b: a.split(".")[0] == b.split(".")[0] and level(b) > level(a))
 
 
@@ -105,26 +122,11 @@ def test_stage_1_never_imports_stage_2():
 
 
 def test_stage_2_takes_from_stage_1_only_what_they_share():
-    shared = (
-        "DiffBinaural.configs.",
-        "DiffBinaural.utils.",
-        "DiffBinaural.training_stabilizer",
-        "DiffBinaural.metrics",
-        "DiffBinaural.rendering",
-    )
-    e2e = (
-        "DiffBinaural.generation",
-        "DiffBinaural.streaming",
-        "DiffBinaural.dataset.",
-        "DiffBinaural.position_utils",
-    )
-    assert not edges(
-        lambda a, b: (
-            a.startswith("BigVGAN")
-            and b.startswith("DiffBinaural")
-            and not b.startswith(shared + (e2e if a == "BigVGAN.inference_e2e" else ()))
-        )
-    )
+    def beyond(a, b):
+        allowed = SHARED + (TO_RUN if a == "BigVGAN.pipeline" else [])
+        return a.startswith("BigVGAN") and b.startswith("DiffBinaural") and not inside(b, allowed)
+
+    assert not edges(beyond)
 
 
 def test_nobody_imports_a_script():
@@ -132,13 +134,13 @@ def test_nobody_imports_a_script():
 
 
 def test_networks_data_and_diffusion_meet_only_in_models():
-    models = "DiffBinaural.modules.models"
-    parts = ("DiffBinaural.modules", "DiffBinaural.dataset", "DiffBinaural.diffusion_utils")
+    parts = ("modules", "dataset", "diffusion_utils")
 
-    def part(name):
-        return next((p for p in parts if name.startswith(p)), None)
+    def meet(a, b):
+        here, there = inside(a, parts), inside(b, parts)
+        return here and there and here != there and a != "DiffBinaural.modules.models"
 
-    assert not edges(lambda a, b: part(a) and part(b) and part(a) != part(b) and a != models)
+    assert not edges(meet)
 
 
 def test_every_file_has_an_importer_or_is_a_script():
@@ -146,17 +148,40 @@ def test_every_file_has_an_importer_or_is_a_script():
     assert not [name for name in FILES if name not in used and name not in SCRIPTS]
 
 
-def test_bottom_level_is_standard_library_only():
-    for name in ("DiffBinaural.configs.advanced_diffusion_config", "DiffBinaural.utils.arguments"):
-        outside = {m.split(".")[0] for m in imported(FILES[name])} - set(sys.stdlib_module_names)
-        assert not outside, (name, outside)
+@pytest.mark.parametrize("name", ["configs.advanced_diffusion_config", "configs.fields", "utils.arguments"])
+def test_settings_need_only_the_standard_library(name):
+    ours = {"DiffBinaural"} if name == "configs.advanced_diffusion_config" else set()
+    roots = {module.split(".")[0] for module in imported(TREES[f"DiffBinaural.{name}"])}
+    assert not roots - set(sys.stdlib_module_names) - ours
+
+
+def test_the_root_of_stage_1_holds_what_a_user_runs():
+    assert len(list((ROOT / "DiffBinaural").glob("*.py"))) <= 22
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_module_is_short_and_does_one_job(name):
+    assert FILES[name].read_text().count("\n") <= 250
+    first = ast.get_docstring(TREES[name]).partition("\n")[0]
+    assert not re.search(r"\band\b", first), first
+
+
+@pytest.mark.parametrize("tree", ["DiffBinaural", "BigVGAN"])
+def test_a_public_name_means_one_thing(tree):
+    names = Counter(
+        node.name
+        for name in FILES
+        if name.startswith(tree)
+        for node in TREES[name].body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert not {name for name, count in names.items() if count > 1} - SAME_MEANING
 
 
 def test_scripts_have_no_classes_and_fit_on_a_screen():
     for name in SCRIPTS:
-        text = FILES[name].read_text()
-        assert not [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)], name
-        assert text.count("\n") <= 80, name
+        assert not [n for n in ast.walk(TREES[name]) if isinstance(n, ast.ClassDef)], name
+        assert FILES[name].read_text().count("\n") <= 80, name
 
 
 @pytest.mark.parametrize("name", ["DiffBinaural.train_realBinaural", "BigVGAN.inference_e2e"])

@@ -1,4 +1,4 @@
-"""Video files in and out."""
+"""Videos read and written."""
 
 import av
 import numpy as np
@@ -54,7 +54,7 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
-    """45 pictures as other people's encoders order them: with B-frames, so that packets come out of turn."""
+    """45 pictures in a stream with B-frames, whose packets are not in order of time."""
     path = tmp_path_factory.mktemp("media") / "foreign.mp4"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=30, options={"bf": "3", "x264-params": "b-adapt=0"})

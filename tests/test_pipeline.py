@@ -1,4 +1,4 @@
-"""The whole way through the real scripts on tiny data: what they write, what they refuse, how they go on."""
+"""The real scripts from end to end on tiny data: what they write, what they refuse, how they resume."""
 
 import io
 import json
@@ -15,13 +15,14 @@ import torch
 from PIL import Image
 
 from BigVGAN.training import pred_mel_probability
-from DiffBinaural import streaming, training
-from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, preset_config
+from DiffBinaural import training
+from DiffBinaural.configs.advanced_diffusion_config import preset_config
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.dataset.video_transforms import normalised
-from DiffBinaural.inference import generation, loading, sampler
+from DiffBinaural.inference import sampler, windows
 from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.runs.loading import precompute
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.lists import read_clips
 from DiffBinaural.utils.media_writing import write_video
@@ -98,7 +99,7 @@ def vocoder_words(scenes, folder, config, *more):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """The demo's vocoder, narrower still."""
+    """The demo's vocoder with fewer channels."""
     path = tmp_path_factory.mktemp("config") / "c.json"
     small = {
         **json.loads(TINY.read_text()),
@@ -244,7 +245,7 @@ def test_the_vocoder_goes_on_where_it_stopped(scenes, scripts, config, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["mpd", "mrd"])
-def test_an_empty_list_leaves_the_judges_of_a_kind_out(scenes, scripts, config, tmp_path, kind):
+def test_an_empty_list_leaves_the_discriminators_of_a_kind_out(scenes, scripts, config, tmp_path, kind):
     key, other = {"mpd": ("mpd_reshapes", "mrd"), "mrd": ("resolutions", "mpd")}[kind]
     path = tmp_path / "c.json"
     path.write_text(json.dumps({**json.loads(config.read_text()), key: []}))
@@ -266,7 +267,7 @@ def test_a_vocoder_run_is_not_resumed_with_another_config(scenes, scripts, confi
         scripts("BigVGAN.train_binaural_mel", *vocoder_words(scenes, vocoder.parent, other))
 
 
-def test_the_log_forgets_steps_that_are_lost(tmp_path):
+def test_a_resumed_log_drops_the_steps_that_are_repeated(tmp_path):
     log = RunLog(tmp_path, "runs", step=0)
     for step in (5, 10, 15):
         log(step, loss=float(step))
@@ -299,7 +300,7 @@ def test_a_batch_that_is_not_a_number_leaves_the_weights_alone_and_is_counted(sc
     val = GenAudioRealBinaural(scenes, "val", cfg.mel, cfg.view)
     seen = []
 
-    def remember_weights(run, *args):
+    def compare_weights(run, *args):
         same = all(
             torch.equal(start[k], v)
             for net in (run.model, run.ema.shadow)
@@ -308,7 +309,7 @@ def test_a_batch_that_is_not_a_number_leaves_the_weights_alone_and_is_counted(sc
         seen.append((run.progress["step"], same, run.safe_step.skipped))
         kept(run, *args)
 
-    kept, training.validate = training.validate, remember_weights
+    kept, training.validate = training.validate, compare_weights
     try:
         training.fit(model, Poisoned(scenes, "train", cfg.mel, cfg.view), val, cfg)
     finally:
@@ -342,13 +343,13 @@ def test_a_frozen_resnet_is_read_in_eval_mode_and_a_list_may_repeat_a_clip(scene
     model, data = ModelBuilder(cfg).build(), RealBinaural(scenes, str(listing), cfg.mel, cfg.view)
     before = {name: value.clone() for name, value in model.frame.trunk.state_dict().items()}
     with world("cpu") as job:
-        training.use_cache(data, model, tmp_path / "cache", job)
+        precompute(data, model, tmp_path / "cache", job)
     assert all(torch.equal(before[name], v) for name, v in model.frame.trunk.state_dict().items())
     assert len(list((tmp_path / "cache").glob("*.mels.pt"))) == 2
     window = data[0]
     plain = RealBinaural(scenes, str(listing), cfg.mel, cfg.view)[0]
     with torch.no_grad():
-        maps = model.eval().frame.look(normalised(plain["objects"]), plain["mask"])
+        maps = model.eval().frame.features(normalised(plain["objects"]), plain["mask"])
     assert torch.allclose(window["maps"].float(), maps, atol=1e-2, rtol=1e-2)
 
 
@@ -379,7 +380,7 @@ def test_frozen_trunks_and_mixed_scenes_train_too(scenes, scripts, tmp_path):
         )
 
 
-def test_guidance_0_is_blind_and_1_the_plain_model(scenes, scripts, stage1, tmp_path):
+def test_guidance_0_ignores_the_video_and_1_is_the_plain_model(scenes, scripts, stage1, tmp_path):
     def mel(*more):
         out = tmp_path / "-".join(map(str, more or ("plain",)))
         scripts(
@@ -407,7 +408,7 @@ def test_guidance_0_is_blind_and_1_the_plain_model(scenes, scripts, stage1, tmp_
     assert not np.array_equal(mel("--guidance_scale", 1, "--shuffle_vision"), mel())
 
 
-def test_sounds_are_placed_by_hand(scenes, scripts, stage1, tmp_path):
+def test_sources_are_moved_to_given_positions(scenes, scripts, stage1, tmp_path):
     words = ("--run", stage1, "--data_root", scenes, "--list_test", "train", "--sampling_timesteps", 1)
     scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "one", "--override_pos", "-0.5,0.1")
     stems = [clip.stem for clip in read_clips(scenes / "splits/train.csv")]
@@ -449,34 +450,6 @@ def test_errors_are_drawn_over_frequency(scenes, scripts, mels, tmp_path):
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 100
 
 
-def test_objectives_are_compared_and_not_trained_twice(scenes, scripts, tmp_path):
-    words = (
-        "--data_root",
-        scenes,
-        "--output_dir",
-        tmp_path,
-        "--num_epoch",
-        1,
-        "--seeds",
-        0,
-        "--time_shifts",
-        1,
-        "--steps",
-        1,
-        "--limit",
-        1,
-    )
-    scripts("DiffBinaural.evaluate_objectives", *words)
-    rows = json.loads((tmp_path / "objectives.json").read_text())
-    objectives = {"pred_residual", "pred_x0", "pred_v", "pred_noise"}
-    assert {name.split(",")[0] for name in rows} == {"mono copy", *objectives}
-    assert rows["mono copy"]["spread"]["mean"] == 0
-    assert rows["pred_v, time_shift 1, 1 steps"]["spread"]["mean"] > 0
-    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pth")}
-    scripts("DiffBinaural.evaluate_objectives", *words)
-    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pth")}
-
-
 def test_quality_and_time_against_steps(scenes, scripts, stage1, tmp_path, capsys):
     scripts(
         "DiffBinaural.experiments.evaluate_steps",
@@ -501,7 +474,7 @@ def test_quality_and_time_against_steps(scenes, scripts, stage1, tmp_path, capsy
         np.mean([clip["mel_rmse"] for clip in clips if clip["system"] == "dpm++, 5"])
     )
     assert [row["step"] for row in rows] == [1, 5]
-    # one step of either sampler is the network's first word; the mono copy knows no steps
+    # one step of either sampler is the network's first estimate; the mono copy does not depend on steps
     assert rows[0]["ddim/mel_rmse"] == pytest.approx(rows[0]["dpm++/mel_rmse"], rel=1e-5)
     assert rows[1]["ddim/mel_rmse"] != rows[1]["dpm++/mel_rmse"]
     assert rows[0]["mono copy/mel_ild_error"] == rows[1]["mono copy/mel_ild_error"] > 0
@@ -516,44 +489,7 @@ def test_a_time_budget_ends_a_run(scenes, scripts, tmp_path):
     assert json.loads((tmp_path / "run" / "training_history.json").read_text())[-1]["step"] <= 1
 
 
-def test_without_joint_denoising_each_window_is_a_clip_of_its_own(scenes, scripts, stage1, mels, tmp_path):
-    scripts(
-        "DiffBinaural.test_realBinaural",
-        "--run",
-        stage1,
-        "--data_root",
-        scenes,
-        "--list_test",
-        "train",
-        "--sampling_timesteps",
-        2,
-        "--output_dir",
-        tmp_path,
-        "--no-joint",
-        "--limit",
-        1,
-    )
-    model = loading.load_model(stage1, torch.device("cpu"))
-    clip = GenAudioRealBinaural(scenes, "train", model.cfg.mel, model.cfg.view, truth=False).unseen(0)
-    apart = np.load(tmp_path / f"{clip['stem']}_left.npy")
-    assert apart.shape == np.load(mels / f"{clip['stem']}_left.npy").shape
-    size, second = model.cfg.view.window, clip["starts"][1]
-    first = {
-        **clip,
-        "stem": f"{clip['stem']} 0",
-        "starts": [0],
-        "times": clip["times"][:1],
-        "mono_mel": clip["mono_mel"][..., :size],
-    }
-    cfg = SamplingConfig(sampling_timesteps=2)
-    alone = generation.generate(model, first, cfg)[0].numpy()
-    together = generation.generate(model, clip, cfg)[0].numpy()
-    assert apart[:, :second] == pytest.approx(alone[:, :second], abs=1e-5)  # where it has no neighbour
-    assert not np.allclose(apart[:, second:size], alone[:, second:], atol=1e-3)
-    assert not np.allclose(apart, together, atol=1e-3)
-
-
-def test_a_few_clips_are_drawn_and_other_eyes_give_other_mels(scenes, scripts, stage1, mels, tmp_path):
+def test_a_few_clips_are_drawn_and_other_pictures_give_other_mels(scenes, scripts, stage1, mels, tmp_path):
     words = ("--run", stage1, "--data_root", scenes, "--sampling_timesteps", 1, "--list_test", "train")
     scripts("DiffBinaural.test_realBinaural_few", *words, "--output_dir", tmp_path / "few", "--limit", 1)
     stem = read_clips(scenes / "splits/train.csv")[0].stem
@@ -593,7 +529,7 @@ def e2e_words(stage1, vocoder, video, out, *more):
     ("seconds", "notice"),
     [
         (1.4, "the last picture is held for 0.40 s"),
-        (0.6, "the last 0.40 s of the video are not heard"),
+        (0.6, "the last 0.40 s of the video are not used"),
         (1.0, ""),
     ],
 )
@@ -621,8 +557,8 @@ def test_any_wav_and_video(scripts, stage1, vocoder, tmp_path, capsys, seconds, 
     )
     wav, rate = soundfile.read(tmp_path / "out.wav")
     assert (rate, wav.shape) == (22_050, (-(-samples * 22_050 // 48_000), 2))
-    said = capsys.readouterr().err
-    assert notice in said if notice else "the sound lasts" not in said
+    printed = capsys.readouterr().err
+    assert notice in printed if notice else "the sound lasts" not in printed
     with av.open(str(tmp_path / "out.mp4")) as box:
         assert box.streams.audio[0].channels == 2
         assert sum(1 for _ in box.decode(video=0)) == 30
@@ -640,7 +576,7 @@ def test_a_simulated_scene_with_its_detections_and_own_sound(scenes, scripts, st
     assert abs(len(b) - len(a)) <= 1024, "AAC keeps whole blocks"
 
 
-def test_vocoded_folders_are_judged(scenes, scripts, mels, vocoder, tmp_path):
+def test_folders_are_vocoded(scenes, scripts, mels, vocoder, tmp_path):
     truth, test = scenes / "processed/binaural_audios_22050Hz", scenes / "splits/test.csv"
     stem = read_clips(test)[0].stem
     scripts(
@@ -698,7 +634,7 @@ def test_what_is_there_is_skipped_until_told_otherwise(scenes, scripts, mels, vo
     assert 0.4 / 32768 < np.abs(exact - rounded).max() <= 0.5 / 32768
 
 
-def test_folds_share_out_the_training_list_and_train_on_the_rest(scenes, scripts, tmp_path):
+def test_folds_divide_the_training_list_and_train_on_the_rest(scenes, scripts, tmp_path):
     clips = read_clips(scenes / "splits/train.csv")
     seen = set()
     for k in (1, 2):
@@ -776,12 +712,12 @@ def test_cues_are_drawn(scenes, scripts, mels, vocoder, tmp_path):
     assert len(list((tmp_path / "cues" / "model").glob("*.png"))) == 5
 
 
-# --- the phase between the ears -----------------------------------------------------------------------------
+# --- the phasor between the ears ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def phase_run(scenes, scripts, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("phase")
+def phasor_run(scenes, scripts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phasor")
     scripts(
         "DiffBinaural.train_realBinaural",
         *train_words(scenes, folder, "--interaural_phase", "--num_epoch", 1, "--mix_sources", 2),
@@ -790,23 +726,23 @@ def phase_run(scenes, scripts, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def phase_mels(scenes, scripts, phase_run):
+def phasor_mels(scenes, scripts, phasor_run):
     scripts(
         "DiffBinaural.test_realBinaural",
         "--run",
-        phase_run,
+        phasor_run,
         "--data_root",
         scenes,
         "--output_dir",
-        phase_run.parent / "mels",
+        phasor_run.parent / "mels",
         "--sampling_timesteps",
         1,
     )
-    return phase_run.parent / "mels"
+    return phasor_run.parent / "mels"
 
 
-def test_a_phase_run_is_decided_by_what_is_heard(phase_run):
-    (row,) = json.loads((phase_run / "training_history.json").read_text())
+def test_the_best_of_a_phasor_run_is_chosen_by_the_rendered_sound(phasor_run):
+    (row,) = json.loads((phasor_run / "training_history.json").read_text())
     assert {
         "val/mel_rmse",
         "val/phasor_error",
@@ -815,24 +751,24 @@ def test_a_phase_run_is_decided_by_what_is_heard(phase_run):
         "val/mono_copy_stft",
         "val/mono_copy_itd_error",
     } <= set(row)
-    assert (phase_run / "unet_best.pth").exists()
+    assert (phasor_run / "unet_best.pth").exists()
 
 
-def test_scripts_that_draw_and_place_take_a_phase_run_too(scenes, scripts, phase_run, tmp_path):
-    words = ("--run", phase_run, "--data_root", scenes, "--sampling_timesteps", 1)
+def test_scripts_that_draw_and_move_sources_take_a_phasor_run_too(scenes, scripts, phasor_run, tmp_path):
+    words = ("--run", phasor_run, "--data_root", scenes, "--sampling_timesteps", 1)
     scripts("DiffBinaural.test_realBinaural_few", *words, "--output_dir", tmp_path / "few")
-    scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "placed", "--override_pos", "0.5,0")
-    for folder in ("few", "placed"):
+    scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "moved", "--override_pos", "0.5,0")
+    for folder in ("few", "moved"):
         kinds = sorted(path.stem.rpartition("_")[2] for path in (tmp_path / folder).glob("*.npy"))
         assert kinds == ["left", "phasor", "right"]
 
 
-def test_phasors_are_dumped_and_go_with_their_mels(scenes, scripts, stage1, phase_mels, tmp_path):
+def test_phasors_are_dumped_and_go_with_their_mels(scenes, scripts, stage1, phasor_mels, tmp_path):
     (clip,) = read_clips(scenes / "splits/test.csv")
-    phasor = np.load(phase_mels / f"{clip.stem}_phasor.npy", allow_pickle=False)
+    phasor = np.load(phasor_mels / f"{clip.stem}_phasor.npy", allow_pickle=False)
     assert (phasor.dtype, phasor.shape) == (np.float32, (2, 80, -(-33_075 // 256)))
     assert np.hypot(*phasor).max() <= 1 + 1e-5
-    shutil.copytree(phase_mels, tmp_path / "mels")
+    shutil.copytree(phasor_mels, tmp_path / "mels")
     scripts(
         "DiffBinaural.test_realBinaural",
         "--run",
@@ -847,8 +783,8 @@ def test_phasors_are_dumped_and_go_with_their_mels(scenes, scripts, stage1, phas
     assert not list((tmp_path / "mels").glob("*_phasor.npy")), "of other mels"
 
 
-@pytest.mark.parametrize("more", [("wiener",), ("mono",), ("mono", "--exact_downmix")])
-def test_mels_are_rendered_on_the_monos_phase(scenes, scripts, phase_mels, tmp_path, more):
+@pytest.mark.parametrize("more", [("wiener",), ("mono_phase",), ("mono_phase", "--exact_downmix")])
+def test_mels_are_rendered_on_the_monos_phase(scenes, scripts, phasor_mels, tmp_path, more):
     (clip,) = read_clips(scenes / "splits/test.csv")
     folder = scenes / "processed/mono_audios_22050Hz"
     scripts(
@@ -856,7 +792,7 @@ def test_mels_are_rendered_on_the_monos_phase(scenes, scripts, phase_mels, tmp_p
         "--renderer",
         *more,
         "--mels_dir",
-        phase_mels,
+        phasor_mels,
         "--mono_dir",
         folder,
         "--output_dir",
@@ -867,7 +803,7 @@ def test_mels_are_rendered_on_the_monos_phase(scenes, scripts, phase_mels, tmp_p
     assert (rate, made.shape) == (22_050, (-(-33_075 // 256) * 256, 2))
     off = made[: len(mono)].mean(1) - mono
     exact = (off**2).mean() < 1e-6 * (mono**2).mean()
-    assert exact == (more != ("mono",))
+    assert exact == (more != ("mono_phase",))
 
 
 def test_copy_synthesis_on_the_monos_phase_comes_near_the_truth(scenes, scripts, tmp_path):
@@ -875,7 +811,7 @@ def test_copy_synthesis_on_the_monos_phase_comes_near_the_truth(scenes, scripts,
     scripts(
         "BigVGAN.inference_binaural",
         "--renderer",
-        "mono",
+        "mono_phase",
         "--input_wavs_dir",
         truth,
         "--output_dir",
@@ -887,13 +823,15 @@ def test_copy_synthesis_on_the_monos_phase_comes_near_the_truth(scenes, scripts,
         assert ((made - true) ** 2).mean() < 0.3 * ((true.mean(1, keepdims=True) - true) ** 2).mean()
 
 
-def test_from_end_to_end_the_run_chooses_the_renderer(scenes, scripts, stage1, phase_run, vocoder, tmp_path):
+def test_from_end_to_end_the_run_determines_the_renderer(
+    scenes, scripts, stage1, phasor_run, vocoder, tmp_path
+):
     name = read_clips(scenes / "splits/test.csv")[0].video_id
     video, sound = scenes / f"videos/{name}.mp4", scenes / f"processed/mono_audios_22050Hz/{name}.wav"
     words = ("--input_video", video, "--input_wav", sound, "--sampling_timesteps", 1)
     for out, more in (
-        ("auto", ("--run", phase_run)),
-        ("vocoder", ("--run", phase_run, "--renderer", "vocoder", "--checkpoint_file", vocoder)),
+        ("auto", ("--run", phasor_run)),
+        ("vocoder", ("--run", phasor_run, "--renderer", "vocoder", "--checkpoint_file", vocoder)),
         ("plain", ("--run", stage1, "--checkpoint_file", vocoder)),
     ):
         scripts("BigVGAN.inference_e2e", *words, *more, "--output", tmp_path / f"{out}.wav")
@@ -903,9 +841,9 @@ def test_from_end_to_end_the_run_chooses_the_renderer(scenes, scripts, stage1, p
     assert np.abs(auto.mean(1) - mono).max() < 1e-3
     assert np.abs(spoken.mean(1) - mono).max() > 1e-2
     for more, message in (
-        (("--run", stage1, "--renderer", "mono"), "makes no phase between the ears"),
+        (("--run", stage1, "--renderer", "mono_phase"), "makes no phase between the ears"),
         (
-            ("--run", phase_run, "--renderer", "vocoder", "--exact_downmix", "--checkpoint_file", vocoder),
+            ("--run", phasor_run, "--renderer", "vocoder", "--exact_downmix", "--checkpoint_file", vocoder),
             "of no use",
         ),
     ):
@@ -914,14 +852,14 @@ def test_from_end_to_end_the_run_chooses_the_renderer(scenes, scripts, stage1, p
     assert not (tmp_path / "none.wav").exists()
 
 
-@pytest.mark.parametrize("more", [("wiener",), ("mono",), ("mono", "--exact_downmix")])
-def test_a_phase_run_in_blocks_is_the_clip_at_once(scenes, scripts, phase_run, tmp_path, monkeypatch, more):
+@pytest.mark.parametrize("more", [("wiener",), ("mono_phase",), ("mono_phase", "--exact_downmix")])
+def test_a_phasor_run_in_blocks_is_the_clip_at_once(scenes, scripts, phasor_run, tmp_path, monkeypatch, more):
     name = read_clips(scenes / "splits/test.csv")[0].video_id
     words = (
         "--input_video",
         scenes / f"videos/{name}.mp4",
         "--run",
-        phase_run,
+        phasor_run,
         "--renderer",
         *more,
         "--sampling_timesteps",
@@ -929,21 +867,21 @@ def test_a_phase_run_in_blocks_is_the_clip_at_once(scenes, scripts, phase_run, t
         "--input_wav",
         scenes / f"processed/mono_audios_22050Hz/{name}.wav",
     )
-    monkeypatch.setattr(sampler, "BLOCK", 100)  # the same tiles of noise in both
+    monkeypatch.setattr(sampler, "BLOCK", 100)  # frames of a noise tile, the same in both
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "whole.wav")
-    monkeypatch.setattr(streaming, "BLOCK", 43)  # half a second
+    monkeypatch.setattr(windows, "BLOCK", 43)  # half a second
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "blocks.wav")
     whole, blocks = (soundfile.read(tmp_path / f"{made}.wav")[0] for made in ("whole", "blocks"))
     assert np.abs(whole[:, 0] - whole[:, 1]).max() > 0.01
     assert np.abs(whole - blocks).max() <= 2 / 32768
 
 
-def test_what_the_renderer_lacks_is_named(scenes, scripts, mels, phase_mels, tmp_path):
+def test_what_the_renderer_lacks_is_named(scenes, scripts, mels, phasor_mels, tmp_path):
     (clip,) = read_clips(scenes / "splits/test.csv")
     words = ("--renderer", "mono", "--output_dir", tmp_path / "out")
     mono = scenes / "processed/mono_audios_22050Hz"
     with pytest.raises(ValueError, match="give their folder, --mono_dir"):
-        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", phase_mels)
+        scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", phasor_mels)
     with pytest.raises(FileNotFoundError, match=r"_phasor\.npy: missing.*--interaural_phase"):
         scripts("BigVGAN.inference_diffbinaural_mels", *words, "--mels_dir", mels, "--mono_dir", mono)
     (tmp_path / "empty").mkdir()
@@ -952,7 +890,7 @@ def test_what_the_renderer_lacks_is_named(scenes, scripts, mels, phase_mels, tmp
             "BigVGAN.inference_diffbinaural_mels",
             *words,
             "--mels_dir",
-            phase_mels,
+            phasor_mels,
             "--mono_dir",
             tmp_path / "empty",
         )
@@ -962,11 +900,11 @@ def test_what_the_renderer_lacks_is_named(scenes, scripts, mels, phase_mels, tmp
             "BigVGAN.inference_diffbinaural_mels",
             *words,
             "--mels_dir",
-            phase_mels,
+            phasor_mels,
             "--mono_dir",
             tmp_path / "empty",
         )
-    shutil.copytree(phase_mels, tmp_path / "mels")
+    shutil.copytree(phasor_mels, tmp_path / "mels")
     np.save(tmp_path / "mels" / f"{clip.stem}_phasor.npy", np.full((2, 80, 3), 0.5, dtype=np.float32))
     with pytest.raises(ValueError, match=r"shape \(2, 80, 3\).*expected \(2, 80, 130\)"):
         scripts(
@@ -1079,7 +1017,7 @@ def test_a_script_ends_with_status_2_and_one_line(scenes, stage1, vocoder, tmp_p
 
 
 def test_predicted_mels_come_in_linearly_and_never_take_over():
-    share = [pred_mel_probability(step, 100, 300, 0.8) for step in (0, 100, 150, 200, 300, 10_000)]
-    assert share == pytest.approx([0, 0, 0.2, 0.4, 0.8, 0.8])
+    probabilities = [pred_mel_probability(step, 100, 300, 0.8) for step in (0, 100, 150, 200, 300, 10_000)]
+    assert probabilities == pytest.approx([0, 0, 0.2, 0.4, 0.8, 0.8])
     assert pred_mel_probability(5, 5, 5, 0.5) == 0.5
     assert pred_mel_probability(4, 5, 5, 0.5) == 0.0

@@ -1,4 +1,4 @@
-"""Sounds placed by hand: where the picture shows them, and how levels are read."""
+"""Sounds at given positions: the picture of the source, and the measured levels."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from DiffBinaural.utils.mel import band_centres
 CFG = MelConfig()
 
 
-def seen(detected, size=32):
+def source_clip(detected, size=32):
     """Two pictures, dark; their source a bright disc of half-size (0.25, 0.125), where one was detected."""
     objects = torch.full((2, 3, 3, size, size), 20, dtype=torch.uint8)
     objects[:, 1] = 240
@@ -32,7 +32,7 @@ def centre(picture):
 
 @pytest.mark.parametrize(("x", "y"), [(-0.5, 0.0), (0.5, 0.5), (0.0, -0.5)])
 def test_picture_and_box_show_the_source_where_it_is_put(x, y):
-    clip = seen(detected=True)
+    clip = source_clip(detected=True)
     placed = move_source(clip, x, y)
     assert placed["box"][0, 1].tolist() == pytest.approx([x, y, 0.25, 0.125])
     assert placed["mask"].tolist() == [[False, False, True]] * 2
@@ -43,14 +43,14 @@ def test_picture_and_box_show_the_source_where_it_is_put(x, y):
 
 
 @pytest.mark.parametrize("x", [-1.0, 1.0])
-def test_at_the_edge_half_of_it_is_seen(x):
-    placed = move_source(seen(detected=True), x, 0.0)
+def test_at_the_edge_half_of_it_is_visible(x):
+    placed = move_source(source_clip(detected=True), x, 0.0)
     assert (placed["objects"][0, 0] > 100).float().mean() == pytest.approx(0.25 * 0.125 / 2)
     assert placed["box"][0, 1, 0] == x
 
 
 def test_without_a_detection_the_whole_picture_stands_for_the_source():
-    clip = seen(detected=False)
+    clip = source_clip(detected=False)
     clip["objects"][:, 0, :, 8:24, 8:24] = 240
     placed = move_source(clip, 0.5, 0.0)
     assert placed["box"][0, 1].tolist() == [0.5, 0.0, 0.25, 0.25]
@@ -58,7 +58,7 @@ def test_without_a_detection_the_whole_picture_stands_for_the_source():
     assert float(centre(placed["objects"][0, 0])[0]) == pytest.approx(0.5, abs=1e-6)
 
 
-def test_levels_are_read_in_decibels_and_change_sign_with_the_ears():
+def test_levels_are_in_decibels_and_change_sign_with_the_ears():
     mel = np.random.default_rng(0).normal(-3, 1, (1, 80, 50)).repeat(2, 0)
     mel[1] += 6 / 8.685889638
     assert level(mel, CFG) == pytest.approx(6, abs=1e-6)
@@ -80,7 +80,7 @@ def test_the_sphere_is_louder_on_the_sources_side_as_its_series_says():
     assert sphere_level(mel, -50.0, CFG) == pytest.approx(-sphere_level(mel, 50.0, CFG), abs=1e-4)
 
 
-def test_rising_is_told_from_falling():
+def test_rising_and_falling_levels_have_opposite_correlation():
     rows = [
         {"id": name, "x": x, "ild_db": sign * (x + 0.1 * x**3)}
         for name, sign in (("a", 1), ("b", 1), ("c", -1))

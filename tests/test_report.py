@@ -86,10 +86,10 @@ def test_one_gain_holds_for_all_systems_of_a_clip(page):
         assert list(clip["sounds"]) == ["truth", "model", "worse", "mono_copy", "oracle_mono_phase"]
         assert clip["seconds"] == 3
         for folder in ("truth", "model", "worse"):
-            heard, rate = soundfile.read(io.BytesIO(base64.b64decode(clip["sounds"][folder]["flac"])))
+            played, rate = soundfile.read(io.BytesIO(base64.b64decode(clip["sounds"][folder]["flac"])))
             own, _ = soundfile.read(page.parent / folder / f"{clip['id']}.wav")
             assert rate == RATE
-            assert np.abs(heard - 10 ** (clip["gain"] / 20) * own).max() < 2 / 32768
+            assert np.abs(played - 10 ** (clip["gain"] / 20) * own).max() < 2 / 32768
 
 
 def test_pictures_are_of_every_ear_and_curves_of_every_system(page):
@@ -117,7 +117,7 @@ def test_the_page_takes_clips_evenly():
 @pytest.fixture
 def opened(page, tmp_path):
     if not browser.FOUND:
-        pytest.skip(f"no Chromium here (looked for {', '.join(browser.NAMES)}); the page is not tried out")
+        pytest.skip(f"no Chromium here (none of {', '.join(browser.NAMES)}); the page is not tested")
     with browser.Page(page.as_uri(), tmp_path / "profile") as shown:
         shown.until(READY)
         yield shown
@@ -149,7 +149,7 @@ def test_it_plays_and_switches_at_the_same_moment(opened):
     assert opened.get(AT) == held
 
 
-def test_only_the_chosen_system_is_heard(opened):
+def test_only_the_chosen_system_plays(opened):
     opened.press(" ")
     opened.press("3")
     levels = "Object.fromEntries(Object.entries(sound.gains).map(([n, g]) => [n, Math.round(g.gain.value)]))"

@@ -1,4 +1,4 @@
-"""RESULTS.md: its experiments are commands that exist, are resumed, and say what their figures say."""
+"""RESULTS.md: its commands parse, its experiments resume, its tables hold the recorded figures."""
 
 import importlib
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from DiffBinaural.experiments import page as results_page
 from DiffBinaural.experiments import runner, summary
-from DiffBinaural.experiments.catalogue import EXPERIMENTS, chosen
+from DiffBinaural.experiments.catalogue import EXPERIMENTS, RETIRED, chosen
 from DiffBinaural.experiments.registry import SCALES, Experiment
 from DiffBinaural.experiments.runner import ROOT, carry_out, finished, record_of
 from DiffBinaural.utils.arguments import parse
@@ -48,7 +48,7 @@ def test_a_row_brings_what_it_needs_in_the_lists_order():
         "data/predicted",
         "parts/scheduled_sampling_with",
         "steps/shipped_models",
-        "steps/heard",
+        "steps/rendered",
     ]
     with pytest.raises(ValueError, match="parts/nothing: no such table or row"):
         chosen(("parts/nothing",), Path("r"), "small")
@@ -109,7 +109,7 @@ def test_with_an_experiment_go_those_that_need_it(tmp_path, monkeypatch):
     assert left == ["other"]
 
 
-def judged(root, row, values, **about):
+def finished_part(root, row, values, **about):
     """A finished experiment of the parts, whose clips have these figures."""
     e = Experiment("parts", row, ("x",), **about)
     folder = e.folder(root)
@@ -128,15 +128,15 @@ def judged(root, row, values, **about):
 
 def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     clips = [0.2, 0.9, 0.4, 0.7]
-    whole = judged(tmp_path, "all", clips)
-    worse = judged(
+    whole = finished_part(tmp_path, "all", clips)
+    worse = finished_part(
         tmp_path,
         "worse",
         [v + d for v, d in zip(clips, (0.1, 0.2, 0.1, 0.2))],
         against="all",
         decided_by="mel_rmse",
     )
-    close = judged(
+    close = finished_part(
         tmp_path,
         "close",
         [v + d for v, d in zip(clips, (0.1, -0.1, 0.2, -0.2))],
@@ -148,19 +148,21 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     assert found["difference"] == pytest.approx(0.15)  # though clips differ by far more than the systems
     assert 0.1 <= found["low"] < 0.15 < found["high"] <= 0.2
     every = [whole, worse, close]
-    harmful = judged(tmp_path, "harmful", [v - 0.1 for v in clips], against="all", decided_by="mel_rmse")
+    harmful = finished_part(
+        tmp_path, "harmful", [v - 0.1 for v in clips], against="all", decided_by="mel_rmse"
+    )
     assert not summary.unproved(summary.part(worse, tmp_path))
     assert summary.unproved(summary.part(close, tmp_path))
     assert summary.unproved(summary.part(harmful, tmp_path))  # sure, but of the contrary
-    again = summary.close_calls(every, tmp_path)
+    again = summary.undecided(every, tmp_path)
     assert sorted((e.row, e.seed) for e in again) == [("all", 1), ("all", 2), ("close", 1), ("close", 2)]
 
-    judged(tmp_path, "all", clips, seed=1)
+    finished_part(tmp_path, "all", clips, seed=1)
     assert summary.part(close, tmp_path)["systems"]["without"]["mel_rmse"]["difference"] == pytest.approx(0)
-    judged(tmp_path, "close", [v + 0.2 for v in clips], against="all", decided_by="mel_rmse", seed=1)
+    finished_part(tmp_path, "close", [v + 0.2 for v in clips], against="all", decided_by="mel_rmse", seed=1)
     both = summary.part(close, tmp_path)["systems"]["without"]["mel_rmse"]
     assert both["difference"] == pytest.approx(0.1)  # the mean over both seeds, clip by clip
-    assert summary.close_calls(every, tmp_path) == again  # what is repeated does not hang on the repeats
+    assert summary.undecided(every, tmp_path) == again  # repeats do not change what is repeated
 
     known = summary.collect(every, tmp_path)
     assert known["parts/close"]["seeds"] == [0, 1]
@@ -170,7 +172,7 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     assert "| worse | `mel_rmse`" not in page  # it is decided
     assert "*Not run yet.*" in page
     about = dict(against="all", decided_by="mel_rmse", decision="kept: it costs nothing")
-    tie = judged(tmp_path, "tie", [v + d for v, d in zip(clips, (1, -1, 1.5, -1))], **about)
+    tie = finished_part(tmp_path, "tie", [v + d for v, d in zip(clips, (1, -1, 1.5, -1))], **about)
     page = results_page.page(summary.collect([*every, tie], tmp_path))
     assert re.search(r"\| tie \| `mel_rmse` \| \+0\.125 \[-1, \+1\.\d\] \| kept: it costs nothing \|", page)
 
@@ -178,7 +180,7 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
 def test_the_page_is_what_the_figures_make():
     known = json.loads((ROOT / "docs/results.json").read_text())
     assert (ROOT / "RESULTS.md").read_text() == results_page.page(known)
-    assert list(known) == [f"{e.table}/{e.row}" for e in EXPERIMENTS]
+    assert list(known) == [*(f"{e.table}/{e.row}" for e in EXPERIMENTS), *RETIRED]
     for entry in known.values():
         assert "part_of" not in entry or entry["decision"] or not summary.unproved(entry)
 
@@ -201,12 +203,24 @@ def test_figures_in_the_readmes_tables_are_rows_of_the_results():
 
 
 def test_new_figures_replace_old_ones_in_the_lists_order():
-    old = {"parts/all": {"v": 1}, "quality/1 source, room": {"v": 1}, "parts/gone": {"v": 1}}
+    old = {RETIRED[0]: {"v": 1}, "parts/all": {"v": 1}, "quality/1 source, room": {"v": 1}, "parts/gone": {}}
     assert list(summary.updated(old, {"parts/vision": {"v": 2}, "parts/all": {"v": 2}}).items()) == [
         ("quality/1 source, room", {"v": 1}),
         ("parts/all", {"v": 2}),
         ("parts/vision", {"v": 2}),
+        (RETIRED[0], {"v": 1}),
     ]
+
+
+def test_a_retired_row_stays_on_the_page_but_nothing_runs_it():
+    assert not {f"{e.table}/{e.row}" for e in EXPERIMENTS} & set(RETIRED)
+    text = (ROOT / "RESULTS.md").read_text()
+    for title in RETIRED:
+        row = title.split("/")[1]
+        assert re.search(rf"^\| {row} \| all \| 3 \| ", text, re.M)
+        assert re.search(rf"^# {row}: .*, with an earlier version$", text, re.M)
+        with pytest.raises(ValueError, match="no such table or row"):
+            chosen((title,), Path("r"), "small")
 
 
 def test_a_seed_has_a_folder_of_its_own():

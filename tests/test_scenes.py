@@ -1,4 +1,4 @@
-"""The simulator's physics, its pictures and the dataset that it writes."""
+"""Simulated scenes: their physics, pictures, datasets."""
 
 import csv
 import json
@@ -55,8 +55,8 @@ def ild(spectra, low, high):
 def phase_delay(spectra, low, high):
     """t_left - t_right in seconds: the phase of L R* is -2 pi f ITD.
 
-    It is unwrapped from 0 Hz on, because from 1.5 kHz on it alone would leave whole periods open. A steady
-    tone's delay is what both limits speak of; group delay ripples with the wave creeping around the far side.
+    It is unwrapped from 0 Hz on, because above 1.5 kHz it is ambiguous by whole periods. Both
+    limits are for the delay of a steady tone; group delay ripples with the wave creeping around the far side.
     """
     cross = np.convolve(spectra[0] * spectra[1].conj(), np.ones(9), "same")
     phase = np.unwrap(np.angle(cross))
@@ -108,26 +108,26 @@ def test_pressure_doubles_where_a_short_wave_meets_the_sphere():
     assert abs(common + differing)[0, -1] == pytest.approx(2, abs=0.05)
 
 
-def test_mirrored_places_swap_the_ears():
+def test_mirrored_positions_swap_the_ears():
     assert np.allclose(
         spatialise(noise(), standing(-60.0)), spatialise(noise(), standing(60.0))[::-1], atol=1e-5
     )
 
 
-def test_sound_comes_when_the_dry_sound_does_and_nowhere_else():
+def test_the_mean_of_the_ears_has_no_delay():
     click = np.zeros(RATE)
     click[6994:7007] = np.hanning(13)  # nothing at half the rate, where delays ring
     for azimuth in (0.0, 35.0, -55.0):
-        heard = spatialise(click, standing(azimuth))
-        assert heard.shape == (2, RATE)
-        energy = (heard**2).sum(0)
+        pair = spatialise(click, standing(azimuth))
+        assert pair.shape == (2, RATE)
+        energy = (pair**2).sum(0)
         assert (energy * np.arange(RATE)).sum() / energy.sum() == pytest.approx(7000, abs=0.0003 * RATE)
         assert np.delete(energy, np.arange(6900, 7100)).sum() < 1e-5 * energy.sum()
 
 
 def test_interaural_cues_follow_a_source_from_left_to_right():
-    heard = spatialise(noise(4), lambda times: positions_at(-50 + 25 * times, 0.0, 1.5))
-    parts = [np.fft.rfft(heard[:, k * RATE // 2 :][:, :RATE] * np.hanning(RATE)) for k in range(7)]
+    pair = spatialise(noise(4), lambda times: positions_at(-50 + 25 * times, 0.0, 1.5))
+    parts = [np.fft.rfft(pair[:, k * RATE // 2 :][:, :RATE] * np.hanning(RATE)) for k in range(7)]
     azimuths = [-37.5 + 12.5 * k for k in range(7)]
     delays = [phase_delay(part, 200, 400) for part in parts]
     levels = [ild(part, 1000, 8000) for part in parts]
@@ -136,7 +136,7 @@ def test_interaural_cues_follow_a_source_from_left_to_right():
     assert abs(levels[3]) < 1
 
 
-def test_the_room_adds_less_than_it_finds():
+def test_the_room_adds_less_energy_than_the_direct_sound():
     click = np.zeros(RATE // 2)
     click[1000] = 1.0
     for seed in range(10):
@@ -162,7 +162,7 @@ def test_built_in_sounds_fill_the_clip_and_the_spectrum(family):
             assert power[3 * low : 6 * min(low, 4000)].sum() > 1e-6 * power.sum()
 
 
-def test_recordings_take_the_place_of_built_in_sounds(tmp_path):
+def test_recordings_replace_built_in_sounds(tmp_path):
     t = np.arange(44_100) / 44_100
     soundfile.write(tmp_path / "violin.wav", np.stack([np.sin(2500 * t), 0 * t], 1), 44_100)
     scene = simulate(1, seconds=1.5, sources=(1, 1), room=False, files=recordings(tmp_path))
@@ -171,7 +171,7 @@ def test_recordings_take_the_place_of_built_in_sounds(tmp_path):
     assert peak == pytest.approx(2500 / (2 * math.pi), abs=2)
 
 
-def test_a_recording_looks_like_the_sound_that_its_name_begins_with(tmp_path):
+def test_a_recording_has_the_shape_that_its_name_begins_with(tmp_path):
     for name in ("vowel_anna", "violin"):
         soundfile.write(tmp_path / f"{name}.wav", noise(), RATE)
     alone = {
@@ -180,14 +180,15 @@ def test_a_recording_looks_like_the_sound_that_its_name_begins_with(tmp_path):
     }
     assert alone == {"vowel_anna", "violin"}
     mixed = [
-        simulate(k, seconds=1, sources=(5, 5), files=recordings(tmp_path), recorded=0.5) for k in range(12)
+        simulate(k, seconds=1, sources=(5, 5), files=recordings(tmp_path), recorded_fraction=0.5)
+        for k in range(12)
     ]
-    heard = [{source.family for source in scene.sources} for scene in mixed]
-    assert all(("vowel" in cast) != ("vowel_anna" in cast) for cast in heard)
-    assert 1 < sum("vowel_anna" in cast for cast in heard) < 11
+    families = [{source.family for source in scene.sources} for scene in mixed]
+    assert all(("vowel" in names) != ("vowel_anna" in names) for names in families)
+    assert 1 < sum("vowel_anna" in names for names in families) < 11
 
 
-def test_speech_is_its_own_and_the_same_again(scripts, tmp_path):
+def test_speech_differs_by_file_and_is_reproducible(scripts, tmp_path):
     for folder in ("a", "b"):
         scripts("DiffBinaural.simulate_speech", "--out", tmp_path / folder, "--clips", 3, "--seed", 4)
     assert files(tmp_path / "a") == files(tmp_path / "b")
@@ -214,15 +215,15 @@ def test_recordings_without_sound_are_refused(tmp_path):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_box_is_tight_around_its_shape(shape):
-    look, blank = Appearance(shape, (250, 20, 20), (13.3, 9.7)), Image.new("RGB", FRAME, (90, 90, 90))
-    box = box_of(look, np.array([31.0]), np.array([7.0]))[0]
+    source, blank = Appearance(shape, (250, 20, 20), (13.3, 9.7)), Image.new("RGB", FRAME, (90, 90, 90))
+    box = box_of(source, np.array([31.0]), np.array([7.0]))[0]
     picture = blank.copy()
-    stamp(picture, look, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+    stamp(picture, source, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
     rows, cols = np.nonzero((np.asarray(picture) != np.asarray(blank)).any(2))
     assert [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1] == pytest.approx(box, abs=1)
 
 
-def test_boxes_angles_and_positions_agree():
+def test_boxes_angles_and_positions_are_consistent():
     box = np.array([120.0, 0.0, 240.0, 30.0])
     units = geometry.boxes_to_units(box, *FRAME)
     assert units.tolist() == [0.5, 0.75, 0.5, 0.25]
@@ -249,8 +250,8 @@ def test_fourier_features_are_sines_then_cosines():
 
 def test_the_left_edge_of_the_picture_has_other_features_than_the_right():
     """Sines of a whole period over [-1, 1] would give both edges the same."""
-    places = torch.linspace(-1, 1, 41)[:, None]
-    features = geometry.fourier_features(places, 5)
+    positions = torch.linspace(-1, 1, 41)[:, None]
+    features = geometry.fourier_features(positions, 5)
     apart = torch.cdist(features, features) + 10 * torch.eye(41)
     assert apart.min() > 0.5
 
@@ -287,7 +288,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_a_larger_head_hears_a_longer_time_between_its_ears():
+def test_a_larger_head_has_a_longer_interaural_delay():
     delays = []
     for radius in (0.08, 0.095):
         left, right = np.fft.rfft(spatialise(noise(), standing(40.0), radius=radius))[:, 150:250]
@@ -297,7 +298,7 @@ def test_a_larger_head_hears_a_longer_time_between_its_ears():
 
 def test_heads_cameras_and_rooms_differ_from_scene_to_scene_and_directions_are_read_back(tmp_path):
     simulate_dataset.main(
-        configure(tmp_path, clips=12, held_out=2, dry_recorded=0.5, head_radius=(8.0, 9.5), fov=(60.0, 120.0))
+        configure(tmp_path, clips=12, held_out=2, dry_fraction=0.5, head_radius=(8.0, 9.5), fov=(60.0, 120.0))
     )
     facts = json.loads((tmp_path / "scenes.json").read_text())
     assert {facts[name]["room"] for name in facts} == {True, False}
@@ -310,7 +311,7 @@ def test_heads_cameras_and_rooms_differ_from_scene_to_scene_and_directions_are_r
         assert abs(azimuth) <= 55 * fov / 120
         assert data.fov(clip.video_id) == fov
         box = data.frame_source(clip.video_id).picture(7)["box"]
-        # at the picture's edge the part that shows decides
+        # at the edge of the picture, the visible part of a box counts
         assert box[1, 0] == pytest.approx(azimuth_to_x(azimuth, FOV), abs=0.03)
         assert box[0, 2] == pytest.approx(azimuth_to_x(fov / 2, FOV), abs=1e-5), i
 
@@ -324,7 +325,7 @@ def test_the_same_pictures_make_the_same_video(tmp_path):
     scene, path, heap = simulate(7, seconds=4, room=False), tmp_path / "again.mp4", []
     videos = set()
     for k in range(10):
-        heap = [np.random.default_rng(k).random(20_000 * (k + 1)), *heap][:4]  # other rubbish in memory
+        heap = [np.random.default_rng(k).random(20_000 * (k + 1)), *heap][:4]  # other content in memory
         write_video(path, scene.frames, 10, scene.binaural, RATE)
         videos.add(path.read_bytes())
     assert len(videos) == 1
@@ -364,7 +365,7 @@ def test_the_video_shows_a_source_where_its_azimuth_projects(dataset):
         stills = sorted((dataset / f"processed/frames/{name}").iterdir())
         assert len(seen) == len(azimuths) == len(boxes) == len(stills) == 15
         for k, azimuth in enumerate(azimuths):
-            # walls are dull, sources are not
+            # backgrounds are grey, sources are saturated
             found = np.ptp(seen[k].astype(int), axis=2) > 80
             cols, lines = np.flatnonzero(found.any(0)), np.flatnonzero(found.any(1))
             x = FRAME[0] * (1 + math.tan(math.radians(azimuth)) / math.tan(math.radians(FOV / 2))) / 2

@@ -19,16 +19,17 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     ViewConfig,
 )
 from DiffBinaural.dataset.base import SILENCE, covering, extract_windows, stitch, whole_clip
-from DiffBinaural.dataset.video_transforms import RecordedFrames, mirrored, on_device
+from DiffBinaural.dataset.frame_sources import RecordedFrames
+from DiffBinaural.dataset.video_transforms import mirrored, on_device
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.diffusion_utils.training_noise import draw_noise
 from DiffBinaural.inference import sampler
 from DiffBinaural.inference.features import visual_features, window_batch
 from DiffBinaural.inference.generation import generate
-from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.modules.models import ModelBuilder, from_unit, to_unit
 from DiffBinaural.utils.helpers import generator_for
 from DiffBinaural.utils.lists import Detection
-from DiffBinaural.utils.mel import from_unit, interaural_phasor, mel_spectrogram, to_unit
+from DiffBinaural.utils.mel import interaural_phasor, mel_spectrogram
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
 SMALL = replace(
@@ -59,8 +60,8 @@ def detections(count):
 
 def clip(frames, seed=0):
     mel = torch.from_numpy(np.random.default_rng(seed).normal(-5, 2, (1, 80, frames)).astype(np.float32))
-    eyes = RecordedFrames(pictures(40, seed), 10, detections(40), SMALL.view)
-    return whole_clip(f"clip{seed}", {"mono_mel": mel}, eyes, 0.0, MelConfig())
+    source = RecordedFrames(pictures(40, seed), 10, detections(40), SMALL.view)
+    return whole_clip(f"clip{seed}", {"mono_mel": mel}, source, 0.0, MelConfig())
 
 
 def seen_window(seed=0):
@@ -110,7 +111,7 @@ def test_stitch_undoes_cut_for_every_length(n, size, hop):
     assert torch.allclose(stitch(extract_windows(x, starts, size), starts, x.shape[-1]), x)
 
 
-# --- the eyes -----------------------------------------------------------------------------------------------
+# --- the visual encoder -------------------------------------------------------------------------------------
 
 
 def test_nothing_in_a_padded_slot_reaches_the_context(model):
@@ -133,8 +134,8 @@ def test_a_source_that_moves_in_a_whole_picture_changes_the_context(model):
     def context(x):
         picture = np.zeros((40, 80, 3), dtype=np.uint8)
         picture[10:25, x : x + 12] = (250, 120, 30)
-        eyes = RecordedFrames([Image.fromarray(picture)] * 10, 10, [], SMALL.view)
-        return model.context(batched(eyes.window(0.0, 0.9)))
+        source = RecordedFrames([Image.fromarray(picture)] * 10, 10, [], SMALL.view)
+        return model.context(batched(source.window(0.0, 0.9)))
 
     assert (context(8) - context(60)).abs().max() > 1e-3
 
@@ -145,9 +146,9 @@ def test_order_of_pictures_matters(model):
     assert (model.context(window) - model.context(back)).abs().max() > 1e-3
 
 
-def test_eyes_hold_the_first_and_last_picture():
-    eyes = RecordedFrames(pictures(3), 10, [], SMALL.view)
-    assert torch.equal(eyes.window(50.0, 0.9)["objects"][0], eyes.window(0.25, 1e-3)["objects"][0])
+def test_a_frame_source_holds_the_first_and_last_picture():
+    source = RecordedFrames(pictures(3), 10, [], SMALL.view)
+    assert torch.equal(source.window(50.0, 0.9)["objects"][0], source.window(0.25, 1e-3)["objects"][0])
 
 
 def test_detections_at_another_rate_do_not_crowd_each_other_out():
@@ -347,10 +348,10 @@ def test_the_phasor_too_is_the_same_in_blocks_of_any_size(phase_model, way, monk
 def test_a_quiet_bands_phasor_counts_less_and_a_mel_as_before(phase_model):
     mono = torch.full((2, 1, 80, 16), -1.0)
     mono[:, :, :40] = 0.5
-    share = phase_model.error_weights(mono)
-    assert (share[:, :2] == 1).all()
-    assert not share[:, 2:, 40:].any()
-    assert share[:, 2:].mean() == pytest.approx(PHASE.diffusion.phase_weight, rel=1e-5)
+    weights = phase_model.error_weights(mono)
+    assert (weights[:, :2] == 1).all()
+    assert not weights[:, 2:, 40:].any()
+    assert weights[:, 2:].mean() == pytest.approx(PHASE.diffusion.phase_weight, rel=1e-5)
     assert phase_model.error_weights(torch.full((1, 1, 80, 16), -1.0)).isfinite().all(), "silence throughout"
 
 
@@ -397,5 +398,5 @@ def test_what_is_made_symmetrically_of_the_mirrored_scene_is_mirrored(phase_mode
 
 @pytest.mark.parametrize("ears", ["left", "right"])
 def test_one_ear_has_no_phase_to_another(ears):
-    with pytest.raises(ValueError, match="--interaural_phase lies between two ears"):
+    with pytest.raises(ValueError, match="--interaural_phase needs --ears both"):
         replace(PHASE, ears=ears)

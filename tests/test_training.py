@@ -1,4 +1,4 @@
-"""Pieces of a training step: what survives a bad gradient, what stays frozen, what a network starts as."""
+"""Parts of stage 1's training: bad gradients, averages, schedules, frozen and new encoders."""
 
 import math
 from dataclasses import replace
@@ -11,8 +11,7 @@ from torch import nn
 from DiffBinaural.configs.advanced_diffusion_config import PRESETS, ModelConfig, TrainConfig, ViewConfig
 from DiffBinaural.modules.audioVisual_model import make_trunk
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.training import EMA
-from DiffBinaural.training_stabilizer import SafeStep
+from DiffBinaural.training_stabilizer import EMA, SafeStep
 from DiffBinaural.utils.schedule import Budget, Shuffled, rate_factor
 
 TINY = TrainConfig(id="t", data_root="d", **PRESETS["tiny"])
@@ -44,7 +43,7 @@ def test_bad_gradients_in_a_row_end_the_run():
         stepped(math.inf, safe, net)
 
 
-def test_young_averages_forget_and_old_ones_remember():
+def test_averages_decay_faster_in_the_first_updates():
     net = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(net.weight)
     ema = EMA(net, decay=0.99)
@@ -144,16 +143,16 @@ def test_a_frozen_resnet_stays_as_it_is_and_the_loss_is_float32(amp):
     assert model.unet.null_vision.grad.abs().sum() > 0
 
 
-def test_a_new_encoder_says_where_a_source_is():
-    """With torch's own start the place was 1 % of the context, and training did not find it in 400 steps."""
+def test_a_new_encoder_encodes_the_position_of_a_source():
+    """With torch's own initialisation it was 1 % of the context, which training ignored for 400 steps."""
     torch.manual_seed(0)
     model, view = ModelBuilder(TINY).build().eval(), TINY.view
-    places = 9
-    objects = torch.randn(1, view.frames, view.slots, 3, 64, 64).expand(places, -1, -1, -1, -1, -1)
-    box = torch.zeros(places, view.frames, view.slots, 4)
+    positions = 9
+    objects = torch.randn(1, view.frames, view.slots, 3, 64, 64).expand(positions, -1, -1, -1, -1, -1)
+    box = torch.zeros(positions, view.frames, view.slots, 4)
     box[:, :, 0, 2:], box[:, :, 1:, 2:] = 1.0, 0.1
-    box[:, :, 1, 0] = torch.linspace(-0.8, 0.8, places)[:, None]
-    mask = (torch.arange(view.slots) > 1).expand(places, view.frames, -1)
+    box[:, :, 1, 0] = torch.linspace(-0.8, 0.8, positions)[:, None]
+    mask = (torch.arange(view.slots) > 1).expand(positions, view.frames, -1)
     with torch.no_grad():
         context = model.context({"objects": objects, "box": box, "mask": mask}).mean(1)
     assert context.std(0).mean() > 0.2 * context.square().mean().sqrt()

@@ -1,4 +1,4 @@
-"""The models that come with the project: what the card says of them, and what they make."""
+"""The bundled models: what their card says, and how well they localise sources."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ FILES = sorted(BUNDLED.rglob("*.pth"))
 
 @pytest.fixture(scope="module")
 def scene(scripts, tmp_path_factory):
-    """Scenes of one source that no training has seen."""
+    """Scenes of one source that are in no training set."""
     root = tmp_path_factory.mktemp("fresh") / "data"
     scripts(
         "DiffBinaural.simulate_dataset",
@@ -48,14 +48,14 @@ def test_the_card_names_every_file_by_its_hash_and_they_are_small():
     assert sum(path.stat().st_size for path in BUNDLED.rglob("*")) < 12e6
 
 
-def test_they_are_data_in_half_precision():
+def test_they_are_tensors_in_half_precision():
     for path in FILES:
         state = torch.load(path, weights_only=True)
         state = state.get("generator", state)
         assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float16}
 
 
-def test_end_to_end_they_put_a_source_where_it_is(scene, scripts, tmp_path):
+def test_end_to_end_the_source_is_on_the_right_side(scene, scripts, tmp_path):
     name = "scene_00000"
     mono, rate = read_wav(scene / f"processed/mono_audios_22050Hz/{name}.wav")
     truth, _ = read_wav(scene / f"processed/binaural_audios_22050Hz/{name}.wav")
@@ -74,16 +74,16 @@ def test_end_to_end_they_put_a_source_where_it_is(scene, scripts, tmp_path):
     made, _ = read_wav(out)
     chosen = {key: METRICS[key] for key in ("stft", "env", "itd_error", "ild_error")}
     model, copy = (measure(chosen, x, truth, rate) for x in (made, mono.repeat(2, axis=0)))
-    for key, share in (("stft", 0.6), ("env", 0.8), ("itd_error", 0.4), ("ild_error", 0.7)):
-        assert model[key] < share * copy[key], (key, model, copy)
+    for key, fraction in (("stft", 0.6), ("env", 0.8), ("itd_error", 0.4), ("ild_error", 0.7)):
+        assert model[key] < fraction * copy[key], (key, model, copy)
     azimuth = np.array(json.loads((scene / "scenes.json").read_text())[name]["sources"][0]["azimuth"])
     seconds, itd = cues(made, rate)["ITD below 1.5 kHz, µs"]
-    there = azimuth[np.minimum((10 * seconds).astype(int), len(azimuth) - 1)]
-    clear = (np.abs(there) > 10) & np.isfinite(itd)
-    assert (np.sign(itd) == np.sign(there))[clear].mean() > 0.9
+    true = azimuth[np.minimum((10 * seconds).astype(int), len(azimuth) - 1)]
+    clear = (np.abs(true) > 10) & np.isfinite(itd)
+    assert (np.sign(itd) == np.sign(true))[clear].mean() > 0.9
 
 
-def test_the_vocoder_says_what_the_mels_say(scene, scripts, tmp_path):
+def test_the_vocoder_keeps_the_level_difference(scene, scripts, tmp_path):
     sounds = scene / "processed/binaural_audios_22050Hz"
     scripts("BigVGAN.inference_binaural", "--input_wavs_dir", sounds, "--output_dir", tmp_path)
     for path in sorted(sounds.glob("*.wav")):

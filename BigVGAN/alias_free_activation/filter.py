@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def kaiser_beta(half_width: float, taps: int) -> float:
-    """Shape of the Kaiser window that suits a transition band (Kaiser 1974).
+    """Shape parameter of the Kaiser window for a transition band (Kaiser 1974).
 
     half_width  half the transition band, in units of the sample rate
     """

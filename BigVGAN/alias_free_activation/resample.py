@@ -1,4 +1,4 @@
-"""Up- and down-sampling by a whole ratio, band-limited."""
+"""Band-limited resampling by a whole ratio."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ def cutoff_for(ratio: int) -> tuple[float, float]:
 
 
 class UpSample1d(nn.Module):
-    """Put ratio samples where there was one."""
+    """Raise the sample rate by a ratio."""
 
     def __init__(self, ratio: int, taps: int):
         super().__init__()
@@ -26,13 +26,13 @@ class UpSample1d(nn.Module):
         """(B, C, T) -> (B, C, ratio T); the ends are replicated"""
         channels = x.shape[1]
         x = F.pad(x, (self.pad, self.pad), mode="replicate")
-        # The zeros between samples take (ratio - 1) / ratio of the level: the filter's gain gives it back.
+        # The zeros between samples lower the level to 1 / ratio: the filter's gain restores it.
         taps = (self.ratio * self.filter).expand(channels, -1, -1)
         return F.conv_transpose1d(x, taps, stride=self.ratio, groups=channels)[..., self.crop]
 
 
 class DownSample1d(nn.Module):
-    """Keep one sample of ratio, after removing what the lower rate cannot hold."""
+    """Lower the sample rate by a ratio, after removing what the lower rate cannot represent."""
 
     def __init__(self, ratio: int, taps: int):
         super().__init__()

@@ -1,12 +1,12 @@
-"""The fused alias-free activation as a function that autograd knows."""
+"""The fused alias-free activation as an autograd function."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from BigVGAN.convolutions import side_by_side
+from BigVGAN.convolutions import channels_last_1d
 from BigVGAN.kernels.activation_loops import LANES, backward, forward, tiles_of
-from DiffBinaural.modules.kernels.compiled import as_many_threads, flat_array
+from DiffBinaural.modules.kernels.compiled import flat_array, use_torch_threads
 
 
 class FusedActivation(torch.autograd.Function):
@@ -15,17 +15,17 @@ class FusedActivation(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, alpha: Tensor, height: Tensor, up: Tensor, down: Tensor) -> Tensor:
         """x + height sin²(alpha x), between up- and down-sampling."""
-        x = side_by_side(x)
+        x = channels_last_1d(x)
         ctx.save_for_backward(x, alpha, height, up, down)
         y = torch.empty_like(x)
         forward(
-            moments(x),
-            over_and_over(alpha),
-            over_and_over(height),
+            time_major(x),
+            repeated_channels(alpha),
+            repeated_channels(height),
             up.numpy(),
             down.numpy(),
-            as_many_threads(),
-            moments(y),
+            use_torch_threads(),
+            time_major(y),
         )
         return y
 
@@ -33,17 +33,17 @@ class FusedActivation(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple:
         """Gradients by x, alpha and height."""
         x, alpha, height, up, down = ctx.saved_tensors
-        by_x, repeated = torch.empty_like(x), [over_and_over(v) for v in (alpha, alpha * height)]
+        by_x, repeated = torch.empty_like(x), [repeated_channels(v) for v in (alpha, alpha * height)]
         jobs = len(x) * tiles_of.py_func(x.shape[2], x.shape[1])[1]
         sums = [np.zeros((jobs, len(repeated[0])), np.float32) for _ in repeated]
         backward(
-            moments(x),
-            moments(side_by_side(grad)),
+            time_major(x),
+            time_major(channels_last_1d(grad)),
             *repeated,
             up.numpy(),
             down.numpy(),
-            as_many_threads(),
-            moments(by_x),
+            use_torch_threads(),
+            time_major(by_x),
             *sums,
         )
         by_alpha, by_height = (
@@ -52,11 +52,11 @@ class FusedActivation(torch.autograd.Function):
         return by_x, height * by_alpha, by_height, None, None
 
 
-def moments(x: Tensor) -> np.ndarray:
-    """Such an x as (B, T, C)."""
+def time_major(x: Tensor) -> np.ndarray:
+    """x (B, C, T), channels contiguous, as an array (B, T, C)."""
     return flat_array(x.transpose(1, 2), len(x), x.shape[2], x.shape[1])
 
 
-def over_and_over(values: Tensor) -> np.ndarray:
-    """(C,) repeated up to LANES numbers or some more."""
+def repeated_channels(values: Tensor) -> np.ndarray:
+    """(C,) repeated to at least LANES numbers."""
     return values.detach().repeat(-(-LANES // len(values))).numpy()

@@ -1,21 +1,26 @@
-"""Config fields: defaults with help texts, checks, configs rebuilt from JSON."""
+"""Fields of config dataclasses."""
 
 import difflib
 from dataclasses import field, is_dataclass
 from types import UnionType
 from typing import Literal, get_args, get_origin, get_type_hints
 
-DEVICE_HELP = "cpu, cuda, cuda:1 …; auto takes a GPU where there is one"
-SEED_HELP = "seed of everything random; the same seed gives the same result"
+DEVICE_HELP = "cpu, cuda, cuda:1 …; auto: a GPU if there is one"
+SEED_HELP = "random seed; the same seed gives the same result"
 
 
 def option(default, help: str, **extra):
-    """A field with a default and a help text: the one place where both are written; extra: argparse words."""
+    """A field with a default and a help text.
+
+    extra  arguments of argparse's add_argument, and two of our own for spellings of earlier versions:
+           aliases, a tuple of further option strings of the flag, hidden from --help;
+           renamed, {old: new} for choices, where the old word is accepted and becomes the new one
+    """
     return field(default=default, metadata={"help": help, **extra})
 
 
 def required(help: str, **extra):
-    """A field that the command line must give."""
+    """A field without a default: the command line must give it."""
     return field(metadata={"help": help, **extra})
 
 
@@ -27,16 +32,16 @@ def positive(cfg, *names: str) -> None:
 
 
 def from_dict(cls, values: dict, source: str):
-    """Rebuild a config dataclass, nested ones included, from what JSON kept of it.
+    """Rebuild a config dataclass, nested ones included, from its JSON.
 
-    source  the file's name, for the message
+    source  name of the file, for error messages
     ->      cls
-    Raises ValueError that names the source for a key too many or too few, a value of another type or out of
+    Raises ValueError naming the source for an unknown or missing key, or a value of the wrong type or out of
     range.
     """
     kinds = get_type_hints(cls)
     if not isinstance(values, dict):
-        raise ValueError(f"{source}: is no {cls.__name__}; expected {{name: value, …}}")
+        raise ValueError(f"{source}: not a {cls.__name__}; expected {{name: value, …}}")
     if unknown := sorted(set(values) - set(kinds)):
         like = difflib.get_close_matches(unknown[0], kinds)
         raise ValueError(
@@ -52,12 +57,12 @@ def from_dict(cls, values: dict, source: str):
         built[name] = from_dict(kinds[name], value, source) if nested else plain
     try:
         return cls(**built)
-    except (TypeError, ValueError) as error:  # a key that lacks; a value out of range
+    except (TypeError, ValueError) as error:  # a missing key; a value out of range
         raise ValueError(f"{source}: {error}") from None
 
 
 def fits(value, hint) -> bool:
-    """Whether a value that JSON kept is one of a type; a whole number is a float, too, and NaN is not.
+    """Whether a value read from JSON is of a type; an integer is accepted as a float, NaN is not.
 
     >>> fits((1, 2), tuple[int, ...]), fits(True, int), fits(3, float), fits(None, str | None)
     (True, False, True, True)

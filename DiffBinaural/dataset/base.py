@@ -1,4 +1,4 @@
-"""From a clip to tensors: windows of its mels and of the pictures that go with them."""
+"""From a clip to tensors: windows of its mels, with the pictures that belong to them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,13 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
-from DiffBinaural.dataset.video_transforms import (
-    EncodedFrames,
-    FrameSource,
-    RecordedFrames,
-    mirrored,
-    whole_only,
-)
+from DiffBinaural.dataset.frame_sources import EncodedFrames, FrameSource, RecordedFrames
+from DiffBinaural.dataset.video_transforms import first_maps, mirrored, whole_only
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.cache import MAPPED, Cache
 from DiffBinaural.utils.files import naming
@@ -28,7 +23,7 @@ QUIET = {"mono_mel": SILENCE, "binaural_mel": SILENCE, "phasor": 0.0}  # what si
 WINDOW_HOP = 60  # frames from window to window; the rest overlaps
 
 
-# --- cut and stitch are one idea ----------------------------------------------------------------------------
+# --- windows out of a clip, and back: one idea --------------------------------------------------------------
 
 
 def covering(n: int, size: int, hop: int) -> list[int]:
@@ -43,10 +38,10 @@ def extract_windows(x: Tensor, starts: list[int], size: int) -> Tensor:
 
 
 def stitch(windows: Tensor, starts: list[int], n: int) -> Tensor:
-    """Put windows (W, …, size) together to (…, n): a weighted mean where they overlap, smooth at all borders.
+    """Merge windows (W, …, size) into (…, n): a weighted mean where they overlap, smooth at all borders.
 
     The weights are a raised cosine that never reaches 0, so every frame is covered, the first and last too.
-    ``stitch(cut(x)) == x`` for every covering.
+    ``stitch(extract_windows(x)) == x`` for every covering.
     """
     total, weight = windows.new_zeros(*windows.shape[1:-1], n), windows.new_zeros(n)
     add_windows(total, weight, windows, starts)
@@ -72,14 +67,14 @@ def padded(mel: Tensor, size: int, silence: float = SILENCE) -> Tensor:
 
 
 class BinauralDataset(torch.utils.data.Dataset):
-    """Random windows of clips.  A subclass says where sounds, pictures and detections come from.
+    """Random windows of clips.  A subclass reads sounds, pictures and detections.
 
     clips             rows of a split
     windows_per_clip  so many windows are drawn from each clip in an epoch
     mirror            augment: mirror half of the windows
     hide_detections   augment: chance that a window shows only the whole picture
     ears              whose mels a sample holds; default: those of the class
-    phase             a sample holds the phasor between the ears, too
+    phasor            a sample also holds the phasor between the ears
 
     The index n chooses the clip, n modulo the number of clips, and seeds everything random about the window:
     the same n gives the same sample in any process, at any time.  Of the mirrored pair a one-ear sample keeps
@@ -88,7 +83,7 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     ears = EARS["both"]
     held_out = False  # of a --fold's clips, the others are taken
-    encodable = True  # what is seen is whole pictures of one recording
+    encodable = True  # a window shows the pictures of one recording only
 
     def __init__(
         self,
@@ -101,23 +96,23 @@ class BinauralDataset(torch.utils.data.Dataset):
         hide_detections: float = 0.0,
         seed: int = 0,
         ears: tuple[int, ...] | None = None,
-        phase: bool = False,
+        phasor: bool = False,
     ):
-        self.ears, self.phase = ears or self.ears, phase
+        self.ears, self.phasor = ears or self.ears, phasor
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
         self.use_cache(Cache(), None)
 
-    def use_cache(self, memory: Cache, encode: Callable | None) -> None:
-        """Keep what is read again and again in a memory that processes share.
+    def use_cache(self, cache: Cache, encode: Callable | None) -> None:
+        """Keep mels and visual features in a cache that processes have in common.
 
-        encode  Eyes -> content of EncodedEyes, where a frozen trunk looks at each picture only once
+        encode  RecordedFrames -> content of EncodedFrames, for a frozen trunk, which encodes a picture once
         """
-        self.memory, self.encode, self.frame_source = memory, encode, lru_cache(MAPPED)(self._frame_source)
+        self.cache, self.encode, self.frame_source = cache, encode, lru_cache(MAPPED)(self._frame_source)
         self.recordings = len({clip.video_id for clip in self.clips})
 
     def prepare(self, i: int) -> None:
-        """Compute now what clip i will be asked for again and again."""
+        """Compute now what every epoch needs of clip i."""
         self.mels(i)
 
     def check_pictures(self, video_id: str) -> None:
@@ -149,17 +144,17 @@ class BinauralDataset(torch.utils.data.Dataset):
         return {**sample, "binaural_mel": sample["binaural_mel"][list(self.ears)]}
 
     def drawn(self, i: int, random: np.random.Generator) -> dict[str, Tensor]:
-        """A random window of clip i: mono_mel (1, M, T), binaural_mel (2, M, T), what is seen (F, S, …)."""
+        """A random window of clip i: mono_mel (1, M, T), binaural_mel (2, M, T), pictures (F, S, …)."""
         mels = self.mels(i)
         start = int(random.integers(max(mels["mono_mel"].shape[-1] - self.view.window, 0) + 1))
         stop = start + self.view.window
         pieces = {
             name: padded(mel[..., start:stop], self.view.window, QUIET[name]) for name, mel in mels.items()
         }
-        return {**pieces, **self.seen(i, start)}
+        return {**pieces, **self.pictures(i, start)}
 
-    def seen(self, i: int, start: int) -> dict[str, Tensor]:
-        """What is seen during the window of clip i that starts at mel frame `start`."""
+    def pictures(self, i: int, start: int) -> dict[str, Tensor]:
+        """The pictures of the window of clip i that starts at mel frame `start`."""
         clip, seconds = self.clips[i], self.mel.hop / self.mel.sample_rate
         return self.frame_source(clip.video_id).window(
             clip.start + start * seconds, self.view.window * seconds
@@ -168,7 +163,7 @@ class BinauralDataset(torch.utils.data.Dataset):
     def mels(self, i: int) -> dict[str, Tensor]:
         """Log mels of the whole clip i: mono_mel (1, M, T) and, where known, binaural_mel (2, M, T).
 
-        With `phase` the phasor (2, M, T) between the ears, too.
+        With `phasor` also the phasor (2, M, T) between the ears.
         """
         clip = self.clips[i]
 
@@ -180,32 +175,27 @@ class BinauralDataset(torch.utils.data.Dataset):
             with naming(f"clip {clip.stem}"):
                 return self.analysed(*sounds)
 
-        return self.memory.get(f"{clip.span}.mels", make)
+        return self.cache.get(f"{clip.span}.mels", make)
 
     def analysed(self, mono: Tensor, pair: Tensor | None) -> dict[str, Tensor]:
         """What a sample holds of a mono sound (1, N) and, where known, its two ears (2, N)."""
         found = {"mono_mel": mel_spectrogram(mono, self.mel)}
         if pair is not None:
             found["binaural_mel"] = mel_spectrogram(pair, self.mel)
-            if self.phase:
+            if self.phasor:
                 found["phasor"] = interaural_phasor(pair, self.mel)
         return found
 
     def _frame_source(self, video_id: str) -> FrameSource:
-        """What is seen of a recording; behind `eyes`, which knows the last few thousand."""
+        """A recording's frame source; `frame_source` caches the last few thousand."""
         pictures, fps, detections = self.recording(video_id)
-        eyes = RecordedFrames(
+        source = RecordedFrames(
             pictures, fps, detections, self.view, recordings=self.recordings, fov=self.fov(video_id)
         )
         if self.encode is None:
-            return eyes
-        content = self.memory.get(f"{video_id}.maps", lambda: self.encode(eyes))
+            return source
+        content = self.cache.get(f"{video_id}.maps", lambda: self.encode(source))
         return EncodedFrames(content, fps, self.view)
-
-
-def first_maps(sample: dict) -> dict:
-    """A sample that keeps the trunk's maps (…, 2, C, h, w) of the pictures, and drops the mirror images'."""
-    return {name: value.select(-4, 0) if name == "maps" else value for name, value in sample.items()}
 
 
 class WholeClips(BinauralDataset):
@@ -220,13 +210,14 @@ class WholeClips(BinauralDataset):
         clip = self.clips[i]
         return whole_clip(clip.stem, self.mels(i), self.frame_source(clip.video_id), clip.start, self.mel)
 
-    def unseen(self, i: int) -> dict:
-        """Item i with its eyes still closed: see :func:`closed_clip`."""
+    def without_pictures(self, i: int) -> dict:
+        """Item i before any picture is read: see :func:`clip_with_source`."""
         clip = self.clips[i]
-        return closed_clip(clip.stem, self.mels(i), self.frame_source(clip.video_id), clip.start, self.mel)
+        source = self.frame_source(clip.video_id)
+        return clip_with_source(clip.stem, self.mels(i), source, clip.start, self.mel)
 
 
-def whole_clip(stem: str, mels: dict[str, Tensor], eyes: FrameSource, begin: float, cfg: MelConfig) -> dict:
+def whole_clip(stem: str, mels: dict[str, Tensor], source: FrameSource, begin: float, cfg: MelConfig) -> dict:
     """All windows of a clip, in order, and each picture that they show once.
 
     mels   mono_mel (1, M, T), and binaural_mel (2, M, T) and phasor (2, M, T) where known
@@ -234,21 +225,19 @@ def whole_clip(stem: str, mels: dict[str, Tensor], eyes: FrameSource, begin: flo
     ->     stem, starts (W numbers), the mels, objects (P, S, 3, H, W) or maps (P, S, C, h, w), box (P, S, 4),
            mask (P, S), and which (W, F): the pictures of each window
     """
-    clip = closed_clip(stem, mels, eyes, begin, cfg)
-    seen = scene(clip.pop("eyes"), clip.pop("times"), cfg)
-    return {**clip, **seen}
+    clip = clip_with_source(stem, mels, source, begin, cfg)
+    pictures = clip.pop("source").scene(clip.pop("times"), clip.pop("seconds"))
+    return {**clip, **pictures}
 
 
-def closed_clip(stem: str, mels: dict[str, Tensor], eyes: FrameSource, begin: float, cfg: MelConfig) -> dict:
-    """:func:`whole_clip` before anything is looked at: `eyes` and `times` (W, seconds) are for a scene."""
-    size = eyes.view.window
+def clip_with_source(
+    stem: str, mels: dict[str, Tensor], source: FrameSource, begin: float, cfg: MelConfig
+) -> dict:
+    """:func:`whole_clip` before any picture is read.
+
+    -> stem, starts, the mels, and what :meth:`FrameSource.scene` needs: source, times (W), seconds
+    """
+    size, hop = source.view.window, cfg.hop / cfg.sample_rate
     starts = covering(max(mels["mono_mel"].shape[-1], size), size, WINDOW_HOP)
     times = [begin + start * cfg.hop / cfg.sample_rate for start in starts]
-    return {"stem": stem, "starts": starts, **mels, "eyes": eyes, "times": times}
-
-
-def scene(eyes: FrameSource, times: list[float], cfg: MelConfig) -> dict[str, Tensor]:
-    """What is seen in windows that begin at these times (s): each picture once, and which (W, F)."""
-    seconds = eyes.view.window * (cfg.hop / cfg.sample_rate)
-    numbers, which = np.unique([eyes.chosen(time, seconds) for time in times], return_inverse=True)
-    return {**first_maps(eyes.stack(numbers.tolist())), "which": torch.from_numpy(which).view(len(times), -1)}
+    return {"stem": stem, "starts": starts, **mels, "source": source, "times": times, "seconds": size * hop}

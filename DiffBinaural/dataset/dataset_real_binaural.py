@@ -1,4 +1,4 @@
-"""RealBinaural's layout on disk, which prepared FAIR-Play and simulated data share."""
+"""RealBinaural's layout on disk, also that of prepared FAIR-Play, of simulated data."""
 
 import re
 from collections.abc import Sequence
@@ -106,7 +106,7 @@ class RealBinaural(BinauralDataset):
         return self.fovs.get(video_id, FOV) if isinstance(self.fovs, dict) else self.fovs
 
     def frames(self, video_id: str) -> Path:
-        """A recording's folder of pictures; some tools end its name as the video's does."""
+        """A recording's folder of pictures; its name may end in .mp4, as some tools have it."""
         folder = self.root / FRAMES / video_id
         return (
             folder

@@ -8,7 +8,7 @@ from torch import Tensor
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.utils.mel import pad_to_hop
 
-MARGIN = 2  # frames beside a window that its outer frames hear
+MARGIN = 2  # frames beside a window on which its outer frames depend
 
 
 class RealBinauralMix(RealBinaural):
@@ -18,7 +18,7 @@ class RealBinauralMix(RealBinaural):
     mean of theirs, as in a double exposure; in the other slots their detected sources take turns.
     """
 
-    encodable = False  # no trunk can have seen the double exposure before
+    encodable = False  # a trunk cannot encode the double exposure in advance
 
     def __init__(self, *args, mix_sources: int, **options):
         super().__init__(*args, **options)
@@ -43,8 +43,8 @@ class RealBinauralMix(RealBinaural):
             name: mel[..., MARGIN : MARGIN + self.view.window]
             for name, mel in self.analysed(sounds[:1], sounds[1:]).items()
         }
-        seen = [self.seen(k, start) for k, start in zip(chosen, starts, strict=True)]
-        return {**mels, **together(seen)}
+        pictures = [self.pictures(k, start) for k, start in zip(chosen, starts, strict=True)]
+        return {**mels, **together(pictures)}
 
     def prepare(self, i: int) -> None:
         """Read clip i's sound now; there are no mels before the sum."""
@@ -57,7 +57,7 @@ class RealBinauralMix(RealBinaural):
             mono, pair = self.sound(self.clips[k])
             return {"sound": pad_to_hop(torch.from_numpy(np.concatenate([mono, pair])), self.mel.hop)}
 
-        return self.memory.get(f"{self.clips[k].span}.sound", make)["sound"]
+        return self.cache.get(f"{self.clips[k].span}.sound", make)["sound"]
 
     def _start(self, k: int, random: np.random.Generator) -> int:
         frames = self._sound(k).shape[-1] // self.mel.hop
@@ -71,19 +71,19 @@ class RealBinauralMix(RealBinaural):
         return F.pad(piece, (0, size - piece.shape[-1]))
 
 
-def together(seen: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def together(pictures: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """One scene's slots from those of several windows: objects (F, S, 3, H, W) uint8, box, mask each.
 
     Slot 0 is the mean of the whole pictures; the others hold the windows' detected sources in turn, the best
     of each first, as many as there are slots.
     """
-    scene = {name: value.clone() for name, value in seen[0].items()}
-    whole = torch.stack([one["objects"][:, 0] for one in seen]).float().mean(0)
+    scene = {name: value.clone() for name, value in pictures[0].items()}
+    whole = torch.stack([one["objects"][:, 0] for one in pictures]).float().mean(0)
     scene["objects"][:, 0] = whole.round().to(torch.uint8)
     scene["objects"][:, 1:], scene["box"][:, 1:], scene["mask"][:, 1:] = 0, 0, True
     frames, slots = scene["mask"].shape
     for f in range(frames):
-        found = [(one, s) for s in range(1, slots) for one in seen if not one["mask"][f, s]]
+        found = [(one, s) for s in range(1, slots) for one in pictures if not one["mask"][f, s]]
         for slot, (one, s) in enumerate(found[: slots - 1], start=1):
             for name in scene:
                 scene[name][f, slot] = one[name][f, s]

@@ -1,10 +1,10 @@
-"""Clips whose sound will be placed by hand."""
+"""Clips whose source will be moved by hand."""
 
 from DiffBinaural.dataset.dataset_real_binaural import MONO
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 
 
 class GenAudioPos(GenAudioRealBinaural):
-    """:class:`GenAudioRealBinaural` of mono sounds alone: there is no truth about a place made up."""
+    """:class:`GenAudioRealBinaural` of mono sounds alone: a made-up position has no truth."""
 
     sounds = (MONO,)

@@ -1,4 +1,4 @@
-"""The diffusion process: objectives, DDPM, DDIM, DPM-Solver++ steps, guidance."""
+"""The diffusion process: objectives, sampler steps, guidance."""
 
 import torch
 from torch import Tensor
@@ -13,12 +13,12 @@ def q_sample(x0: Tensor, abar: Tensor, noise: Tensor) -> Tensor:
 
 
 def noise_from_x0(x: Tensor, x0: Tensor, abar: Tensor) -> Tensor:
-    """The noise that makes x_t of x₀: q_sample solved for it."""
+    """ε from x_t and x₀: :func:`q_sample` solved for the noise."""
     return (x - abar.sqrt() * x0) / (1 - abar).sqrt()
 
 
 def x0_from_noise(x: Tensor, noise: Tensor, abar: Tensor) -> Tensor:
-    """The x₀ that this noise made x_t of: q_sample solved for it."""
+    """x₀ from x_t and ε: :func:`q_sample` solved for x₀."""
     return (x - (1 - abar).sqrt() * noise) / abar.sqrt()
 
 
@@ -35,7 +35,7 @@ def x0_from_velocity(x: Tensor, v: Tensor, abar: Tensor) -> Tensor:
 def ddim_step(
     x: Tensor, x0: Tensor, abar: Tensor, abar_next: Tensor, *, eta: float = 0.0, fresh: Tensor | float = 0.0
 ) -> Tensor:
-    """x_t -> x_s with predicted x₀ (Song et al. 2021, Eq. 12 and 16); ε follows from this x₀, clipped or not.
+    """x_t -> x_s with predicted x₀ (Song et al. 2021, Eq. 12 and 16); ε is derived from this x₀.
 
     eta    0 = deterministic; 1 = as random as DDPM
     fresh  standard normal noise, used where eta > 0
@@ -59,7 +59,7 @@ def dpmpp_step(
 ) -> Tensor:
     """x_t -> x_s by DPM-Solver++(2M) (Lu et al. 2022, Algorithm 2): x₀ is extrapolated in half the log-SNR.
 
-    before  x₀ and ᾱ of the step before; None at the first.  The last step, to clean data, is x₀ itself
+    before  x₀ and ᾱ of the previous step; None at the first.  The last step, to clean data, returns x₀
     """
     if abar_next == 1:
         return x0
@@ -74,9 +74,9 @@ def dpmpp_step(
 def loss_weight(abar: Tensor, objective: str, kind: str) -> Tensor:
     """Factor of the loss at every step, (T,), for a network that predicts `objective`.
 
-    Written for the squared error of x₀, these are min(SNR, 5) (min-SNR: Hang et al. 2023, Sec. 3.4) and
+    For the squared error of x₀ these are min(SNR, 5) (min-SNR: Hang et al. 2023, Sec. 3.4) and
     SNR / (1 + SNR) (p2: Choi et al. 2022, Eq. 8, k = γ = 1).  The error of the noise is SNR times as large,
-    that of v SNR + 1 times, so the factor there is smaller by that much.
+    that of v SNR + 1 times, so these factors are divided by that.
     """
     snr = abar / (1 - abar)
     wanted = {"uniform": None, "min_snr": snr.clamp(max=5.0), "p2": snr / (1 + snr)}[kind]
@@ -100,13 +100,15 @@ def guided(denoise, null_denoise, scale: float):
 
 
 def needs_fresh(sampler: str, eta: float) -> bool:
-    """Whether every step of a sampler draws noise of its own."""
+    """Whether a sampler adds noise in every step."""
     return sampler == "ddpm" or (sampler == "ddim" and eta > 0)
 
 
 class Diffusion:
-    """A process of T steps and what its network predicts: cfg.objective is pred_noise, pred_x0, pred_v, or
-    pred_residual, x₀ = base + output."""
+    """A process of T steps whose network predicts cfg.objective.
+
+    That is pred_noise, pred_x0, pred_v, or pred_residual: x₀ = base + output.
+    """
 
     def __init__(self, cfg: DiffusionConfig):
         self.cfg, self.timesteps = cfg, cfg.timesteps
@@ -116,9 +118,9 @@ class Diffusion:
     def training_times(self, size: int, random: torch.Generator) -> Tensor:
         """Random integer times (size,), shifted towards noise (Esser et al. 2024, Sec. 5.3.2).
 
-        What a network must learn from its condition it learns where the data is hidden.  A level that
-        thousands of cells share, as that between the ears, can be read through much noise; only the noisiest
-        times ask for the eyes.
+        A network learns to use its condition where the data is hidden.  A level that thousands of cells have
+        in common, such as that between the ears, can be seen through much noise; only at the noisiest times
+        are the visual features needed.
         """
         u = torch.rand(size, generator=random, dtype=torch.float64)
         shift = self.cfg.time_shift
@@ -129,7 +131,7 @@ class Diffusion:
         return self.abar.to(t.device)[t].to(like.dtype).view(-1, *[1] * (like.ndim - 1))
 
     def target(self, x0: Tensor, noise: Tensor, abar: Tensor, base: Tensor) -> Tensor:
-        """What the network should say."""
+        """The output that the network is trained to give."""
         return {
             "pred_noise": lambda: noise,
             "pred_x0": lambda: x0,
@@ -138,7 +140,7 @@ class Diffusion:
         }[self.cfg.objective]()
 
     def to_x0(self, output: Tensor, x: Tensor, abar: Tensor, base: Tensor) -> Tensor:
-        """The x₀ that the network's output means, clipped to the data's range [-1, 1]."""
+        """x₀ from the network's output, clipped to the data's range [-1, 1]."""
         x0 = {
             "pred_noise": lambda: x0_from_noise(x, output, abar),
             "pred_x0": lambda: output,
@@ -166,7 +168,7 @@ class Diffusion:
         return error.flatten(1).mean(1) * self.weight.to(error)[t]
 
     def sample_times(self, steps: int) -> list[int]:
-        """Descending times for sampling in `steps` steps, from T-1 down to but not including clean data."""
+        """Descending times for sampling in `steps` steps, from T - 1 on; clean data is not included."""
         if not 1 <= steps <= self.timesteps:
             raise ValueError(f"--sampling_timesteps is {steps}; give 1 to the process's {self.timesteps}")
         return [round(self.timesteps * (steps - k) / steps) - 1 for k in range(steps)]
@@ -174,11 +176,11 @@ class Diffusion:
     def sample(
         self, denoise, x: Tensor, steps: int, *, sampler: str = "ddim", eta: float = 0.0, fresh=None
     ) -> Tensor:
-        """From noise to data.
+        """Turn noise into data.
 
-        denoise  (x, t) -> x₀ estimate, clipped here to [-1, 1], since guidance may leave it; t is an int
+        denoise  (x, t) -> estimate of x₀, clipped here to [-1, 1], which guidance may exceed; t is an int
         x        starting noise, left unchanged
-        sampler  ddim; ddpm: ancestral, over as many or as few steps; dpm++: DPM-Solver++(2M), deterministic
+        sampler  ddim; ddpm: ancestral; dpm++: DPM-Solver++(2M), deterministic; each with any number of steps
         eta      of ddim
         fresh    () -> standard normal noise like x, needed by ddpm and where eta > 0
         """
@@ -190,7 +192,7 @@ class Diffusion:
         return x
 
     def sample_steps(self, steps: int) -> list[tuple[int, int | None]]:
-        """:meth:`sample_times`, each with the one that follows it; None stands for clean data."""
+        """Pairs of neighbouring :meth:`sample_times`; the last ends in None, clean data."""
         times = self.sample_times(steps)
         return list(zip(times, [*times[1:], None]))
 
@@ -206,10 +208,10 @@ class Diffusion:
         fresh: Tensor | float = 0.0,
         before: tuple[Tensor, Tensor] | None = None,
     ):
-        """One step of :meth:`sample`, each number by itself: of all that a step looks at only x0 is merged.
+        """One step of :meth:`sample`, cell by cell: a part of x can be stepped by itself.
 
-        before  what the step before returned beside x; None at the first
-        ->      x at the following time, and (x0, abar) for the step after
+        before  (x0, abar) from the previous step; None at the first
+        ->      x at the following time, (x0, abar)
         """
         abar = self.abar[t]
         after = torch.ones((), dtype=torch.float64) if following is None else self.abar[following]

@@ -1,4 +1,4 @@
-"""Noise schedules: signal power at each diffusion time."""
+"""Noise schedules: signal power ᾱ at each diffusion time."""
 
 import math
 

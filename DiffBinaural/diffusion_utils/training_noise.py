@@ -1,4 +1,4 @@
-"""Everything random in a training step of the diffusion model."""
+"""Random numbers of the diffusion model's training step."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,12 @@ from DiffBinaural.utils.helpers import generator_for
 def draw_noise(
     names: list[str], shape: tuple[int, ...], diffusion: Diffusion, drop: float, seed: int
 ) -> dict[str, Tensor]:
-    """Everything random in a training step, for each named window from a source of its own, on the CPU.
+    """Times, noise and dropped vision for a batch of windows, each from a generator of its own, on the CPU.
 
+    names  of the windows, which seed them
     shape  (rows, M, T)
-    drop   chance that a window trains blind
-    ->     t (B,) integer times; noise (B, rows, M, T); hidden (B,) bool, True = blind
+    drop   probability that a window is trained without vision
+    ->     t (B,) integer times; noise (B, rows, M, T); hidden (B,) bool, True = without vision
     """
     drawn = []
     for name in names:

@@ -1,12 +1,17 @@
 """Tables of metrics over many clips."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
+from tabulate import tabulate
 
+from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.utils.files import read_json, replacing, write_json
+
+COLUMNS = 5  # metrics side by side in print: six systems fit into 100 characters
 
 
 def rows_of(path: str | Path) -> list[dict]:
@@ -19,7 +24,7 @@ def rows_of(path: str | Path) -> list[dict]:
 
 
 def joined(rows: list[dict], others: list[dict] = ()) -> list[dict]:
-    """Rows of the same clip and system as one, system by system; of a figure in both, the first stays."""
+    """Rows of the same clip and system merged, system by system; the first value of a figure stays."""
     by_clip: dict[tuple, dict] = {}
     for row in [*rows, *others]:
         key = row["system"], row["id"]
@@ -29,7 +34,7 @@ def joined(rows: list[dict], others: list[dict] = ()) -> list[dict]:
 
 
 def summary(values: list[float | None]) -> dict:
-    """Mean, sample standard deviation, standard error, n, and how many are missing; None for a small n."""
+    """Mean, sample standard deviation, standard error, n and number missing; None where n is too small."""
     found = [value for value in values if value is not None]
     n = len(found)
     std = stdev(found) if n > 1 else None
@@ -43,7 +48,7 @@ def summary(values: list[float | None]) -> dict:
 
 
 def summarise(rows: list[dict]) -> dict:
-    """The evaluate scripts' JSON from one row for each clip and system.
+    """The content of the evaluate scripts' JSON, from one row per clip and system.
 
     rows  {"id", "system", metric: value}; None where a clip does not allow a figure
     ->    {"systems": {system: {metric: {"mean", "std", "se", "n", "missing"}}}, "clips": rows}
@@ -60,33 +65,46 @@ def summarise(rows: list[dict]) -> dict:
     }
 
 
-def format_table(systems: dict, metrics: dict) -> str:
-    """Text table: a row for each figure, a column for each system.
+def format_table(systems: dict, names: Iterable[str]) -> str:
+    """Text table, a row per system and a column per metric; more than five metrics continue below.
 
     systems  of :func:`summarise`
-    metrics  name -> metrics.Metric (unit, direction, factor in print), in the order of the rows
+    names    metrics to print, as far as a system has them
     """
-    rows = [["mean ± standard error (std)", *systems]]
-    for name, m in metrics.items():
-        if any(name in figures for figures in systems.values()):
-            cells = [format_cell(figures.get(name), m.scale) for figures in systems.values()]
-            rows.append([m.titled(name), *cells])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    names = [name for name in names if any(name in figures for figures in systems.values())]
+    counts = [found["n"] + found["missing"] for figures in systems.values() for found in figures.values()]
+    n, tables = max(counts, default=0), []
+    for start in range(0, len(names), COLUMNS):
+        columns = names[start : start + COLUMNS]
+        head = [METRICS[name].titled(f"{name}\n").replace("\n ", "\n") for name in columns]
+        rows = [
+            [system, *(format_cell(figures.get(name), METRICS[name].scale, n) for name in columns)]
+            for system, figures in systems.items()
+        ]
+        tables.append(tabulate(rows, ["", *head], disable_numparse=True))
+    return "\n\n".join([f"Mean ± standard error, n = {n}", *tables])
 
 
-def format_cell(figure: dict | None, scale: float) -> str:
-    """One figure in print, with the number of clips behind it, and of how many where some are missing."""
+def format_cell(figure: dict | None, scale: float, n: int) -> str:
+    """One figure of :func:`format_table`; states its own n where that differs from the table's."""
     if figure is None:
         return "-"
-    n, missing = figure["n"], figure["missing"]
-    parts = [f"{scale * figure['mean']:.4g}"] if n else []
-    parts += [f"± {scale * figure['se']:.2g} ({scale * figure['std']:.2g})"] if n > 1 else []
-    return " ".join([*parts, f"n={n}" + (f" of {n + missing}" if missing else "")])
+    text = short(scale * figure["mean"], 3) if figure["n"] else "-"
+    text += f"±{short(scale * figure['se'], 2)}" if figure["n"] > 1 else ""
+    return text if figure["n"] == n else f"{text} (n={figure['n']})"
+
+
+def short(value: float, digits: int, sign: str = "") -> str:
+    """A number with this many significant digits.
+
+    >>> short(-287.3, 2, "+")
+    '-290'
+    """
+    return f"{float(f'{value:.{digits}g}'):{sign}g}"
 
 
 def write_csv(path: str | Path, rows: list[dict]) -> None:
-    """Every clip and system on a line; an empty cell where there is no figure."""
+    """One line per clip and system; an empty cell where there is no figure."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -95,11 +113,11 @@ def write_csv(path: str | Path, rows: list[dict]) -> None:
 
 
 def over_splits(root: str | Path, family: str) -> tuple[dict, list[str]]:
-    """Figures of a family of splits: mean and standard error over the splits' own means.
+    """Figures of a family of splits: mean and standard error over the means of each split.
 
     root    folder with <split>/metrics.json
     family  split, FAIR-Play's original ones, or five_split, the scene-disjoint ones
-    ->      systems as of :func:`summarise`, and the splits that were there
+    ->      systems as of :func:`summarise`, and the splits found
     """
     found = sorted(Path(root).glob(f"{family}[0-9]*/metrics.json"), key=lambda p: (len(p.parent.name), p))
     tables = [summarise(rows_of(path))["systems"] for path in found]
@@ -114,7 +132,7 @@ def over_splits(root: str | Path, family: str) -> tuple[dict, list[str]]:
 
 
 def band_means(rows: list[tuple[str, dict]]) -> dict[str, dict]:
-    """Means over clips of arrays by system, as lists: from (system, metrics.band_errors of a clip) pairs."""
+    """Means over clips by system, as lists, from pairs (system, mel_metrics.band_errors of a clip)."""
     clips: dict[str, list[dict]] = {}
     for system, errors in rows:
         clips.setdefault(system, []).append(errors)
@@ -125,7 +143,7 @@ def band_means(rows: list[tuple[str, dict]]) -> dict[str, dict]:
 
 
 def save(rows: list[dict], to_csv: str | None, to_json: str | None, **extra) -> dict:
-    """Write what was asked for and return the systems' figures.  extra: further keys of the JSON."""
+    """Write the requested files and return the systems' figures.  extra: further keys of the JSON."""
     content = summarise(rows)
     if to_csv:
         write_csv(to_csv, rows)

@@ -1,4 +1,4 @@
-"""What is compared with what: predictions, truths, anchors."""
+"""The pairs (estimate, reference) that the metrics compare."""
 
 from pathlib import Path
 
@@ -16,38 +16,40 @@ from DiffBinaural.utils.mel_files import load_mel_pair
 
 
 def matching_part(
-    place: ClipSpan, sound: np.ndarray, rate: float, size: int, *, slack: int, block: int = 1
+    span: ClipSpan, sound: np.ndarray, rate: float, size: int, *, slack: int, block: int = 1
 ) -> np.ndarray:
-    """The part of a truth (or mono) that a prediction stands for.
+    """The part of a truth (or mono) that belongs to a prediction.
 
-    sound  (C, N) samples, or (2, M, T) mel frames; `rate` of them a second
-    size   the prediction's length; differing by up to `slack` is left to :func:`trim`, more is an error
-    block  pad the end with zeros to whole blocks first, as whoever makes mels does
+    sound  (C, N) samples, or (2, M, T) mel frames, at `rate` per second
+    size   length of the prediction; up to `slack` of difference is left to :func:`trim`
+    block  pad the end with zeros to whole blocks first, as the mel extraction does
     ->     (..., n), n <= size
+    Raises ValueError where the lengths differ by more than `slack`.
     """
-    part = sound[..., round(place.start * rate) :]
+    part = sound[..., round(span.start * rate) :]
     part = np.pad(part, [(0, 0)] * (part.ndim - 1) + [(0, -part.shape[-1] % block)])
     length, unit = part.shape[-1], "samples" if sound.ndim == 2 else "frames"
-    if not length or size - length > slack or (place.whole and length - size > slack):
-        file = place.file if isinstance(place.file, Path) else place.file[0]
+    if not length or size - length > slack or (span.whole and length - size > slack):
+        file = span.file if isinstance(span.file, Path) else span.file[0]
         raise ValueError(
-            f"{place.stem}: the prediction has {size} {unit}, {file} has {length} from "
-            f"{place.start:g} s on; they may differ by {slack}"
+            f"{span.stem}: the prediction has {size} {unit}, {file} has {length} from "
+            f"{span.start:g} s on; they may differ by {slack}"
         )
     return part[..., :size]
 
 
 def trim(*arrays: np.ndarray) -> list[np.ndarray]:
-    """All arrays at the length (last axis) of the shortest."""
+    """The arrays, trimmed to the shortest along the last axis."""
     size = min(array.shape[-1] for array in arrays)
     return [array[..., :size] for array in arrays]
 
 
 def with_anchors(p: Prediction, estimate, reference, mono) -> dict[str, tuple]:
-    """(estimate, reference) of the prediction, and beside the first system's the anchors'.
+    """(estimate, reference) of a prediction and, for the first system, of the anchors.
 
     estimate, reference  (2, …) arrays
-    mono                 (1, …), goes into both ears; (0, …) where there is none: then no mono copy
+    mono                 (1, …), the mono copy's both ears; (0, …) without a mono, and then no mono copy
+    ->                   system -> (estimate, reference), of equal length
     """
     estimate, reference, mono = trim(estimate, reference, mono)
     pairs = {p.system: (estimate, reference)}
@@ -58,27 +60,32 @@ def with_anchors(p: Prediction, estimate, reference, mono) -> dict[str, tuple]:
     return pairs
 
 
-def on_phase_of(mono: np.ndarray, wav: np.ndarray, cfg: MelConfig) -> np.ndarray:
-    """The magnitudes of sounds (2, N) on the phase of a mono sound (1, N): STFT, exchange, inverse.
+def with_phase_of(mono: np.ndarray, wav: np.ndarray, cfg: MelConfig) -> np.ndarray:
+    """A binaural sound resynthesised from its own magnitudes with the phase of a mono sound.
 
-    The STFT is the mel's (1024/256, Hann, centred), so this is what perfect mels with the mono's phase give.
+    The STFT is that of the mels (1024/256, Hann, centred), so the result is the best that mels with the
+    mono's phase can give.
+
+    mono  (1, N)
+    wav   (2, N)
+    ->    (2, N)
     """
     sizes = dict(n_fft=cfg.n_fft, hop_length=cfg.hop, window=hann(cfg.n_fft, torch.device("cpu")))
-    true, heard = (
+    binaural, downmix = (
         torch.stft(
             torch.from_numpy(np.ascontiguousarray(x)), **sizes, pad_mode="constant", return_complex=True
         )
         for x in (wav, mono)
     )
-    return torch.istft(
-        torch.polar(true.abs(), compared_systems.angle()), **sizes, length=wav.shape[1]
-    ).numpy()
+    return torch.istft(torch.polar(binaural.abs(), downmix.angle()), **sizes, length=wav.shape[1]).numpy()
 
 
 def compared_wavs(p: Prediction, rate: int, slack: int) -> dict[str, tuple]:
-    """Sounds to compare for one prediction: system -> (estimate, reference), (2, N) each, at `rate`.
+    """Sounds to compare for one prediction.
 
-    Where there is a mono file, the first system's oracle is the truth's magnitudes on that mono's phase.
+    The oracle needs a mono file: it has the truth's magnitudes with the phase of that mono.
+
+    ->  system -> (estimate, reference), (2, N) each, at `rate`
     """
     estimate, _ = read_wav(p.file, rate, channels=2)
     size = estimate.shape[-1]
@@ -89,35 +96,37 @@ def compared_wavs(p: Prediction, rate: int, slack: int) -> dict[str, tuple]:
     pairs = with_anchors(p, estimate, reference, mono)
     if p.anchored and p.mono:
         copy, reference = pairs["mono_copy"]
-        pairs[ORACLE] = on_phase_of(copy[:1], reference, MelConfig()), reference
+        pairs[ORACLE] = with_phase_of(copy[:1], reference, MelConfig()), reference
     return pairs
 
 
 def compared_systems(clip: list[Prediction], rate: int) -> dict[str, tuple]:
-    """All systems of a clip: system -> (estimate, reference), as of :func:`compared_wavs`."""
+    """:func:`compared_wavs` of all systems of a clip."""
     every = [compared_wavs(p, rate, slack=MelConfig.hop) for p in clip]
     return {system: pair for pairs in every for system, pair in pairs.items()}
 
 
 def clip_figures(clip: list[Prediction], rate: int) -> list[dict]:
-    """Every figure of a clip, a row for each system."""
+    """All metrics of a clip, one row per system."""
     return [
         {"id": clip[0].stem, "system": system, **measure(WAV_METRICS, *pair, rate)}
         for system, pair in compared_systems(clip, rate).items()
     ]
 
 
-def mels_at(place: ClipSpan, sound: np.ndarray, size: int, cfg: MelConfig) -> np.ndarray:
-    """Log mels (C, M, T) of the place's part of a sound (C, N), for a prediction of `size` frames."""
-    part = matching_part(place, sound, cfg.sample_rate, size * cfg.hop, slack=cfg.hop, block=cfg.hop)
-    with naming(place.stem):
+def mels_of_span(span: ClipSpan, sound: np.ndarray, size: int, cfg: MelConfig) -> np.ndarray:
+    """Log mels (C, M, T) of a clip's part of a sound (C, N), for a prediction of `size` frames."""
+    part = matching_part(span, sound, cfg.sample_rate, size * cfg.hop, slack=cfg.hop, block=cfg.hop)
+    with naming(span.stem):
         return mel_spectrogram(torch.from_numpy(np.ascontiguousarray(part)), cfg).numpy()
 
 
 def compared_mels(p: Prediction, cfg: MelConfig) -> dict[str, tuple]:
-    """Log mels to compare for one prediction: system -> (estimate, reference), (2, M, T) each.
+    """Log mels to compare for one prediction.
 
-    Without --mono_dir and with mels for a truth there is no mono, and so no mono copy.
+    Where the truth is mels and there is no --mono_dir, there is no mono copy.
+
+    ->  system -> (estimate, reference), (2, M, T) each
     """
     estimate = load_mel_pair(p.file, cfg.n_mels)
     size = estimate.shape[-1]
@@ -126,8 +135,8 @@ def compared_mels(p: Prediction, cfg: MelConfig) -> dict[str, tuple]:
         known = matching_part(p.truth, known, cfg.sample_rate / cfg.hop, size, slack=1)
     else:
         wav, _ = read_wav(p.truth.file, cfg.sample_rate, channels=2)
-        known = mels_at(p.truth, np.concatenate([wav, wav.mean(axis=0, keepdims=True)]), size, cfg)
+        known = mels_of_span(p.truth, np.concatenate([wav, wav.mean(axis=0, keepdims=True)]), size, cfg)
     mono = known[2:]
     if p.mono:
-        mono = mels_at(p.mono, read_wav(p.mono.file, cfg.sample_rate, channels=1)[0], size, cfg)
+        mono = mels_of_span(p.mono, read_wav(p.mono.file, cfg.sample_rate, channels=1)[0], size, cfg)
     return with_anchors(p, estimate, known[:2], mono)

@@ -1,4 +1,4 @@
-"""Metrics of what the ears compare: level, time, coherence, phase."""
+"""Metrics of the differences between the ears: level, time, coherence, phase."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def frames(wav: np.ndarray, size: int, hop: int) -> np.ndarray:
 
 
 def gate(energy: np.ndarray) -> np.ndarray:
-    """Which frames count: (T,) bool, energy above -40 dB of the strongest frame's."""
+    """Frames that count, (T,) bool: those within 40 dB of the strongest frame."""
     return energy > GATE * energy.max()
 
 
@@ -55,7 +55,7 @@ def phasor_error(estimate: np.ndarray, reference: np.ndarray, mono_mel: np.ndarr
 
 
 def level_error(estimate: np.ndarray, reference: np.ndarray, hz: np.ndarray) -> float:
-    """Mean |ILD difference| over gated frames, band by band, then weighted: no errors cancel."""
+    """Mean |ILD difference| over gated frames, band by band, then weighted: so errors do not cancel."""
     (made, _), (true, weights) = ild(estimate, hz), ild(reference, hz)
     return weights @ np.abs(made - true)[:, gate(reference.sum(axis=(0, 1)))].mean(axis=1)
 
@@ -104,29 +104,31 @@ def iacc(wav: np.ndarray, rate: float) -> np.ndarray:
 
 
 def cues(wav: np.ndarray, rate: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What tells a listener where a sound is, over time, to be drawn: title -> (seconds, values).
+    """Interaural time and level difference over time, for plots.
+
+    Frames are 2048/1024.  The level difference is that of the whole LEVEL_BAND.
 
     wav  (2, N), padded with silence up to one frame
-    Frames 2048/1024; NaN below -40 dB of the strongest.  ILD: all of LEVEL_BAND together
+    ->   title -> (seconds, values), NaN in frames below -40 dB of the strongest
     """
     wav = np.pad(wav, [(0, 0), (0, max(2048 - wav.shape[1], 0))])
     framed = frames(wav, 2048, 1024)
     power, hz = np.abs(np.fft.rfft(framed)) ** 2, np.fft.rfftfreq(2048, 1 / rate)
     floor = ILD_FLOOR * max(power.sum(axis=-1).max(), 1e-12)
     left, right = power[..., np.digitize(hz, LEVEL_BAND) == 1].sum(axis=-1) + floor
-    heard = gate((framed**2).sum(axis=(0, 2)))
-    seconds = (np.arange(len(heard)) * 1024 + 1024) / rate
+    audible = gate((framed**2).sum(axis=(0, 2)))
+    seconds = (np.arange(len(audible)) * 1024 + 1024) / rate
     values = {"ITD below 1.5 kHz, µs": 1e6 * itd(wav, rate), ILD_TITLE: 10 * np.log10(right / left)}
-    return {title: (seconds, np.where(heard, value, np.nan)) for title, value in values.items()}
+    return {title: (seconds, np.where(audible, value, np.nan)) for title, value in values.items()}
 
 
 def gated_difference(cue: Callable, estimate, reference, rate) -> float:
-    """Mean |difference| of a per-frame cue over the gated frames in which both ears of both sounds sound."""
+    """Mean |difference| of a per-frame cue over gated frames in which no ear is silent."""
     sounding(estimate, reference)
     difference = np.abs(cue(estimate, rate) - cue(reference, rate))
     difference = difference[gate((frames(reference, 2048, 1024) ** 2).sum(axis=(0, 2)))]
     if np.isnan(difference).all():
-        raise NotMeasurable("no frame in which both ears of both sounds sound")
+        raise NotMeasurable("no frame in which no ear is silent")
     return np.nanmean(difference)
 
 
@@ -146,7 +148,7 @@ def iacc_error(estimate, reference, rate):
 def ipd_error(estimate, reference, rate):
     """Error of the interaural phase, wrapped to [0, π]: up to 1.5 kHz, gated frames 1024/512.
 
-    Bins weigh as much as the reference's |L·R|: where an ear has no energy there is no phase.
+    Bins are weighted by the reference's |L·R|: an ear without energy has no phase.
     """
     sounding(estimate, reference)
     made, true = (np.fft.rfft(frames(x, 1024, 512)) for x in (estimate, reference))
@@ -155,5 +157,5 @@ def ipd_error(estimate, reference, rate):
     made, true = ((x[0] * x[1].conj())[counted][:, low] for x in (made, true))
     weights = np.abs(true) * (made != 0)
     if not weights.any():
-        raise NotMeasurable("no energy below 1.5 kHz that both ears share")
+        raise NotMeasurable("no frequency below 1.5 kHz at which both ears have energy")
     return (weights * np.abs(np.angle(made * true.conj()))).sum() / weights.sum()

@@ -12,12 +12,12 @@ MEL_METRICS: dict[str, Metric] = {}
 
 
 def mel_cues(mel: np.ndarray, cfg: MelConfig) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """:func:`cues` as far as log mels (2, M, T) tell them: the level difference."""
+    """The level difference over time of log mels (2, M, T), as :func:`interaural.cues` has it."""
     power = np.exp(2 * np.asarray(mel, dtype=float))
     left, right = power[:, np.digitize(band_centres(cfg), LEVEL_BAND) == 1].sum(axis=1)
     seconds = (np.arange(mel.shape[-1]) + 0.5) * cfg.hop / cfg.sample_rate
-    heard = gate(power.sum(axis=(0, 1)))
-    return {ILD_TITLE: (seconds, np.where(heard, 10 * np.log10(right / left), np.nan))}
+    audible = gate(power.sum(axis=(0, 1)))
+    return {ILD_TITLE: (seconds, np.where(audible, 10 * np.log10(right / left), np.nan))}
 
 
 def band_errors(estimate: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
@@ -41,8 +41,8 @@ def mel_ild_error(estimate, reference, cfg):
     return level_error(np.exp(2 * estimate), np.exp(2 * reference), band_centres(cfg))
 
 
-def enter_ear(kind: str, ear: int, side: str, unit: str) -> None:
-    """Enter mel_<kind>_<side>, one ear's rmse, l1 or l2, into MEL_METRICS."""
+def add_ear_metric(kind: str, ear: int, side: str, unit: str) -> None:
+    """Add mel_<kind>_<side>, the rmse, l1 or l2 of one ear, to MEL_METRICS."""
 
     def figure(estimate, reference, cfg):
         mean = {k: v[ear].mean() for k, v in band_errors(estimate, reference).items()}
@@ -54,4 +54,4 @@ def enter_ear(kind: str, ear: int, side: str, unit: str) -> None:
 
 for _kind, _unit in (("rmse", "neper"), ("l1", "neper"), ("l2", "neper²")):
     for _ear, _side in enumerate(SIDES):
-        enter_ear(_kind, _ear, _side, _unit)
+        add_ear_metric(_kind, _ear, _side, _unit)

@@ -1,4 +1,20 @@
-"""What a metric is, how it enters a table."""
+"""The registry of metrics.
+
+To add a metric, write one decorated function in the module of its kind; nothing else needs to know of it::
+
+    @metric(SOUND_QUALITY, "lower", "dB")
+    def loudness_error(estimate, reference, rate):
+        '''Error of the loudness, ears averaged.'''
+        sounding(estimate, reference)
+        return np.abs(loudness(estimate) - loudness(reference)).mean()
+
+- OFFICIAL in official.py, INTERAURAL in interaural.py and SOUND_QUALITY in sound_quality.py compare sounds
+  (2, N) at `rate` Hz; MEL_METRICS in mel_metrics.py compares log mels (2, M, T), with a MelConfig for `rate`.
+- The function's name is the metric's name in every table, JSON, CSV and report; the report explains it with
+  the first line of its docstring.
+- Raise NotMeasurable where a clip does not allow the figure, as :func:`sounding` does for silence.
+- The evaluate scripts write it at once, and print it with ``--metrics NAME`` or ``--metrics all``.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +31,12 @@ SILENCE = 1e-4  # a peak below this (-80 dB full scale) is no sound
 
 
 class NotMeasurable(ValueError):
-    """This clip does not allow this figure; an aggregate leaves it out and counts it."""
+    """A clip does not allow a figure; means leave it out and count it as missing."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure, and what a table needs to know of it."""
+    """A figure with what a table needs to know about it."""
 
     figure: Callable  # (estimate, reference, rate or MelConfig) -> float
     better: Literal["lower", "higher"]
@@ -29,14 +45,14 @@ class Metric:
     at: int | None = None  # Hz that the figure resamples to; None = as the sounds are
 
     def titled(self, name: str) -> str:
-        """A name with what is better and the unit, as the head of a row or column."""
+        """A name with direction and unit, as the header of a row or column."""
         return f"{name} {'↓' if self.better == 'lower' else '↑'} {self.unit}".rstrip()
 
 
 def metric(table: dict, better: str, unit: str = "", scale: float = 1.0, at: int | None = None) -> Callable:
-    """Enter a figure into a table, have it check shapes and resample to `at` (Hz) first."""
+    """Decorator that adds a figure to a table, with shapes checked and sounds resampled to `at` Hz first."""
 
-    def enter(figure):
+    def add(figure):
         @wraps(figure)
         def call(estimate, reference, rate):
             pair = [np.ascontiguousarray(x, dtype=float) for x in (estimate, reference)]
@@ -52,11 +68,11 @@ def metric(table: dict, better: str, unit: str = "", scale: float = 1.0, at: int
         table[figure.__name__] = Metric(call, better, unit, scale, at)
         return call
 
-    return enter
+    return add
 
 
 def sounding(*wavs: np.ndarray, at_least: int = 1) -> None:
-    """Raise NotMeasurable unless every ear of every sound sounds, and each has so many samples."""
+    """Raise NotMeasurable where an ear is silent throughout, or a sound has too few samples."""
     if wavs[0].shape[-1] < at_least:
         raise NotMeasurable(f"{wavs[0].shape[-1]} samples are too short; {at_least} are needed")
     if min(np.abs(wav).max(axis=-1).min() for wav in wavs) < SILENCE:
@@ -80,7 +96,7 @@ def unit_peaks(*wavs: np.ndarray) -> list[np.ndarray]:
 
 
 def measure(metrics: dict[str, Metric], estimate, reference, rate) -> dict[str, float | None]:
-    """Every figure of a table for one clip; None where the clip does not allow it.
+    """All figures of a table for one clip; None where the clip does not allow one.
 
     rate  Hz of two (2, N) sounds with WAV_METRICS, MelConfig of two (2, M, T) log mels with MEL_METRICS
     """

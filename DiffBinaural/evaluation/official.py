@@ -1,4 +1,4 @@
-"""FAIR-Play's official metrics, with those of CCStereo."""
+"""Metrics of the official code of FAIR-Play, of CCStereo."""
 
 import numpy as np
 from scipy.signal import hilbert

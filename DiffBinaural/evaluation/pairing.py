@@ -16,7 +16,7 @@ File = Path | tuple[Path, Path]  # a wav, or a mel pair
 
 @dataclass(frozen=True)
 class ClipSpan:
-    """Where a clip lies in a truth, or in its mono."""
+    """The position of a clip in a truth, or in its mono."""
 
     stem: str  # of the clip
     file: File
@@ -26,14 +26,14 @@ class ClipSpan:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One clip as one system made it."""
+    """One clip of one system."""
 
     system: str
     stem: str
     file: File
     truth: ClipSpan
     mono: ClipSpan | None  # None: (L+R)/2 of the truth
-    anchored: bool  # of the first system: the anchors are measured beside it, where wanted
+    anchored: bool  # of the first system, with anchors beside it
 
 
 def wavs(folder: str | Path) -> dict[str, Path]:
@@ -45,14 +45,14 @@ def wavs(folder: str | Path) -> dict[str, Path]:
 
 
 def mels(folder: str | Path) -> dict[str, tuple[Path, Path]]:
-    """Mel pairs of a folder by stem; ValueError when its mel_config.json says another mel than ours."""
+    """Mel pairs of a folder by stem; ValueError when its mel_config.json describes other mels."""
     found = mel_pairs(folder)
     check_mel_config(folder, MelConfig())
     return found
 
 
 def wavs_or_mels(folder: str | Path) -> dict[str, File]:
-    """Truth in either form: mel pairs where a folder holds any, else wavs."""
+    """Truths of a folder by stem: mel pairs where it holds any, else wavs."""
     return mels(folder) if any(Path(folder).glob("*.npy")) else wavs(folder)
 
 
@@ -72,7 +72,7 @@ def named_folders(words: tuple[str, ...]) -> dict[str, Path]:
 
 
 def clip_spans(stems, files: dict[str, File]) -> dict[str, ClipSpan]:
-    """The place in a truth (or mono) of each prediction that has one."""
+    """The position in a truth (or mono) of each prediction that has one."""
     found = {}
     for stem in stems:
         with suppress(ValueError):
@@ -81,9 +81,9 @@ def clip_spans(stems, files: dict[str, File]) -> dict[str, ClipSpan]:
     return found
 
 
-def shortened_list(names: list[str], most: int = 10) -> str:
+def shortened_list(names: list[str], limit: int = 10) -> str:
     """Names on one line: the first few, and how many more."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def predictions(
@@ -116,19 +116,19 @@ def predictions(
 
 
 def unmatched(words: tuple[str, ...], find: Callable, truths: dict, found: list[Prediction]) -> dict:
-    """What has no partner, for the JSON: predictions without a truth, by system, and truths without any."""
-    known, seen = {(p.system, p.stem) for p in found}, {p.truth.file for p in found}
+    """For the JSON: predictions without a truth, by system, and truths without a prediction."""
+    known, used = {(p.system, p.stem) for p in found}, {p.truth.file for p in found}
     return {
         "predictions": {
             system: [stem for stem in find(folder) if (system, stem) not in known]
             for system, folder in named_folders(words).items()
         },
-        "truths": [name for name, file in truths.items() if file not in seen],
+        "truths": [name for name, file in truths.items() if file not in used],
     }
 
 
 def notices(found: list[Prediction], truths: dict[str, File], lost: dict) -> list[str]:
-    """Lines for the user: what :func:`unmatched` has left out, and why there may be no mono copy."""
+    """Lines for the user: what is :func:`unmatched`, and why there is no mono copy."""
     lines = []
     for system, stems in lost["predictions"].items():
         if stems:
@@ -148,7 +148,7 @@ def notices(found: list[Prediction], truths: dict[str, File], lost: dict) -> lis
 
 
 def by_clip(found: list[Prediction]) -> list[list[Prediction]]:
-    """Predictions of the same clip together, clip by clip."""
+    """Predictions grouped by clip."""
     clips: dict[str, list[Prediction]] = {}
     for p in found:
         clips.setdefault(p.stem, []).append(p)

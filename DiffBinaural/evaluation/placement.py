@@ -1,28 +1,16 @@
-"""Sounds placed by hand: generated, measured."""
+"""Measurements of sounds that were placed at known positions."""
 
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.stats import spearmanr
-from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
-from DiffBinaural.dataset.video_transforms import whole_only
 from DiffBinaural.evaluation.interaural import LEVEL_BAND, cues, gate
 from DiffBinaural.evaluation.sound_quality import stoi
-from DiffBinaural.inference.config import PlacementConfig
-from DiffBinaural.inference.generation import clips_of, generate_pair
-from DiffBinaural.inference.loading import load_models
-from DiffBinaural.inference.placement import move_source
 from DiffBinaural.position_utils import FOV, sphere_response, x_to_azimuth
 from DiffBinaural.utils.audio import read_wav
-from DiffBinaural.utils.distributed import world
-from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.mel import band_centres
-from DiffBinaural.utils.mel_files import save_mel_pair, write_mel_config
-from DiffBinaural.utils.plots import Columns, draw_generated
 
 
 def level(mel: np.ndarray, cfg: MelConfig) -> float:
@@ -34,67 +22,21 @@ def level(mel: np.ndarray, cfg: MelConfig) -> float:
 
 
 def sphere_level(mono_mel: np.ndarray, azimuth: float, cfg: MelConfig) -> float:
-    """The :func:`level` of a mono sound (1, M, T) that a rigid sphere hears from an azimuth, no room."""
+    """The :func:`level` of a mono sound (1, M, T) from an azimuth at the ears of a rigid sphere, no room."""
     common, differing = sphere_response(np.sin(np.radians([azimuth])), cfg.sample_rate, cfg.n_fft)
     hz, bins = band_centres(cfg), np.fft.rfftfreq(cfg.n_fft, 1 / cfg.sample_rate)
     gains = [np.interp(hz, bins, ear[0].abs().numpy()) for ear in (common - differing, common + differing)]
     return level(mono_mel + np.log(gains)[:, :, None], cfg)
 
 
-def positions(cfg: PlacementConfig) -> list[tuple[float, float]]:
-    """Where the command line wants the source: one place, or a sweep from left to right."""
-    return [(float(x), 0.0) for x in np.linspace(-1, 1, cfg.positions)] if cfg.sweep else [cfg.override_pos]
-
-
-def generate_at_positions(dataset_class: type[RealBinaural], cfg: PlacementConfig) -> list[dict]:
-    """Generate every clip of a list at every position and write the mel pairs.
-
-    A sweep has a folder for each position; a single position has a picture of each pair.
-
-    -> rows {"id", "x", "azimuth" (degrees), "ild_db", "sphere_db"}, clip by clip, positive = right louder;
-       all of them in the job's first process, none in the others
-    """
-    places, rows = positions(cfg), []
-    with world(cfg.device) as job:
-        models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
-        data = clips_of(dataset_class, cfg, models[0].cfg)
-        mel = data.mel
-        with locked(cfg.output_dir, job, "x_*/"):
-            mine = [(i, xy) for i in job.shard(range(len(data))[: cfg.limit]) for xy in places]
-            for i, (x, y) in tqdm(mine, desc="placing", unit="sound", disable=not job.first):
-                clip = move_source(data[i], x, y)
-                if not cfg.detections:
-                    clip["mask"] = whole_only(clip["mask"])
-                pair, azimuth = generate_pair(models, clip, cfg).numpy(), float(x_to_azimuth(x, FOV))
-                folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
-                save_mel_pair(folder, clip["stem"], pair)
-                write_mel_config(folder, mel)
-                if not cfg.sweep:  # whose curve says more than hundreds of pictures
-                    columns = Columns()
-                    columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair[:2])]))
-                    draw_generated(folder / f"{clip['stem']}.png", columns, mel)
-                rows.append(
-                    {
-                        "id": clip["stem"],
-                        "x": x,
-                        "azimuth": azimuth,
-                        "ild_db": level(pair[:2], mel),
-                        "sphere_db": sphere_level(clip["mono_mel"].numpy(), azimuth, mel),
-                    }
-                )
-        shards = [rows[k : k + len(places)] for k in range(0, len(rows), len(places))]
-        every = job.gather(shards)
-        return [row for shard in every for row in shard] if job.first else []
-
-
 def measure_position(folder: Path, mono_dir: Path) -> list[dict]:
-    """What rendered sounds of one position of a sweep say of it.
+    """Direction and intelligibility of the rendered sounds of one position of a sweep.
 
     folder    x_<position> with <video_id>_<ms>.wav, two ears each, of whole recordings
-    mono_dir  <video_id>.wav, what was placed
-    ->        rows {"folder", "id", "x", "azimuth" (degrees), "itd_us", "ild_db": medians over the frames that
-              sound, positive right; "stoi" of the ears against the mono, averaged; "wrong": a source over 5°
-              to a side of which time or level, or both, speak for the other}
+    mono_dir  <video_id>.wav, the mono sounds
+    ->        rows {"folder", "id", "x", "azimuth" (degrees), "itd_us", "ild_db": medians over audible frames,
+              positive right; "stoi" of the ears against the mono, averaged; "wrong": the azimuth is over 5°
+              and the time or level difference has the opposite sign}
     """
     x = float(folder.name[2:])
     azimuth, rows = float(x_to_azimuth(x, FOV)), []
@@ -120,6 +62,16 @@ def measure_position(folder: Path, mono_dir: Path) -> list[dict]:
     if not rows:
         raise FileNotFoundError(f"{folder}: no wavs")
     return rows
+
+
+def position_figures(rows: list[dict]) -> dict:
+    """Summary of :func:`measure_position`'s rows: ranges [least, most], n, number on the wrong side."""
+    ranges = {
+        name: [min(row[name] for row in rows), max(row[name] for row in rows)]
+        for name in ("itd_us", "ild_db", "stoi")
+    }
+    wrong = sum(row["wrong"] for row in rows)
+    return {"x": rows[0]["x"], "azimuth": rows[0]["azimuth"], **ranges, "n": len(rows), "wrong": wrong}
 
 
 def curves(rows: list[dict], name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The listening page: one HTML file with the table, the sounds and their pictures, to be opened from disk."""
+"""The listening page: one HTML file with sounds, figures, pictures, to be opened from disk."""
 
 import base64
 import io
@@ -19,13 +19,13 @@ from DiffBinaural.utils.mel import mel_spectrogram
 from DiffBinaural.utils.plots import MEL_TICKS, draw_lines, mel_png, mel_ticks, svg_path
 
 PAGE = Path(__file__).with_name("report.html")
-PEAK = 0.9  # of a clip's loudest system; the others keep their distance to it
+PEAK = 0.9  # of a clip's loudest system; one gain holds for all of them
 MAX_GAIN = 10  # 20 dB: a clip of hiss stays quiet
-STEPS = {"µs": 250, "dB": 5}  # a cue's scale ends at the next of these that all its curves fit in
+STEPS = {"µs": 250, "dB": 5}  # a cue's scale ends at a multiple of this
 
 
 def draw_cues(clip: list[Prediction], rate: int, folder: str) -> None:
-    """Draw cues over time of each system's prediction and the truth: <folder>/<system>/<clip>.png."""
+    """Draw the cues over time of the truth and each prediction: <folder>/<system>/<clip>.png."""
     pairs = compared_systems(clip, rate)
     for p in clip:
         estimate, reference = pairs[p.system]
@@ -35,13 +35,13 @@ def draw_cues(clip: list[Prediction], rate: int, folder: str) -> None:
         )
 
 
-def evenly_spaced(clips: list, most: int) -> list:
-    """At most so many clips, evenly from all of them."""
-    return [clips[i] for i in np.linspace(0, len(clips) - 1, min(most, len(clips))).round().astype(int)]
+def evenly_spaced(clips: list, limit: int) -> list:
+    """At most `limit` clips, evenly spaced over all."""
+    return [clips[i] for i in np.linspace(0, len(clips) - 1, min(limit, len(clips))).round().astype(int)]
 
 
 def anchors_last(systems) -> list[str]:
-    """Names of systems, models first: keys 2, 3 … switch between what is to be compared."""
+    """Names of systems, models first, so that keys 2, 3 … switch between them."""
     return sorted(systems, key=lambda system: system in ANCHORS)
 
 
@@ -51,9 +51,9 @@ def base64_text(content: bytes) -> str:
 
 
 def clip_content(clip: list[Prediction], rate: int) -> dict:
-    """All that the page shows of a clip: sounds, spectrograms and curves, of the truth and of each system.
+    """Everything that the page shows of a clip: sounds, spectrograms and curves of truth and systems.
 
-    Swapped ears are left out: they sound as the model does, from the other side.
+    Swapped ears are left out: they sound like the model, from the other side.
 
     ->  {"id", "seconds", "gain" (dB, one for all), "sounds": {name: {"flac", "mels": [left, right]}},
          "cues": [{"title", "limit", "paths": {name: SVG path in seconds across, -1 … 1 of limit upwards}}]}
@@ -96,7 +96,7 @@ def mels_of(wav: np.ndarray) -> np.ndarray:
 
 
 def scaled(title: str, lines: dict) -> dict:
-    """All systems' curves of one cue, on one scale."""
+    """Curves of one cue for all systems, on one scale."""
     step = next(size for unit, size in STEPS.items() if title.endswith(unit))
     values = np.concatenate([panels[title][1] for panels in lines.values()])
     top = np.abs(values[np.isfinite(values)]).max(initial=0)
@@ -106,7 +106,7 @@ def scaled(title: str, lines: dict) -> dict:
 
 
 def embedded(content) -> str:
-    """JSON that may stand in a <script>: no `<` in it opens or closes anything."""
+    """JSON for a <script>: with `<` escaped, so that it cannot close the element."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
@@ -115,10 +115,10 @@ def write_report(
 ) -> str:
     """Write the page, whole or not at all.
 
-    shown    of :func:`clip_content`, the clips to listen to
-    rows     of all clips, as in the evaluate scripts' JSON; systems of evaluation.summarise
+    shown    clips on the page, of :func:`clip_content`
+    rows     of all clips, as in the evaluate scripts' JSON; systems: of aggregation.summarise
     paired   of paired.compare, or None
-    ->       a line for the user: how many clips, how large
+    ->       a line for the user: number of clips and size
     """
     known = {clip["id"] for clip in shown}
     figures: dict[str, dict] = {clip["id"]: {} for clip in shown}

@@ -1,4 +1,4 @@
-"""Metrics of the sound of each ear."""
+"""Metrics of the sound quality of each ear."""
 
 import warnings
 
@@ -53,7 +53,7 @@ def mrstft(estimate, reference, rate):
 
 @metric(SOUND_QUALITY, "higher", at=OFFICIAL_RATE)
 def pesq_wb(estimate, reference, rate):
-    """Wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64, per ear, averaged.  A speech measure: it may refuse."""
+    """Wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64, per ear, averaged; made for speech, it may fail."""
     from pesq import PesqError, pesq
 
     sounding(estimate, reference)
@@ -71,7 +71,7 @@ def stoi(estimate, reference, rate):
 
     sounding(estimate, reference, at_least=round(0.4 * rate))  # one of its segments takes 384 ms
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # pystoi: cannot, take 1e-5
+        warnings.simplefilter("error", RuntimeWarning)  # pystoi warns where it cannot measure
         try:
             return np.mean([of_ear(reference[ear], estimate[ear], rate) for ear in (0, 1)])
         except RuntimeWarning as warning:

@@ -10,7 +10,6 @@ from DiffBinaural.experiments.recipes import (
     general,
     quality,
     rendered,
-    sampled,
     stage1,
     trained,
     vocoder,
@@ -47,22 +46,13 @@ EXPERIMENTS = (
         against="all",
         decided_by="itd_error",
     ),
-    Experiment(
-        "parts",
-        "joint denoising",
-        sampled("{base}/stage1_both", "--no-joint"),
-        against="all",
-        decided_by="mel_rmse",
-        decision="kept: it costs nothing; with two steps and a model that "
-        "leaves little to chance, windows apart agree about as well",
-    ),
     trained(
         "EMA",
         "--interaural_phase --ema_decay 0",
         against="all",
         decided_by="mel_rmse",
         decision="kept: in so short a training, whose rates fall to zero, the average only lags behind, "
-        "and leaving it out gains next to nothing; nothing is shown here about long ones",
+        "and leaving it out gains almost nothing; this shows nothing about long trainings",
     ),
     *(
         trained(
@@ -89,8 +79,8 @@ EXPERIMENTS = (
         ("lambda_interaural", 0),
         against="vocoder",
         decided_by="itd_error",
-        decision="kept, and to be judged again on a longer training: a vocoder of so few steps has no "
-        "phase that could be right between the ears, while `mrstft` is the better for it",
+        decision="kept, to be measured again after a longer training: after so few steps the vocoder's "
+        "phase cannot be right between the ears, while `mrstft` is better with it",
     ),
     vocoder("level loss", ("lambda_level", 0), against="vocoder", decided_by="ild_error"),
     vocoder("MRD", ("resolutions", []), against="vocoder", decided_by="mrstft"),
@@ -128,7 +118,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         "steps",
-        "heard",
+        "rendered",
         (
             *(
                 command
@@ -142,7 +132,7 @@ EXPERIMENTS = (
         ),
     ),
     Experiment(
-        "places",
+        "positions",
         "speech",
         (
             "DiffBinaural/simulate_speech.py --out {here}/speech --clips 8 --seed 2",
@@ -154,7 +144,7 @@ EXPERIMENTS = (
                 for x in POSITION_FOLDERS
             ),
             "DiffBinaural/experiments/evaluate_positions.py --placed {here}/wavs "
-            "--mono_dir {here}/data/processed/mono_audios_22050Hz --output_json {here}/places.json",
+            "--mono_dir {here}/data/processed/mono_audios_22050Hz --output_json {here}/positions.json",
         ),
     ),
     *(
@@ -166,7 +156,7 @@ EXPERIMENTS = (
             "head of 11 cm": "--head_radius 11",
             "camera of 60°": "--fov 60",
             "25 pictures a second": "--fps 25",
-            "speech": "--audio_dir {root}/places/speech/speech",
+            "speech": "--audio_dir {root}/positions/speech/speech",
             "5 sources": "--sources 5",
         }.items()
     ),
@@ -184,11 +174,14 @@ EXPERIMENTS = (
     ),
 )
 
+# Rows that docs/results.json keeps and the page shows, and that nothing can run any more.
+RETIRED = ("parts/joint denoising",)
+
 
 def chosen(only: tuple[str, ...], root: Path, scale: str) -> list[Experiment]:
-    """The experiments of these tables, or <table>/<row>s, with all that they need, in the list's order.
+    """The experiments of these tables or <table>/<row>s and of all that they need, in the list's order.
 
-    ValueError for a name that is none.
+    Raises ValueError for an unknown name.
     """
     names = {name for e in EXPERIMENTS for name in (e.table, str(e.folder(Path())))}
     if unknown := [name for name in only if slug_path(name) not in names]:

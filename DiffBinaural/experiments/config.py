@@ -12,8 +12,8 @@ class ResultsConfig:
 
     only: tuple[str, ...] = option(
         (),
-        "tables (quality, parts, steps, places, general, anchors, speed) or "
-        "<table>/<row>, with what they need; default: all",
+        "tables (quality, parts, steps, positions, general, anchors, speed) or "
+        "<table>/<row>, with everything that they need; default: all",
     )
     scale: Literal["small", "base"] = option(
         "small",
@@ -22,8 +22,8 @@ class ResultsConfig:
     )
     output_dir: str | None = option(
         None,
-        "folder, within the project's, of what experiments make; what is "
-        "there is not made again. Default: generated/results, or …_base",
+        "folder inside the project for the experiments' output; finished "
+        "experiments are not run again. Default: generated/results, or …_base",
     )
 
 
@@ -49,7 +49,7 @@ class StepsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitsConfig:
-    """Figures of FAIR-Play's splits, together."""
+    """Metrics of FAIR-Play's splits, averaged."""
 
     results: str = required("folder with <split>/metrics.json, as evaluate_binaural_22050.py writes them")
     output_json: str | None = option(None, "both families: {title: {system: {metric: figures}}}")
@@ -57,8 +57,8 @@ class SplitsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionsConfig:
-    """Placed sounds, listened to."""
+    """Measurements of sounds at given positions."""
 
-    placed: str = required("folder with x_<position>/<video_id>_<ms>.wav, as a sweep's mels are rendered")
-    mono_dir: str = required("folder of the mono wavs that were placed")
+    placed: str = required("folder with x_<position>/<video_id>_<ms>.wav, rendered from the mels of a sweep")
+    mono_dir: str = required("folder of the mono wavs")
     output_json: str | None = option(None, "every sound at every position")

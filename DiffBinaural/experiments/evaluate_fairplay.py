@@ -1,8 +1,8 @@
-"""Print the two rows that a paper on FAIR-Play needs, from the metrics of its splits:
+"""Average the metrics of FAIR-Play's splits, separately for each family of splits:
 
 python DiffBinaural/experiments/evaluate_fairplay.py --results generated/fairplay
 
-The standard error is that over splits.  The test lists of the five scene-disjoint splits overlap, so theirs
+The standard error is over splits.  The test lists of the five scene-disjoint splits overlap, so their means
 are not independent.
 """
 

@@ -1,19 +1,20 @@
-"""Where sounds that were placed by hand are heard, and how intelligible they are, position by position:
+"""Measure the direction of sounds at given positions, with their intelligibility:
 
-python DiffBinaural/experiments/evaluate_positions.py --placed generated/places/wavs \\
+python DiffBinaural/experiments/evaluate_positions.py --placed generated/positions/wavs \\
     --mono_dir data/real/processed/mono_audios_22050Hz
 """
 
 from pathlib import Path
 
-from DiffBinaural.evaluation.placement import measure_position
+from DiffBinaural.evaluation.placement import measure_position, position_figures
 from DiffBinaural.experiments.config import PositionsConfig
+from DiffBinaural.experiments.tables import position_table
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import write_json
 
 
 def main(cfg: PositionsConfig) -> None:
-    """Print a row for each folder x_<position> of wavs; count the sounds on the wrong side."""
+    """Print a row for each folder x_<position> of wavs, with the number of sounds on the wrong side."""
     folders = sorted(Path(cfg.placed).glob("x_*"), key=lambda folder: float(folder.name[2:]))
     if not folders:
         raise FileNotFoundError(
@@ -21,16 +22,7 @@ def main(cfg: PositionsConfig) -> None:
             "such folders of mels, a renderer those of wavs"
         )
     rows = [row for folder in folders for row in measure_position(folder, Path(cfg.mono_dir))]
-    print("| x | azimuth | ITD µs, least … most | ILD dB, least … most | STOI, least | wrong side |")
-    print("| --- " * 6 + "|")
-    for folder in folders:
-        mine = [row for row in rows if row["folder"] == folder.name]
-        itd, ild, stoi = (sorted(row[name] for row in mine) for name in ("itd_us", "ild_db", "stoi"))
-        wrong = f"{sum(row['wrong'] for row in mine)} of {len(mine)}"
-        print(
-            f"| {mine[0]['x']:+.2f} | {mine[0]['azimuth']:+.1f}° | {itd[0]:+.0f} … {itd[-1]:+.0f} | "
-            f"{ild[0]:+.1f} … {ild[-1]:+.1f} | {stoi[0]:.3f} | {wrong} |"
-        )
+    print(position_table([position_figures([r for r in rows if r["folder"] == f.name]) for f in folders]))
     if cfg.output_json:
         write_json(cfg.output_json, rows)
 

@@ -1,9 +1,12 @@
-"""How many denoising steps does a model need?  Quality and time against them, as a table and a picture:
+"""Measure quality against the number of denoising steps, with the time that they take:
 
-python DiffBinaural/experiments/evaluate_steps.py --run checkpoints/first --data_root data/real --output_dir steps
+python DiffBinaural/experiments/evaluate_steps.py --run checkpoints/first --data_root data/real \\
+    --output_dir steps
 """
 
 from pathlib import Path
+
+from tabulate import tabulate
 
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.experiments.config import StepsConfig
@@ -22,9 +25,7 @@ def main(cfg: StepsConfig) -> None:
     rows, clips = steps_figures(model, test, cfg)
     write_json(out / "steps.json", {"rows": rows, "clips": clips})
     draw_history(out / "steps.png", rows, "mel_rmse", "mel_ild_error", "seconds a second")
-    print("| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|", sep="\n")
-    for row in rows:
-        print("| " + " | ".join(f"{value:.3g}" for value in row.values()) + " |")
+    print(tabulate(rows, headers="keys", floatfmt=".3g", tablefmt="github"))
 
 
 if __name__ == "__main__":

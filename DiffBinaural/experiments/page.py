@@ -1,18 +1,20 @@
-"""RESULTS.md, made from figures within the words of page.md."""
+"""RESULTS.md: the text of page.md with tables of figures."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+from DiffBinaural.evaluation.aggregation import short
 from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.evaluation.pairing import ANCHORS
+from DiffBinaural.experiments.catalogue import RETIRED
 from DiffBinaural.experiments.summary import COPY, FIGURES, SOUND_METRICS, unproved
 from DiffBinaural.experiments.tables import (
     bench_table,
     cells,
     head,
     percent_table,
-    short,
+    position_table,
     system_table,
     table,
 )
@@ -21,19 +23,19 @@ from DiffBinaural.utils.plots import draw_history
 NOT_YET = "*Not run yet.*"
 
 
-def draw(docs: Path, known: dict[str, dict]) -> None:
-    """The page's pictures."""
+def draw_pictures(docs: Path, known: dict[str, dict]) -> None:
+    """Draw the page's pictures."""
     if entry := known.get("steps/shipped models"):
         draw_history(docs / "steps.png", entry["rows"], *FIGURES["steps"], "seconds a second")
 
 
 def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
-    """Rows of a table by title."""
+    """Entries of a table: row -> entry."""
     return {title.split("/", 1)[1]: entry for title, entry in known.items() if title.startswith(f"{table}/")}
 
 
 def page(known: dict[str, dict], docs: str = "docs") -> str:
-    """RESULTS.md: the words of results_page.md, with the tables that it names; docs: of its pictures."""
+    """RESULTS.md: the text of page.md with its markers replaced by tables.  docs: folder of its pictures"""
 
     def block(marker: re.Match) -> str:
         section, name = marker.groups()
@@ -41,17 +43,17 @@ def page(known: dict[str, dict], docs: str = "docs") -> str:
         if not rows:
             return NOT_YET
         if name == "made":
-            return made_with(of_table(known, "data") | rows if section == "parts" else rows)
+            return made_with(section, of_table(known, "data") | rows if section == "parts" else rows)
         return SECTIONS[section](rows)[name]
 
-    words = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+) (\w+)\}\}", block, words).replace("(docs/", f"({docs}/")
+    text = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+) (\w+)\}\}", block, text).replace("(docs/", f"({docs}/")
 
 
 def quality_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Every renderer of the shipped models, on every kind of scenes."""
+    """Table a: renderers of the shipped models on every kind of scenes."""
     return {
-        "shares": percent_table(
+        "percent": percent_table(
             rows,
             ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
             ("wiener", "wiener_whole"),
@@ -61,7 +63,7 @@ def quality_section(rows: dict[str, dict]) -> dict[str, str]:
 
 
 def parts_section(rows: dict[str, dict]) -> dict[str, str]:
-    """What is lost where a part is left out, and what follows where nothing is."""
+    """Table b: the worth of each part, with the decision where it is unproved."""
     names = FIGURES["parts"]
     order = ("model", *ANCHORS)
     whole = [
@@ -95,12 +97,12 @@ def parts_section(rows: dict[str, dict]) -> dict[str, str]:
     return {
         "whole": table(["trained small, with every part", "system", *head(names)], whole),
         "left_out": table(["left out", "of", "seeds", *head(names)], left_out),
-        "unproved": table(["left out", "judged by", "difference", "what was done"], close),
+        "unproved": table(["left out", "metric", "difference", "decision"], close),
     }
 
 
 def steps_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Quality and time against the number of denoising steps."""
+    """Table c: quality and time against the number of denoising steps."""
     names, found = FIGURES["steps"], {}
     if entry := rows.get("shipped models"):
         seconds = {
@@ -116,16 +118,16 @@ def steps_section(rows: dict[str, dict]) -> dict[str, str]:
                 for system, figures in entry["systems"].items()
             ],
         )
-    if entry := rows.get("heard"):
-        found["heard"] = table(
+    if entry := rows.get("rendered"):
+        found["rendered"] = table(
             ["system", *head(SOUND_METRICS)],
             [[system, *cells(figures, SOUND_METRICS)] for system, figures in entry["systems"].items()],
         )
-    return {"mels": NOT_YET, "heard": NOT_YET} | found
+    return {"mels": NOT_YET, "rendered": NOT_YET} | found
 
 
 def speed_section(rows: dict[str, dict]) -> dict[str, str]:
-    """The benchmark's parts as one table."""
+    """Table d: speed and memory of the benchmark's parts."""
     rates = ", ".join(f"{row} {entry['bench']['peak_gflops']:.0f}" for row, entry in rows.items())
     return {
         "rows": bench_table([row for entry in rows.values() for row in entry["bench"]["rows"]]),
@@ -134,35 +136,18 @@ def speed_section(rows: dict[str, dict]) -> dict[str, str]:
 
 
 def positions_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Where sounds that were placed by hand are heard."""
-    (entry,), forms = rows.values(), {"itd_us": "+.0f", "ild_db": "+.1f"}
-    lines = [
-        [
-            f"{at['x']:+.2f}",
-            f"{at['azimuth']:+.1f}°",
-            *(f"{at[name][0]:{form}} … {at[name][1]:{form}}" for name, form in forms.items()),
-            f"{at['stoi'][0]:.3f}",
-            f"{at['wrong']} of {at['n']}",
-        ]
-        for at in entry["places"]
-    ]
-    wrong, n = (sum(at[name] for at in entry["places"]) for name in ("wrong", "n"))
-    least = min(at["stoi"][0] for at in entry["places"])
-    return {
-        "rows": table(
-            ["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least", "wrong side"],
-            [*lines, ["all", "", "", "", f"{least:.3f}", f"{wrong} of {n}"]],
-        )
-    }
+    """Table e: direction and intelligibility of speech at given positions."""
+    (entry,) = rows.values()
+    return {"rows": position_table(entry["positions"])}
 
 
 def general_section(rows: dict[str, dict]) -> dict[str, str]:
-    """One source in a room, one thing other than in training."""
+    """Table f: the shipped models under conditions other than the training's."""
     return {"systems": system_table(rows, FIGURES["general"], "one source in a room, but")}
 
 
 def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
-    """What each figure is for the mono copy and for the oracle."""
+    """Table g: all metrics of the anchors."""
     (entry,) = rows.values()
     names = [name for name in METRICS if name in entry["systems"][COPY]]
 
@@ -181,14 +166,15 @@ def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
     }
 
 
-def made_with(rows: dict[str, dict]) -> str:
-    """How the rows were made: seeds, time, machine, commands."""
+def made_with(section: str, rows: dict[str, dict]) -> str:
+    """Seeds, time, machine and commands of the rows."""
     machines = sorted({describe(entry["machine"]) for entry in rows.values()})
     total = sum(entry["seconds"] for entry in rows.values())
     lines = [
         "\n".join(
             [
-                f"# {row}: {entry['seconds']} s, seeds {', '.join(map(str, entry['seeds']))}",
+                f"# {row}: {entry['seconds']} s, seeds {', '.join(map(str, entry['seeds']))}"
+                + (", with an earlier version" if f"{section}/{row}" in RETIRED else ""),
                 *(f"# $D/vocoder.json: {key} {value}" for key, value in entry["settings"].items()),
                 f"D={entry['folder']}",
                 *(command.replace(entry["folder"], "$D") for command in entry["commands"]),
@@ -203,7 +189,7 @@ def made_with(rows: dict[str, dict]) -> str:
 
 
 def describe(machine: dict) -> str:
-    """A machine in words."""
+    """One line on a machine."""
     where = machine["gpu"] or f"{machine['cores']} cores, {machine['processor']}"
     return f"{where}, torch {machine['torch']}"
 
@@ -213,7 +199,7 @@ SECTIONS: dict[str, Callable[[dict], dict[str, str]]] = {
     "parts": parts_section,
     "steps": steps_section,
     "speed": speed_section,
-    "places": positions_section,
+    "positions": positions_section,
     "general": general_section,
     "anchors": anchors_section,
 }

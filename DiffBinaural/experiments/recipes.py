@@ -1,4 +1,4 @@
-"""Commands that several experiments share."""
+"""Builders of experiments from the scripts' commands."""
 
 from DiffBinaural.experiments.registry import Experiment
 
@@ -7,7 +7,7 @@ SCENES = "{root}/data/scenes/data"
 
 
 def stage1(data: str, made: str, words: str = "", run: str = "weights/stage1", listing: str = "train") -> str:
-    """Mels of a list of scenes."""
+    """Command that generates the mels of a list of scenes."""
     return (
         f"DiffBinaural/test_realBinaural.py --run {run} --data_root {data} --list_test {listing} "
         f"--output_dir {{here}}/{made} {words}"
@@ -15,7 +15,7 @@ def stage1(data: str, made: str, words: str = "", run: str = "weights/stage1", l
 
 
 def rendered(data: str, mels: str, made: str, how: str) -> str:
-    """Sound from mels: with a vocoder's file, or the words of a renderer on the mono's phase."""
+    """Command that turns mels into wavs, with the options of a vocoder or of a renderer."""
     if how.startswith("--renderer"):
         how += f" --mono_dir {data}/processed/mono_audios_22050Hz"
     return f"BigVGAN/inference_diffbinaural_mels.py --mels_dir {mels} --output_dir {{here}}/{made} {how}"
@@ -24,31 +24,31 @@ def rendered(data: str, mels: str, made: str, how: str) -> str:
 def evaluated(
     data: str, wavs: dict[str, str], mels: dict[str, str] | None = None, anchors: bool = True
 ) -> tuple[str, ...]:
-    """metrics.json of systems: name -> folder."""
+    """Commands that write metrics.json.  wavs, mels: system -> folder"""
     truth = (
         f"{'' if anchors else '--no-anchors '}--gt_dir {data}/processed/binaural_audios_22050Hz "
         f"--mono_dir {data}/processed/mono_audios_22050Hz --output_json {{here}}"
     )
-    heard = (
+    compare_wavs = (
         f"DiffBinaural/evaluate_binaural_22050.py {truth}/metrics.json "
         f"--pred_dir {' '.join(f'{name}={folder}' for name, folder in wavs.items())}"
     )
     if not mels:
-        return (heard,)
-    seen = (
+        return (compare_wavs,)
+    compare_mels = (
         f"DiffBinaural/evaluate_mel_spectrogram_rmse.py {truth}/mels.json "
         f"--pred_dir {' '.join(f'{name}={folder}' for name, folder in mels.items())}"
     )
-    return seen, f"{heard} --merge_json {{here}}/mels.json"
+    return compare_mels, f"{compare_wavs} --merge_json {{here}}/mels.json"
 
 
 def quality(sources: int, room: str) -> Experiment:
-    """The shipped models on 20 new scenes of a kind: each renderer, with detections and with whole frames."""
+    """The shipped models on 20 new scenes of one kind: every renderer, with detections or whole frames."""
     data, shipped = "{here}/data", "--checkpoint_file weights/vocoder/g_best.pth"
     hows = {
         "vocoder": shipped,
-        "mono": "--renderer mono",
-        "mono_exact": "--renderer mono --exact_downmix",
+        "mono_phase": "--renderer mono_phase",
+        "mono_phase_exact": "--renderer mono_phase --exact_downmix",
         "wiener": "--renderer wiener",
     }
     views = {"": "mels", "_whole": "whole_mels"}
@@ -57,7 +57,7 @@ def quality(sources: int, room: str) -> Experiment:
         "quality",
         f"{sources} source{'s' * (sources > 1)}, {room.replace('-', ' ')}",
         (
-            # of these datasets nothing is trained on: their largest list, called train, is the test
+            # nothing is trained on these datasets: their largest list, train, is the test list
             f"{SIMULATE} --clips 22 --held_out 1 --seed 9{sources} --sources {sources} --{room}",
             stage1(data, "mels", "--symmetric"),
             stage1(data, "whole_mels", "--symmetric --no-detections"),
@@ -66,7 +66,7 @@ def quality(sources: int, room: str) -> Experiment:
                 for view, mels in views.items()
                 for how, words in hows.items()
             ),
-            "BigVGAN/inference_binaural.py --renderer mono "
+            "BigVGAN/inference_binaural.py --renderer mono_phase "
             f"--input_wavs_dir {data}/processed/binaural_audios_22050Hz --list {data}/splits/train.csv "
             "--output_dir {here}/ceiling",
             *evaluated(
@@ -79,7 +79,7 @@ def quality(sources: int, room: str) -> Experiment:
 
 
 def general(change: str, words: str) -> Experiment:
-    """The shipped models on one source in a room, with one thing other than in their training."""
+    """The shipped models on one source in a room, with one condition changed from the training."""
     data, words = "{here}/data", words if "--sources" in words else f"--sources 1 {words}"
     return Experiment(
         "general",
@@ -103,7 +103,7 @@ def trained(
     anchors: bool = False,
     **about,
 ) -> Experiment:
-    """A small stage 1, trained alike but for one part, on the test list."""
+    """A small stage 1, trained with one change, on the test list."""
     runs = {ear: f"stage1_{ear}" for ear in ears}
     return Experiment(
         "parts",
@@ -115,25 +115,22 @@ def trained(
                 f"--ears {ear} --seed {{seed}} {words}"
                 for ear, run in runs.items()
             ),
-            *sampled(" ".join("{here}/" + run for run in runs.values()), sampling, how, anchors),
+            stage1(
+                SCENES,
+                "mels",
+                f"--seed {{seed}} {sampling}",
+                " ".join("{here}/" + run for run in runs.values()),
+                "test",
+            ),
+            rendered(SCENES, "{here}/mels", "wavs", how),
+            *evaluated(SCENES, {"model": "{here}/wavs"}, {"model": "{here}/mels"}, anchors),
         ),
         **about,
     )
 
 
-def sampled(
-    run: str, sampling: str = "", how: str = "--renderer wiener", anchors: bool = False
-) -> tuple[str, ...]:
-    """The test list from a run, and its figures."""
-    return (
-        stage1(SCENES, "mels", f"--seed {{seed}} {sampling}", run, "test"),
-        rendered(SCENES, "{here}/mels", "wavs", how),
-        *evaluated(SCENES, {"model": "{here}/wavs"}, {"model": "{here}/mels"}, anchors),
-    )
-
-
 def vocoder(row: str, *changed: tuple[str, object], anchors: bool = False, **about) -> Experiment:
-    """A small vocoder, trained alike but for one part; copy synthesis of the test list."""
+    """A small vocoder, trained with one change; copy synthesis of the test list."""
     sounds = f"{SCENES}/processed/binaural_audios_22050Hz"
     return Experiment(
         "parts",
@@ -159,7 +156,7 @@ VOCODER_DATA = (
 
 
 def continued(row: str, script: str, words: str, *, anchors: bool = False, **about) -> Experiment:
-    """The small vocoder, trained on for a while; then the sound of stage 1's mels of the test list."""
+    """The small vocoder with further training, applied to stage 1's mels of the test list."""
     return Experiment(
         "parts",
         row,
@@ -167,7 +164,7 @@ def continued(row: str, script: str, words: str, *, anchors: bool = False, **abo
             f"BigVGAN/{script}.py {VOCODER_DATA} --checkpoint_path {{here}}/vocoder "
             "--init_from {root}/parts/vocoder/vocoder --training_steps {steps_2b} "
             f"--validation_interval {{steps_2b}} --seed {{seed}} {words}",
-            # the last, not the best: each side would choose its own by other mels, perhaps the untrained start
+            # the last, not the best: the two sides would select theirs on different mels
             rendered(
                 SCENES, "{root}/parts/all/mels", "wavs", "--checkpoint_file {here}/vocoder/g_{steps_2b:0>8}"
             ),

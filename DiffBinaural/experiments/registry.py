@@ -1,12 +1,12 @@
-"""What an experiment is, which ones need which."""
+"""The description of an experiment."""
 
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-SEEDS = (1, 2)  # beside 0, of a row whose interval holds zero
-# What differs with the scale: "small" is for two cores, "base" for a GPU and its hours.
+SEEDS = (1, 2)  # further seeds, for a row whose interval holds zero
+# "small" is for two cores and minutes, "base" for a GPU and hours.
 SCALES = {
     "small": {
         "preset": "tiny",
@@ -33,14 +33,14 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """A row of a table, or the data that rows share.
+    """A row of a table, or the data that several rows use.
 
-    commands   words after "python"; {root}: the results, {here}: this experiment's folder, {base}: that of
-               `against`, {seed}, and the words of SCALES
-    against    parts: the row with the part, of which this one has one part less
-    decided_by  parts: the figure that the part is there for
-    settings   keys of the vocoder's config.json that differ: written to {here}/vocoder.json
-    decision   parts: what follows where the interval of decided_by holds zero
+    commands    arguments of python; {root}: folder of the results, {here}: folder of this experiment, {seed},
+                and the names in SCALES
+    against     parts: the row that has the part which this one lacks
+    decided_by  parts: the metric that the part should improve
+    settings    keys of the vocoder's config.json that differ: written to {here}/vocoder.json
+    decision    parts: what follows where the interval of decided_by holds zero
     """
 
     table: str
@@ -53,23 +53,22 @@ class Experiment:
     seed: int = 0
 
     def folder(self, root: Path) -> Path:
-        """Where it keeps what it makes."""
+        """Folder of its output."""
         return root / self.table / (slug(self.row) + (f"_seed{self.seed}" if self.seed else ""))
 
     def words(self, root: Path, scale: str) -> list[list[str]]:
-        """Its commands as they are run."""
+        """Its commands, with all names filled in."""
         known = {
             **SCALES[scale],
             "root": root,
             "here": self.folder(root),
             "seed": self.seed,
-            "base": replace(self, row=self.against).folder(root),
         }
         return [shlex.split(command.format(**known)) for command in self.commands]
 
 
 def slug(row: str) -> str:
-    """A row's title as the name of a folder.
+    """A row's title as a folder name.
 
     >>> slug("1 source, room")
     '1_source_room'
@@ -84,7 +83,7 @@ def slug_path(name: str) -> str:
 
 
 def needs(experiment: Experiment, other: Experiment, root: Path, scale: str) -> bool:
-    """Whether one reads from the other's folder, or is compared with it."""
+    """Whether an experiment reads from the folder of the other, or is compared with it."""
     words = " ".join(" ".join(command) for command in experiment.words(root, scale))
     compared = (experiment.table, experiment.against) == (other.table, other.row)
     return compared or f"{other.folder(root)}/" in words

@@ -1,4 +1,4 @@
-"""Experiments run, stopped, resumed."""
+"""Runs experiments, resumably."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ RECORD = "record.json"
 
 
 def machine() -> dict:
-    """What the commands run on."""
+    """The machine that runs the commands."""
     told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = re.search(r"model name\s*: (.*)", told)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -48,9 +48,10 @@ def finished(experiment: Experiment, root: Path) -> bool:
 
 
 def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
-    """Run what is not done yet; with other commands than the record's it starts anew, and all that needs it.
+    """Run the commands that are not done yet.
 
-    Raises ValueError, with the command's last line, where one fails.
+    Where the record has other commands, this experiment and all that need it start again.  Raises ValueError
+    with the last line of output where a command fails.
     """
     with locked(here := ROOT / experiment.folder(root)):
         words = experiment.words(root, scale)
@@ -74,7 +75,7 @@ def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
 
 
 def clear(experiment: Experiment, root: Path, scale: str) -> None:
-    """Remove what an experiment made, all but its lock; with other seeds too, and of all that need it."""
+    """Remove the output, except locks, of an experiment with all its seeds, and of all that need it."""
     for seed in (0, *SEEDS) if experiment.seed == 0 else (experiment.seed,):
         for path in (ROOT / replace(experiment, seed=seed).folder(root)).glob("*"):
             if path.is_dir():
@@ -87,7 +88,7 @@ def clear(experiment: Experiment, root: Path, scale: str) -> None:
 
 
 def call(command: list[str], log: Path) -> None:
-    """One command from the project's folder; a signal to us goes on to it, once: trainings save then."""
+    """Run a command in the project's folder; a signal is passed on once, so that trainings save."""
     with (
         open(log, "ab") as file,
         subprocess.Popen(  # noqa: S603

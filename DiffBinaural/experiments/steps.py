@@ -2,8 +2,6 @@
 
 from time import perf_counter
 
-from tqdm import tqdm
-
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig
 from DiffBinaural.dataset.base import WholeClips
 from DiffBinaural.evaluation.aggregation import summary
@@ -11,11 +9,12 @@ from DiffBinaural.evaluation.metric import measure
 from DiffBinaural.experiments.config import StepsConfig
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.modules.models import BinauralModel
+from DiffBinaural.utils.progress import Progress
 from DiffBinaural.validation import FIGURES
 
 
 def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> tuple[list[dict], list[dict]]:
-    """The first clips of a list with every number of steps: means, and each clip's figures.
+    """The first clips of a list, generated with every number of steps: means, and the figures of each clip.
 
     -> rows {"step": steps, "<sampler>/mel_rmse", "<sampler>/mel_ild_error", "<sampler>/seconds a second":
        time to generate a second of sound}, and "mono copy/…" in each;
@@ -27,7 +26,7 @@ def steps_figures(model: BinauralModel, test: WholeClips, cfg: StepsConfig) -> t
     ]
     seconds = sum(clip["mono_mel"].shape[-1] for clip in clips) * test.mel.hop / test.mel.sample_rate
     rows, known = [], _named("mono copy", clips, copies)
-    for count in tqdm(cfg.steps, desc="sampling"):
+    for count in Progress(cfg.steps, desc="sampling"):
         rows.append({"step": count, **_means("mono copy", copies)})
         for sampler in cfg.samplers:
             how = SamplingConfig(sampling_timesteps=count, sampler=sampler, seed=cfg.seed)

@@ -1,4 +1,4 @@
-"""RESULTS.md's figures: means, paired intervals."""
+"""Figures of finished experiments: means with paired intervals."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -11,13 +11,14 @@ import numpy as np
 from DiffBinaural.evaluation.aggregation import rows_of, summary
 from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.evaluation.paired import interval, ratio
-from DiffBinaural.experiments.catalogue import EXPERIMENTS
+from DiffBinaural.evaluation.placement import position_figures
+from DiffBinaural.experiments.catalogue import EXPERIMENTS, RETIRED
 from DiffBinaural.experiments.registry import SEEDS, Experiment
 from DiffBinaural.experiments.runner import ROOT, finished, record_of
 from DiffBinaural.utils.files import read_json
 
 COPY = "mono_copy"
-DIGITS = 4  # of a figure that is kept
+DIGITS = 4  # significant digits in docs/results.json
 SOUND_METRICS = ("stft", "env", "dphase", "itd_error", "ild_error", "iacc_error", "pesq_wb")
 FIGURES = {
     "quality": ("mel_rmse", *SOUND_METRICS),
@@ -26,11 +27,14 @@ FIGURES = {
     "parts": ("mel_rmse", "mel_ild_error", "stft", "env", "itd_error", "ild_error", "mrstft", "pesq_wb"),
     "steps": ("mel_rmse", "mel_ild_error"),
 }
-KNEE, RENDERED_KNEE = "ddim, 2", "steps_2"  # what other numbers of steps are compared with: the default
+DEFAULT_MELS, DEFAULT_WAVS = (
+    "ddim, 2",
+    "steps_2",
+)  # the default number of steps, with which others are compared
 
 
 def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
-    """What docs/results.json keeps of each finished row: title -> how it was made, and its figures."""
+    """The entries of docs/results.json for finished experiments: title -> record and figures."""
     found = {}
     for e in experiments:
         if not finished(e, root):
@@ -49,31 +53,37 @@ def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
 
 
 def updated(known: dict[str, dict], new: dict[str, dict]) -> dict[str, dict]:
-    """Both, the new before the known, in the list's order and without rows that it does not have any more."""
+    """Known entries with the new ones in their place, in the list's order; retired ones follow.
+
+    Entries that are neither listed nor retired are dropped.
+    """
     both = known | new
-    return {title: both[title] for e in EXPERIMENTS if (title := f"{e.table}/{e.row}") in both}
+    order = [*(f"{e.table}/{e.row}" for e in EXPERIMENTS), *RETIRED]
+    return {title: both[title] for title in order if title in both}
 
 
 def repeated(experiment: Experiment) -> list[Experiment]:
-    """The same with the other seeds."""
+    """The same experiment with the other seeds."""
     return [replace(experiment, seed=seed) for seed in SEEDS]
 
 
-def clips_of(experiment: Experiment, root: Path) -> dict[str, dict[str, dict]]:
-    """system -> clip -> its figures."""
+def figures_by_clip(experiment: Experiment, root: Path) -> dict[str, dict[str, dict]]:
+    """Metrics of an experiment: system -> clip -> {metric: value}."""
     files = [ROOT / experiment.folder(root) / name for name in ("steps.json", "metrics.json")]
     systems: dict[str, dict] = {}
     for row in rows_of(next(file for file in files if file.exists())):
-        clip = row["id"].removesuffix("_000000")  # mels of a whole clip say when it starts
+        clip = row["id"].removesuffix("_000000")  # the start time, which names of mels have
         systems.setdefault(row["system"], {})[clip] = row
     return systems
 
 
 def figure(values: dict[str, dict], name: str, others: dict[str, dict] | None) -> dict | None:
-    """One figure of a system: mean, n, and the mean difference from another system with its 95 % interval;
-    of errors also how many times the other's mean it is, with that interval.
+    """One metric of a system: mean, n, and the mean difference from another system with its 95 % interval.
 
-    values, others  clip -> its figures;  None where a figure is known of no clip
+    Errors also get "times", the ratio to the other system's mean with its interval.
+
+    values, others  clip -> {metric: value}
+    ->              None where no clip has the metric
     """
     known = {clip: row[name] for clip, row in values.items() if row.get(name) is not None}
     if not known:
@@ -88,13 +98,13 @@ def figure(values: dict[str, dict], name: str, others: dict[str, dict] | None) -
         ours, theirs = np.array(pairs).T
         found["difference"] = float((ours - theirs).mean())
         found["low"], found["high"] = interval(ours - theirs, seed=0)
-        if METRICS[name].better == "lower" and theirs.mean() > 0:  # an error: how many times the other's?
+        if METRICS[name].better == "lower" and theirs.mean() > 0:
             found["times"] = ratio(ours, theirs, seed=0)
     return found
 
 
 def against(systems: dict[str, dict], names: Iterable[str], base: str) -> dict:
-    """Figures of all systems, each beside its difference from one of them."""
+    """Figures of all systems, with their differences from one of them."""
     return {
         "against": base,
         "systems": {
@@ -109,8 +119,8 @@ def against(systems: dict[str, dict], names: Iterable[str], base: str) -> dict:
 
 
 def seeds_mean(experiments: tuple[Experiment, ...], root: Path, names: Iterable[str]) -> dict[str, dict]:
-    """clip -> its figures, each the mean over the seeds that have it."""
-    every = [clips_of(each, root)["model"] for each in experiments]
+    """Means over seeds: clip -> {metric: value}."""
+    every = [figures_by_clip(each, root)["model"] for each in experiments]
     return {
         clip: {name: summary([rows[clip].get(name) for rows in every])["mean"] for name in names}
         for clip in every[0]
@@ -118,9 +128,9 @@ def seeds_mean(experiments: tuple[Experiment, ...], root: Path, names: Iterable[
 
 
 def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS)) -> dict:
-    """A part's worth: figures without it, and their difference from those with it; or a row of its own.
+    """Figures without a part and their difference from those with it, or those of a row by itself.
 
-    Seeds count that both sides have finished.
+    Only seeds that both sides have finished count.
     """
     names, base = FIGURES["parts"], experiment.against
     sides = [
@@ -134,7 +144,7 @@ def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS
     }
     systems = {"without" if base else "model": seeds_mean(without, root, names)}
     if not base:
-        return about | against(clips_of(experiment, root) | systems, names, COPY)
+        return about | against(figures_by_clip(experiment, root) | systems, names, COPY)
     systems["with"] = seeds_mean(with_it, root, names)
     return about | {
         "part_of": base,
@@ -145,42 +155,28 @@ def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS
 
 
 def against_mono_copy(experiment: Experiment, root: Path) -> dict:
-    """Every system beside the mono copy."""
-    return against(clips_of(experiment, root), FIGURES[experiment.table], COPY)
+    """Figures of every system against the mono copy."""
+    return against(figures_by_clip(experiment, root), FIGURES[experiment.table], COPY)
 
 
 def steps(experiment: Experiment, root: Path) -> dict:
-    """Every number of steps beside the default's: sounds, or mels and their time."""
-    if experiment.row == "heard":
-        return against(clips_of(experiment, root), SOUND_METRICS, RENDERED_KNEE)
+    """Figures of every number of steps against the default, for rendered sounds or for mels with time."""
+    if experiment.row == "rendered":
+        return against(figures_by_clip(experiment, root), SOUND_METRICS, DEFAULT_WAVS)
     rows = read_json(ROOT / experiment.folder(root) / "steps.json")["rows"]
-    return {"rows": rows, **against(clips_of(experiment, root), FIGURES["steps"], KNEE)}
+    return {"rows": rows, **against(figures_by_clip(experiment, root), FIGURES["steps"], DEFAULT_MELS)}
 
 
 def speed(experiment: Experiment, root: Path) -> dict:
-    """The benchmark's own."""
+    """The benchmark's JSON."""
     return {"bench": read_json(ROOT / experiment.folder(root) / "bench.json")}
 
 
-def placed(experiment: Experiment, root: Path) -> dict:
-    """Position by position, what is heard."""
-    rows = read_json(ROOT / experiment.folder(root) / "places.json")
-    positions = sorted({row["x"] for row in rows})
-    return {"places": [_at([row for row in rows if row["x"] == x]) for x in positions]}
-
-
-def _at(rows: list[dict]) -> dict:
-    ends = {
-        name: [min(row[name] for row in rows), max(row[name] for row in rows)]
-        for name in ("itd_us", "ild_db", "stoi")
-    }
-    return {
-        "x": rows[0]["x"],
-        "azimuth": rows[0]["azimuth"],
-        **ends,
-        "n": len(rows),
-        "wrong": sum(row["wrong"] for row in rows),
-    }
+def by_position(experiment: Experiment, root: Path) -> dict:
+    """Direction and intelligibility at every position."""
+    rows = read_json(ROOT / experiment.folder(root) / "positions.json")
+    xs = sorted({row["x"] for row in rows})
+    return {"positions": [position_figures([row for row in rows if row["x"] == x]) for x in xs]}
 
 
 READERS: dict[str, Callable[[Experiment, Path], dict]] = {
@@ -190,18 +186,18 @@ READERS: dict[str, Callable[[Experiment, Path], dict]] = {
     "parts": part,
     "steps": steps,
     "speed": speed,
-    "places": placed,
+    "positions": by_position,
 }
 
 
 def unproved(entry: dict) -> bool:
-    """Whether leaving a part out does not, for sure, make the figure worse that it is there for."""
-    judged = entry["systems"]["without"][entry["decided_by"]]
-    return judged["low"] <= 0 if METRICS[entry["decided_by"]].better == "lower" else judged["high"] >= 0
+    """Whether the metric that a part should improve is not significantly worse without the part."""
+    found = entry["systems"]["without"][entry["decided_by"]]
+    return found["low"] <= 0 if METRICS[entry["decided_by"]].better == "lower" else found["high"] >= 0
 
 
-def close_calls(experiments: list[Experiment], root: Path) -> list[Experiment]:
-    """Parts that seed 0 does not prove, and what they are compared with, for the other seeds."""
+def undecided(experiments: list[Experiment], root: Path) -> list[Experiment]:
+    """Experiments of parts that seed 0 leaves unproved, and of their counterparts, with the other seeds."""
     close = [e for e in experiments if e.against and unproved(part(e, root, seeds=(0,)))]
     rows = dict.fromkeys(row for e in close for row in (e.against, e.row))
     named = {e.row: e for e in experiments if e.table == "parts"}

@@ -2,31 +2,25 @@
 
 from collections.abc import Iterable
 
+from DiffBinaural.evaluation.aggregation import short
 from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.evaluation.pairing import ANCHORS
 
+POSITION_FORMATS = {"itd_us": "+.0f", "ild_db": "+.1f"}
+
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
-    """A table for a page."""
+    """A markdown table, without padding."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def head(names: Iterable[str]) -> list[str]:
-    """Titles of figures: name, what is better, unit."""
+    """Column titles of metrics: name, direction, unit."""
     return [METRICS[name].titled(f"`{name}`") for name in names]
 
 
-def short(value: float, digits: int, sign: str = "") -> str:
-    """A number with so many digits that count.
-
-    >>> short(-287.3, 2, "+")
-    '-290'
-    """
-    return f"{float(f'{value:.{digits}g}'):{sign}g}"
-
-
 def cell(found: dict | None, scale: float = 1.0, key: str = "mean") -> str:
-    """A figure, and in brackets the 95 % interval of its difference; bold where that leaves zero out."""
+    """A figure, with the 95 % interval of its difference in brackets; bold where that excludes zero."""
     if found is None:
         return "–"
     text = short(scale * found[key], 3, "+" if key == "difference" else "")
@@ -38,12 +32,12 @@ def cell(found: dict | None, scale: float = 1.0, key: str = "mean") -> str:
 
 
 def cells(figures: dict[str, dict], names: Iterable[str], key: str = "mean") -> list[str]:
-    """A row's figures in print."""
+    """The figures of a row."""
     return [cell(figures.get(name), METRICS[name].scale, key) for name in names]
 
 
 def system_table(rows: dict[str, dict], names: tuple[str, ...], first: str) -> str:
-    """Every system of every row, the anchors last."""
+    """A line for every system of every row, anchors last."""
     lines = []
     for title, entry in rows.items():
         systems = sorted(entry["systems"], key=lambda system: system in (*ANCHORS, "ceiling"))
@@ -52,7 +46,7 @@ def system_table(rows: dict[str, dict], names: tuple[str, ...], first: str) -> s
 
 
 def percent_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[str, ...]) -> str:
-    """How much larger or smaller errors are than the mono copy's, in per cent, with the intervals."""
+    """Differences of errors from the mono copy's in per cent, with their intervals."""
 
     def percent(entry: dict, system: str, name: str) -> str:
         mean, low, high = (f"{100 * (times - 1):+.0f}" for times in entry["systems"][system][name]["times"])
@@ -68,8 +62,27 @@ def percent_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[
     )
 
 
+def position_table(found: list[dict]) -> str:
+    """Table of placement.position_figures, with a last line for all positions."""
+    lines = [
+        [
+            f"{at['x']:+.2f}",
+            f"{at['azimuth']:+.1f}°",
+            *(f"{at[name][0]:{form}} … {at[name][1]:{form}}" for name, form in POSITION_FORMATS.items()),
+            f"{at['stoi'][0]:.3f}",
+            f"{at['wrong']} of {at['n']}",
+        ]
+        for at in found
+    ]
+    wrong, n = (sum(at[name] for at in found) for name in ("wrong", "n"))
+    lines.append(["all", "", "", "", f"{min(at['stoi'][0] for at in found):.3f}", f"{wrong} of {n}"])
+    return table(
+        ["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least", "wrong side"], lines
+    )
+
+
 def bench_table(rows: list[dict]) -> str:
-    """Rows of the benchmark's JSON as a table."""
+    """Table of the rows of the benchmark's JSON."""
     units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
     return table(
         ["", "seconds", "floor", "gap", "plain", "faster", "memory", ""],

@@ -13,17 +13,17 @@ def extent(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
-    """FAIR-Play as downloaded, into the layout that training reads."""
+    """Conversion of the FAIR-Play download to the layout that training reads."""
 
     fairplay_root: str = required(
         "folder of the download, with binaural_audios/ (or audios/), videos/ and splits/; it is only read"
     )
     out: str = required("folder of the dataset, outside the download")
-    fps: int = option(10, "pictures to keep of each second of video")
+    fps: int = option(10, "pictures per second of video")
     size: tuple[int, int] = option(
         (480, 240), "width x height of the pictures in pixels", type=extent, metavar="480x240"
     )
-    workers: int = option(0, "processes; 0 takes one a core")
+    workers: int = option(0, "processes; 0: one per core")
     verify: bool = option(False, "write nothing; compare everything in --out with the download")
 
     def __post_init__(self):

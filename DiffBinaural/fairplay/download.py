@@ -1,4 +1,4 @@
-"""FAIR-Play as its download leaves it."""
+"""Reader of the FAIR-Play download."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ FOLDERS = ("binaural_audios", "audios", "videos", "splits")
 SETS = ("train", "val", "test")
 FAMILIES = {"splits": "", "new_splits": "five_", "five_splits": "five_"}  # folder -> prefix in our layout
 POINTER = b"version https://git-lfs"
-SLACK = 0.5  # seconds by which lengths may differ without a word
-UNKNOWN = 2**32 - 1  # the size that a wav states which was written to a pipe
+TOLERANCE = 0.5  # seconds by which lengths may differ
+UNKNOWN = 2**32 - 1  # size in the header of a wav that was written to a pipe
 
 
 @dataclass(frozen=True)
 class Download:
-    """Where a download keeps its sounds and videos."""
+    """Folders of a download."""
 
     root: Path
     audios: Path
@@ -31,13 +31,13 @@ class Download:
 
 
 def find_download(root: str | Path) -> Download:
-    """A download's folders.  Raises FileNotFoundError naming what is missing."""
+    """Folders of a download.  Raises FileNotFoundError naming the one that is missing."""
     root = Path(root)
     return Download(root, subfolder(root, "binaural_audios", "audios"), subfolder(root, "videos"))
 
 
 def subfolder(root: Path, *names: str) -> Path:
-    """The first of these folders that is there."""
+    """The first of these folders that exists."""
     for name in names:
         if (root / name).is_dir():
             return root / name
@@ -48,7 +48,7 @@ def subfolder(root: Path, *names: str) -> Path:
 
 
 def checked_file(path: Path) -> Path:
-    """The path itself, where its file is there and is neither a git-lfs pointer nor a wav that breaks off."""
+    """The path itself.  Raises an error for a missing file, a git-lfs pointer or a truncated wav."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     with open(path, "rb") as file:
@@ -68,7 +68,7 @@ def entries(path: Path) -> list[str]:
     if checked_file(path).suffix == ".txt":
         return [line.strip() for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
     try:
-        # locks are for writers, and fail on disks that are mounted for reading
+        # locking fails on disks that are mounted read-only
         with h5py.File(path, "r", locking=False) as file:
             if "audio" not in file:
                 raise ValueError(f"{path}: has {', '.join(file) or 'nothing'}; expected a dataset `audio`")
@@ -79,16 +79,15 @@ def entries(path: Path) -> list[str]:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Ids of a list: of each entry, the name after its last slash without the extension.
+    """Ids of a list: the file name of each entry, without its folder on the authors' disk and its extension.
 
-    What stands before that slash is a path on some other disk, ../ or not: it is dropped, never followed.
-    Raises ValueError where what is left is no plain name.
+    Raises ValueError where the rest is not a plain name.
     """
     return [checked_id(Path(entry.rpartition("/")[2]).stem, f"{path}: {entry!r}") for entry in entries(path)]
 
 
 def read_lists(root: Path) -> dict[str, list[str]]:
-    """Ids of every list, by its name in our layout: split1/train … split10/test, five_split1/train …"""
+    """Ids of every list by its name in our layout: split1/train … split10/test, five_split1/train …"""
     lists = {}
     for family, prefix in FAMILIES.items():
         for split in sorted((root / family).glob("split*/"), key=lambda folder: (len(folder.name), folder)):
@@ -100,30 +99,30 @@ def read_lists(root: Path) -> dict[str, list[str]]:
 
 
 def list_file(split: Path, part: str) -> Path:
-    """A list's file, h5 before txt."""
+    """File of a list; h5 takes precedence over txt."""
     for path in (split / f"{part}.h5", split / f"{part}.txt"):
         if path.is_file():
             return path
     raise FileNotFoundError(f"{split}: has neither {part}.h5 nor {part}.txt")
 
 
-def two_ears(path: Path) -> np.ndarray:
-    """A downloaded recording, (2, N) at the mel's rate, in the 16 bits that will be written."""
+def read_recording(path: Path) -> np.ndarray:
+    """A downloaded recording, (2, N) at the sample rate of the mel, rounded to 16 bits."""
     return sixteen_bits(read_wav(checked_file(path), MelConfig().sample_rate, channels=2)[0])
 
 
 def read_frames(path: Path, fps: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """A downloaded video's pictures.  Raises ValueError at its end when that comes too early."""
+    """Pictures of a downloaded video.  Raises ValueError at the end of a truncated one."""
     count = 0
     for picture in pictures(checked_file(path), fps, size, threads=1):
         yield picture
         count += 1
-    if count / fps < stated_seconds(path) - SLACK:
+    if count / fps < stated_seconds(path) - TOLERANCE:
         raise ValueError(
             f"{path}: breaks off after {count / fps:.1f} of {stated_seconds(path):.1f} s; download it again"
         )
 
 
 def sixteen_bits(wav: np.ndarray) -> np.ndarray:
-    """Samples rounded to what 16 bits hold: whole multiples of 2^-15 in [-1, 1)."""
+    """Samples rounded to 16 bits: multiples of 2^-15 in [-1, 1)."""
     return np.round(np.clip(wav, -1, 1 - 2**-15) * 32768) / 32768

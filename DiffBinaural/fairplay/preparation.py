@@ -1,4 +1,4 @@
-"""FAIR-Play's clips brought into our layout."""
+"""Conversion of the FAIR-Play download to our layout."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,14 @@ from DiffBinaural.dataset.dataset_real_binaural import (
     write_sounds,
     write_split,
 )
-from DiffBinaural.fairplay.download import SLACK, Download, find_download, read_frames, read_lists, two_ears
+from DiffBinaural.fairplay.download import (
+    TOLERANCE,
+    Download,
+    find_download,
+    read_frames,
+    read_lists,
+    read_recording,
+)
 from DiffBinaural.utils.audio import read_wav
 from DiffBinaural.utils.distributed import SINGLE_PROCESS
 from DiffBinaural.utils.files import claim, replacing, write_json
@@ -28,18 +35,18 @@ TOOLS = ("av", "h5py", "numpy", "pillow", "soundfile", "torchaudio")
 
 
 @dataclass(frozen=True)
-class Made:
-    """What became of a clip."""
+class PreparedClip:
+    """Result of the preparation of a clip."""
 
     name: str
-    samples: int = 0  # of an ear, at our rate
+    samples: int = 0  # per channel, at our rate
     pictures: int = 0
-    fault: str = ""  # why there is nothing of it
+    fault: str = ""  # why the clip is left out
 
 
 @dataclass(frozen=True)
 class Job:
-    """From where to where, and how."""
+    """Source, target and settings of a preparation."""
 
     source: Download
     root: Path
@@ -48,7 +55,7 @@ class Job:
 
     @property
     def settings(self) -> dict:
-        """What two preparations must share to be one."""
+        """Settings that another preparation of the same folder must have too."""
         return {"dataset": "FAIR-Play", "fps": self.fps, "frame_size": list(self.size), "sample_rate": RATE}
 
     def products(self, name: str) -> tuple[Path, Path, Path]:
@@ -58,7 +65,7 @@ class Job:
 
 
 def plan(source: str | Path, root: str | Path, fps: int, size: tuple[int, int]) -> Job:
-    """A job whose folders are found.  Raises ValueError for a place that would change the download."""
+    """Find the folders of a job.  Raises ValueError for an output folder within the download."""
     inside, download = Path(root).resolve(), Path(source).resolve()
     if inside == download or download in inside.parents:
         raise ValueError(
@@ -67,29 +74,31 @@ def plan(source: str | Path, root: str | Path, fps: int, size: tuple[int, int]) 
     return Job(find_download(source), Path(root), fps, size)
 
 
-def prepare_clip(name: str, job: Job) -> Made:
-    """Make what a clip still lacks; a product that is there is whole, since it appears at once or never."""
+def prepare_clip(name: str, job: Job) -> PreparedClip:
+    """Write the missing files of a clip; files that exist are complete, because writes are atomic."""
     ears, mono, frames = job.products(name)
     try:
-        heard = ears.exists() and mono.exists()
-        pair = read_wav(ears, channels=2)[0] if heard else two_ears(job.source.audios / f"{name}.wav")
+        has_sound = ears.exists() and mono.exists()
+        pair = (
+            read_wav(ears, channels=2)[0] if has_sound else read_recording(job.source.audios / f"{name}.wav")
+        )
         if not frames.exists():
             with replacing(frames) as folder:
                 folder.mkdir()
                 shown = read_frames(job.source.videos / f"{name}.mp4", job.fps, job.size)
                 for number, picture in enumerate(shown, start=1):
                     write_picture(folder / f"frame_{number:06d}.jpg", picture)
-        if not heard:
+        if not has_sound:
             write_sounds(job.root, name, pair)
-        return Made(name, pair.shape[1], len(FrameFolder(frames)))
+        return PreparedClip(name, pair.shape[1], len(FrameFolder(frames)))
     except (ValueError, FileNotFoundError, PermissionError) as error:
-        return Made(name, fault=str(error).replace(f"{job.source.root}/", ""))
+        return PreparedClip(name, fault=str(error).replace(f"{job.source.root}/", ""))
 
 
 def prepare(job: Job, workers: int) -> tuple[list[str], list[str]]:
-    """Make every listed clip, then the lists: a folder whose dataset.json counts them is complete.
+    """Write every listed clip, then the lists; a dataset.json with counts marks a complete dataset.
 
-    -> lines to tell the user, and one line for each clip that is broken
+    -> lines for the user, and one line for each clip that is broken
     """
     lists = read_lists(job.source.root)
     with locked(job.root, SINGLE_PROCESS, *PATTERNS):
@@ -115,8 +124,8 @@ def prepare(job: Job, workers: int) -> tuple[list[str], list[str]]:
     return preparation_summary(job, lists, made), [f"{name}: {fault}" for name, fault in broken.items()]
 
 
-def preparation_summary(job: Job, lists: dict[str, list[str]], made: list[Made]) -> list[str]:
-    """What was made, and what about it may surprise."""
+def preparation_summary(job: Job, lists: dict[str, list[str]], made: list[PreparedClip]) -> list[str]:
+    """Lines for the user: counts, and unusual properties of the download."""
     good = [clip for clip in made if not clip.fault]
     lines = [
         f"{job.root}: {len(good)} clips, {sum(clip.pictures for clip in good)} pictures, "
@@ -124,13 +133,13 @@ def preparation_summary(job: Job, lists: dict[str, list[str]], made: list[Made])
     ]
     lengths = [(clip.name, clip.samples / RATE, clip.pictures / job.fps) for clip in good]
     if odd := [
-        f"{name} ({heard:.1f} s, {seen:.1f} s)"
-        for name, heard, seen in lengths
-        if abs(heard - seen) > max(SLACK, 1 / job.fps)
+        f"{name} ({sound:.1f} s, {video:.1f} s)"
+        for name, sound, video in lengths
+        if abs(sound - video) > max(TOLERANCE, 1 / job.fps)
     ]:
-        lines.append(f"sound and pictures differ by more than {SLACK} s, and are kept: {', '.join(odd)}")
+        lines.append(f"sound and pictures differ by more than {TOLERANCE} s, and are kept: {', '.join(odd)}")
     if not any(name.startswith("five_") for name in lists):
-        lines.append("no scene-disjoint lists there; they go into new_splits/ of the download")
+        lines.append("no scene-disjoint lists found; they go into new_splits/ of the download")
     if spare := {path.stem for path in job.source.audios.glob("*.wav")} - {clip.name for clip in made}:
-        lines.append(f"{len(spare)} recordings are in no list and are left alone, {min(spare)} for one")
+        lines.append(f"{len(spare)} recordings are in no list and are ignored, {min(spare)} for example")
     return lines

@@ -33,12 +33,7 @@ class ClipsConfig(SamplingConfig):
 class GenerateConfig(ClipsConfig):
     """Generation of mel pairs for the clips of a split."""
 
-    shuffle_vision: bool = option(False, "show the model the next clip's video: does it use its eyes?")
-    joint: bool = option(
-        True,
-        "merge overlapping windows at every denoising step; without, each window has "
-        "a noise of its own and is merged at the end: what is joint denoising worth?",
-    )
+    shuffle_vision: bool = option(False, "show the model the next clip's video: does it use the pictures?")
 
 
 def point(text: str) -> tuple[float, float]:
@@ -49,7 +44,7 @@ def point(text: str) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementConfig(ClipsConfig):
-    """Mono sounds placed by hand."""
+    """Mono sounds positioned by hand."""
 
     override_pos: tuple[float, float] | None = option(
         None,
@@ -57,8 +52,8 @@ class PlacementConfig(ClipsConfig):
         type=point,
         metavar="X,Y",
     )
-    sweep: bool = option(False, "place each sound at x = -1 … 1, and draw sweep.png")
-    positions: int = option(21, "places of a sweep")
+    sweep: bool = option(False, "generate each sound at positions x = -1 … 1, and draw sweep.png")
+    positions: int = option(21, "positions of a sweep")
 
     def __post_init__(self):
         super().__post_init__()

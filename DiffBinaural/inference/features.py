@@ -5,18 +5,19 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig
 from DiffBinaural.dataset.base import QUIET, extract_windows, padded
-from DiffBinaural.dataset.video_transforms import RecordedFrames, on_device
+from DiffBinaural.dataset.frame_sources import RecordedFrames
+from DiffBinaural.dataset.video_transforms import on_device
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.position_utils import mirror_positions
 
-PICTURES_A_CALL = 32  # that the trunk looks at together
+PICTURES_A_CALL = 32  # pictures that the trunk encodes at once
 
 
 @torch.inference_mode()
 def visual_features(model: BinauralModel, pictures: dict[str, Tensor], *, mirror: bool = False) -> Tensor:
     """The trunk's maps (P, S, C, h, w) of pictures, or of their mirror images, on the model's device.
 
-    pictures  objects (P, S, 3, H, W) uint8 and mask (P, S), or maps that are known already
+    pictures  objects (P, S, 3, H, W) uint8 and mask (P, S), or their maps, where they are known
     """
     device = next(model.parameters()).device
     if "maps" in pictures:
@@ -24,16 +25,18 @@ def visual_features(model: BinauralModel, pictures: dict[str, Tensor], *, mirror
         return on_device(pictures, device)["maps"]
     maps = []
     for few in zip(*(pictures[name].split(PICTURES_A_CALL) for name in ("objects", "mask")), strict=True):
-        seen = on_device(dict(zip(("objects", "mask"), few, strict=True)), device)
-        maps.append(model.frame.look(seen["objects"].flip(-1) if mirror else seen["objects"], seen["mask"]))
+        shown = on_device(dict(zip(("objects", "mask"), few, strict=True)), device)
+        maps.append(
+            model.frame.features(shown["objects"].flip(-1) if mirror else shown["objects"], shown["mask"])
+        )
     return torch.cat(maps)
 
 
-def encode_recording(model: BinauralModel, eyes: RecordedFrames) -> dict[str, Tensor]:
-    """All that a frozen trunk can say about a recording: the content of an EncodedEyes."""
+def encode_recording(model: BinauralModel, source: RecordedFrames) -> dict[str, Tensor]:
+    """The visual features of a recording by a frozen trunk: the content of an EncodedFrames."""
     parts = []
-    for first in range(0, eyes.count, PICTURES_A_CALL):
-        pictures = eyes.stack(range(first, min(first + PICTURES_A_CALL, eyes.count)))
+    for first in range(0, source.count, PICTURES_A_CALL):
+        pictures = source.stack(range(first, min(first + PICTURES_A_CALL, source.count)))
         both = torch.stack(
             [visual_features(model, pictures, mirror=mirror) for mirror in (False, True)], dim=2
         )
@@ -52,26 +55,22 @@ def window_batch(clip: dict, maps: Tensor, group: Tensor, size: int) -> dict[str
         for name in QUIET
         if name in clip
     }
-    eyes = {name: clip[name][shown].to(maps.device) for name in ("box", "mask")}
-    return {**mels, **eyes, "maps": maps[shown.to(maps.device)]}
+    boxes = {name: clip[name][shown].to(maps.device) for name in ("box", "mask")}
+    return {**mels, **boxes, "maps": maps[shown.to(maps.device)]}
 
 
-def contexts(model: BinauralModel, part: dict, cfg: SamplingConfig) -> Tensor:
-    """The context tokens (W, ways, K, D) of a part's windows; each picture is looked at once a way.
+def contexts(model: BinauralModel, visual: dict[str, Tensor], cfg: SamplingConfig) -> Tensor:
+    """The context tokens (W, ways, K, D) of windows; the trunk encodes each picture once a way.
 
-    ways  1, or 2 where cfg.symmetric: the scene and its mirror image
+    visual  of :meth:`FrameSource.scene`
+    ways    1, or 2 where cfg.symmetric: the scene and its mirror image
     """
-    found = []
+    ways = []
     for mirror in (False, True) if cfg.symmetric else (False,):
-        maps, box = (
-            visual_features(model, part, mirror=mirror),
-            mirror_positions(part["box"]) if mirror else part["box"],
-        )
-        eyes = {"box": box.to(maps.device), "mask": part["mask"].to(maps.device), "maps": maps}
-        groups = part["which"].to(maps.device).split(cfg.batch_windows)
-        found.append(
-            torch.cat(
-                [model.context({name: value[which] for name, value in eyes.items()}) for which in groups]
-            )
-        )
-    return torch.stack(found, dim=1)
+        maps = visual_features(model, visual, mirror=mirror)
+        box, mask = (visual[name].to(maps.device) for name in ("box", "mask"))
+        pictures = {"box": mirror_positions(box) if mirror else box, "mask": mask, "maps": maps}
+        groups = visual["which"].to(maps.device).split(cfg.batch_windows)
+        tokens = [model.context({name: value[which] for name, value in pictures.items()}) for which in groups]
+        ways.append(torch.cat(tokens))
+    return torch.stack(ways, dim=1)

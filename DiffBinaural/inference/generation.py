@@ -5,83 +5,66 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, TrainConfig
-from DiffBinaural.dataset.base import WINDOW_HOP, WholeClips, extract_windows, padded, scene, stitch
-from DiffBinaural.dataset.video_transforms import WithoutDetections
+from DiffBinaural.dataset.base import WINDOW_HOP, WholeClips, extract_windows, padded
+from DiffBinaural.dataset.frame_sources import WithoutDetections
 from DiffBinaural.inference.config import ClipsConfig, GenerateConfig
 from DiffBinaural.inference.loading import load_models
-from DiffBinaural.inference.sampler import BLOCK, stream
+from DiffBinaural.inference.sampler import Sampler
+from DiffBinaural.inference.windows import BLOCK, WindowBatch
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.lists import EARS, SIDES, Clip
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.mel import DB_PER_NEPER
 from DiffBinaural.utils.mel_files import save_mel_pair, write_mel_config
+from DiffBinaural.utils.progress import Progress
 
 
-def parts_of(clip: dict, cfg: TrainConfig, count: int) -> Iterator[dict]:
-    """A clip, an item of a WholeClips dataset or one with its eyes closed, as parts of `count` windows."""
+def batches_of(clip: dict, cfg: TrainConfig, count: int) -> Iterator[tuple[WindowBatch, dict[str, Tensor]]]:
+    """A clip in batches of `count` windows, each with the pictures that it shows.
+
+    clip  item of a WholeClips dataset, or its `without_pictures`
+    """
     starts, size, frames = clip["starts"], cfg.view.window, max(clip["mono_mel"].shape[-1], cfg.view.window)
     for first in range(0, len(starts), count):
         mine = slice(first, first + count)
-        if "eyes" in clip:
-            seen = scene(clip["eyes"], clip["times"][mine], cfg.mel)
+        times = clip["times"][mine] if "times" in clip else []
+        if "source" in clip:
+            visual = clip["source"].scene(times, clip["seconds"])
         else:
             shown, which = torch.unique(clip["which"][mine], return_inverse=True)
-            seen = {name: clip[name][shown] for name in ("objects", "maps", "box", "mask") if name in clip}
-            seen["which"] = which
+            visual = {name: clip[name][shown] for name in ("objects", "maps", "box", "mask") if name in clip}
+            visual["which"] = which
         until = starts[first + count] if first + count < len(starts) else frames
-        yield {
-            "starts": starts[mine],
-            "until": until,
-            "frames": frames,
-            **seen,
-            "mono": extract_windows(padded(clip["mono_mel"], size), starts[mine], size),
-        }
+        mono = extract_windows(padded(clip["mono_mel"], size), starts[mine], size)
+        yield WindowBatch(starts[mine], until, frames, mono, times), visual
 
 
 def generate(
     model: BinauralModel, clip: dict, cfg: SamplingConfig, count: int = BLOCK // WINDOW_HOP
 ) -> Tensor:
-    """Sample a whole clip: windows share one noise and are merged at every denoising step.
+    """Sample a whole clip: windows have one noise in common and are merged at every denoising step.
 
-    The noise is the clip's own: its name and cfg.seed give the same sound in any company.
+    The noise is the clip's own: its name and cfg.seed give the same result, whatever else is generated.
 
-    clip   item of a WholeClips dataset, or its `unseen`
-    count  windows of a block, by default 60 s; changes memory, not the result
-    ->     (rows, M, T) on the CPU: each ear's log mel in nepers, then the phasor where the model makes it
+    clip   item of a WholeClips dataset, or its `without_pictures`
+    count  windows of a batch, by default 60 s; changes memory, not the result
+    ->     (rows, M, T) on the CPU: each ear's log mel in nepers, then the phasor where the model predicts it
     """
-    mel = torch.cat(list(stream(model, parts_of(clip, model.cfg, count), cfg, clip["stem"])), dim=-1)
+    sampler = Sampler(model, cfg, clip["stem"])
+    mel = torch.cat([sampler.push(*batch) for batch in batches_of(clip, model.cfg, count)], dim=-1)
     return mel[..., : clip["mono_mel"].shape[-1]]
 
 
-def generate_apart(model: BinauralModel, clip: dict, cfg: SamplingConfig) -> Tensor:
-    """As :func:`generate`, but each window by itself, with a noise of its own, and merged at the end only."""
-    size, total = model.cfg.view.window, clip["mono_mel"].shape[-1]
-    alone = [
-        {
-            **clip,
-            "stem": f"{clip['stem']} {start}",
-            "starts": [0],
-            "times": clip["times"][w : w + 1],
-            "mono_mel": clip["mono_mel"][..., start : start + size],
-        }
-        for w, start in enumerate(clip["starts"])
-    ]
-    return stitch(torch.stack([generate(model, window, cfg) for window in alone]), clip["starts"], total)
-
-
-def generate_pair(
-    models: list[BinauralModel], clip: dict, cfg: SamplingConfig, how: Callable = generate
-) -> Tensor:
+def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig) -> Tensor:
     """A clip from one model of both ears, or from one of each: (2 or, with a phasor, 4, M, T)."""
-    return torch.cat([how(model, clip, cfg) for model in models])
+    return torch.cat([generate(model, clip, cfg) for model in models])
 
 
-def clips_of(dataset_class: type[WholeClips], cfg: ClipsConfig, trained: TrainConfig) -> WholeClips:
-    """The clips of --list_test, in the split of the run where --split does not say otherwise."""
+def clips_of(dataset_class: Callable[..., WholeClips], cfg: ClipsConfig, trained: TrainConfig) -> WholeClips:
+    """The clips of --list_test, in the split of --split, else in that of the run."""
     return dataset_class(
         cfg.data_root,
         cfg.list_test,
@@ -93,10 +76,12 @@ def clips_of(dataset_class: type[WholeClips], cfg: ClipsConfig, trained: TrainCo
     )
 
 
-def generate_all(dataset_class: type[WholeClips], cfg: GenerateConfig):
-    """Generate every clip of a list and write its mels; yields (clip item, generate_pair's) as it goes.
+def generate_all(
+    dataset_class: Callable[..., WholeClips], cfg: GenerateConfig
+) -> Iterator[tuple[dict, Tensor]]:
+    """Generate every clip of a list and write its mels; yields (clip, mel) one by one.
 
-    Under torchrun the processes share the clips out.
+    Under torchrun every process takes its shard of the clips.
     """
     with world(cfg.device) as job:
         models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
@@ -104,13 +89,15 @@ def generate_all(dataset_class: type[WholeClips], cfg: GenerateConfig):
         with locked(cfg.output_dir, job):
             write_mel_config(cfg.output_dir, data.mel)
             numbers = job.shard(range(len(data))[: cfg.limit])
-            for i in tqdm(numbers, desc=f"generating {cfg.list_test}", unit="clip", disable=not job.first):
-                clip = data.unseen(i)
+            for i in Progress(
+                numbers, desc=f"generating {cfg.list_test}", unit="clip", disable=not job.first
+            ):
+                clip = data.without_pictures(i)
                 if cfg.shuffle_vision:
-                    clip = with_vision_of(clip, data.unseen(next_video(data.clips, i)))
+                    clip = with_pictures_of(clip, data.without_pictures(next_video(data.clips, i)))
                 if not cfg.detections:
-                    clip["eyes"] = WithoutDetections(clip["eyes"])
-                mel = generate_pair(models, clip, cfg, generate if cfg.joint else generate_apart)
+                    clip["source"] = WithoutDetections(clip["source"])
+                mel = generate_pair(models, clip, cfg)
                 save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
                 yield clip, mel
 
@@ -124,10 +111,10 @@ def next_video(clips: list[Clip], i: int) -> int:
     return other
 
 
-def with_vision_of(clip: dict, other: dict) -> dict:
-    """A clip's sound with another clip's pictures, repeated where the other is shorter; eyes closed."""
+def with_pictures_of(clip: dict, other: dict) -> dict:
+    """A clip's sound with another clip's pictures, repeated where the other is shorter."""
     times = [other["times"][w % len(other["times"])] for w in range(len(clip["starts"]))]
-    return {**clip, "eyes": other["eyes"], "times": times}
+    return {**clip, "source": other["source"], "times": times}
 
 
 def comparison(clip: dict, mel: Tensor, ears=EARS["both"]) -> list[tuple[str, np.ndarray]]:

@@ -22,7 +22,7 @@ def load_config(run: str | Path) -> TrainConfig:
 def load_model(
     run: str | Path, device: torch.device, unet: str = "unet_best.pth", frame: str = "frame_best.pth"
 ) -> BinauralModel:
-    """A trained model in eval mode; the run's config.json says how it is built.
+    """A trained model in eval mode; built as the run's config.json describes.
 
     unet, frame  weights: names of files in the run folder, or paths
     """
@@ -47,7 +47,7 @@ def fill(
 def ready(model: BinauralModel, device: torch.device) -> BinauralModel:
     """The model as inference is fastest: channels-last memory, and the UNet's layers as it folds them."""
     model.unet.fold(cpu=device.type == "cpu")
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
 def load_models(runs: tuple[str, ...], device: torch.device, *weights: str) -> list[BinauralModel]:

@@ -27,18 +27,18 @@ def move_source(clip: dict, x: float, y: float) -> dict:
     return {**clip, "objects": objects, "box": box, "mask": mask}
 
 
-def pasted(picture: Tensor, look: Tensor, box: tuple[float, float, float, float]) -> Tensor:
-    """A plain ground in a picture's mean colour with a look in a box on it, as far as that is inside.
+def pasted(picture: Tensor, crop: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """A plain ground in a picture's mean colour with a crop in a box on it, as far as that is inside.
 
-    picture, look  (3, H, W) uint8.  box: centre and half-sizes in [-1, 1], y upwards
+    picture, crop  (3, H, W) uint8.  box: centre and half-sizes in [-1, 1], y upwards
     """
     size, ground = picture.shape[-1], picture.float().mean((1, 2), keepdim=True)
     canvas = ground.round().to(torch.uint8).expand_as(picture).clone()
     x, y, wide, high = box
     width, height = max(round(wide * size), 1), max(round(high * size), 1)
-    look = F.interpolate(look[None].float(), (height, width), mode="area")[0].round().to(torch.uint8)
+    crop = F.interpolate(crop[None].float(), (height, width), mode="area")[0].round().to(torch.uint8)
     left, top = round((x + 1) / 2 * size - width / 2), round((1 - y) / 2 * size - height / 2)
-    inside = look[:, max(-top, 0) : max(size - top, 0), max(-left, 0) : max(size - left, 0)]
+    inside = crop[:, max(-top, 0) : max(size - top, 0), max(-left, 0) : max(size - left, 0)]
     top, left = max(top, 0), max(left, 0)
     canvas[:, top : top + inside.shape[1], left : left + inside.shape[2]] = inside
     return canvas

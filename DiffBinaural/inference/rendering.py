@@ -1,13 +1,11 @@
-"""Two ears from a mono sound, their mels and the phasor between them, on the phase that the mono has."""
-
-from collections.abc import Iterable, Iterator
+"""Renderers of binaural mels on the mono's phase."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.blocks import pieces
+from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.mel import FLOOR, NOISE, frame_spectra, hann, mel_basis, reflected
 
 CHUNK = 512  # frames that are rendered at once
@@ -18,11 +16,11 @@ MAX_GAIN = 3.0  # nepers (26 dB) between an ear and the mono, at most
 def to_bins(bands: Tensor, cfg: MelConfig) -> Tensor:
     """Values of mel bands (…, M, T) at the STFT's bins (…, F, T): means, weighted as the mel weighs the bin.
 
-    The outermost bins, which no band hears, get what the nearest one gets.
+    The outermost bins, which no band covers, get what the nearest one gets.
     """
     basis = mel_basis(cfg, bands.device)
-    heard = torch.nonzero(basis.sum(0))[:, 0]
-    nearest = torch.arange(basis.shape[1], device=bands.device).clamp(int(heard[0]), int(heard[-1]))
+    covered = torch.nonzero(basis.sum(0))[:, 0]
+    nearest = torch.arange(basis.shape[1], device=bands.device).clamp(int(covered[0]), int(covered[-1]))
     weights = basis[:, nearest].T
     return (weights / weights.sum(1, keepdim=True)) @ bands
 
@@ -35,7 +33,7 @@ def gains(mono: Tensor, mel: Tensor, cfg: MelConfig) -> Tensor:
 
 
 def closed_form(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:
-    """Both ears as loud as their mels say, and the phasor's angle Δ between them, however short it is.
+    """Both ears at the level of their mels, with the phasor's angle Δ between them, however short it is.
 
     |L| = gain |M|, and likewise R; arg L = arg M - arg(|L| + |R| e^{-iΔ}), arg R = arg L - Δ.
 
@@ -49,7 +47,7 @@ def closed_form(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:
 
 
 def wiener(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:
-    """The least-squares estimate of L and R from M = (L + R)/2; gain and phasor say E|L|², E|R|² and E L R*:
+    """The least-squares estimate of L and R from M = (L + R)/2; gain and phasor give E|L|², E|R|² and E L R*:
 
     H_L = E L M* / E|M|² = 2 (|L|² + L R*) / (|L|² + |R|² + 2 Re L R*), H_R likewise with R L*.
 
@@ -67,55 +65,61 @@ def downmixed(ears: Tensor, mono: Tensor) -> Tensor:
     return ears + (mono - ears.mean(0))
 
 
-RENDERERS = {"mono": closed_form, "wiener": wiener}
+# name -> function (mono spectra (F, T), gains (2, F, T), phasor (F, T)) -> spectra of the ears (2, F, T).
+# To add a renderer, write such a function, enter it here, and add its name to the choices in
+# BigVGAN/settings.py.
+RENDERERS = {"mono_phase": closed_form, "wiener": wiener}
 
 
-def render(
-    mono: Tensor,
-    mel: Tensor,
-    cfg: MelConfig,
-    renderer: str = "wiener",
-    *,
-    exact_downmix: bool = False,
-    chunk: int = CHUNK,
-) -> Tensor:
-    """The two ears of a mono sound, whose STFT lies on the mel's frames and is inverted without loss.
+class MonoPhaseRenderer:
+    """Renders two ears from a mono sound, their mels and the phasor between them, block by block.
 
-    mono   (N,)       samples, N <= T · hop; silence is put behind them
-    mel    (4, M, T)  log mels of left and right in nepers, real and imaginary part of the phasor
+    The mono's STFT lies on the mel's frames and is inverted without loss.
+
     renderer       of RENDERERS
     exact_downmix  the mean of the ears is the mono; that of `wiener` always is
     chunk          frames at once; changes memory, not the result
-    ->     (2, T · hop)
+    """
+
+    def __init__(
+        self,
+        cfg: MelConfig,
+        renderer: str = "wiener",
+        *,
+        exact_downmix: bool = False,
+        chunk: int = CHUNK,
+    ):
+        self.cfg, self.renderer, self.exact_downmix = cfg, renderer, exact_downmix
+        reach = -(-cfg.n_fft // cfg.hop)  # frames beside a piece that its samples depend on
+        self.pieces = Pieces(chunk, reach)
+
+    @torch.no_grad()
+    def push(self, mono: Tensor, mel: Tensor, *, last: bool = False) -> Tensor:
+        """Append whole frames, the last of the clip or not.  -> the samples (2, n) that are now known
+
+        mono  (T · hop,)  samples
+        mel   (4, M, T)   log mels of left and right in nepers, real and imaginary part of the phasor
+        """
+        hop, wavs = self.cfg.hop, [mono.new_empty(2, 0)]
+        joined = torch.cat([mono.view(-1, hop).T, mel.flatten(0, 1)])
+        for piece, before, behind in self.pieces.push(joined, last=last):
+            mono, mel = piece[:hop].T.flatten(), piece[hop:].unflatten(0, (4, -1))
+            wav = render_piece(mono, mel, self.cfg, self.renderer, exact_downmix=self.exact_downmix)
+            wavs.append(wav[:, before * hop : len(mono) - behind * hop])
+        return torch.cat(wavs, dim=-1)
+
+
+def render(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str = "wiener", **options) -> Tensor:
+    """A whole clip by a :class:`MonoPhaseRenderer`: (2, T · hop).
+
+    mono  (N,), N <= T · hop: silence is appended;  mel: (4, M, T)
     """
     whole = F.pad(mono, (0, mel.shape[-1] * cfg.hop - len(mono)))
-    blocks = render_blocks([(whole, mel)], cfg, renderer, exact_downmix=exact_downmix, chunk=chunk)
-    return torch.cat([mono.new_empty(2, 0), *blocks], dim=-1)
-
-
-@torch.no_grad()
-def render_blocks(
-    blocks: Iterable[tuple[Tensor, Tensor]],
-    cfg: MelConfig,
-    renderer: str = "wiener",
-    *,
-    exact_downmix: bool = False,
-    chunk: int = CHUNK,
-) -> Iterator[Tensor]:
-    """:func:`render` of a clip in blocks of whole frames, (T · hop,) and (4, M, T): the same sound.
-
-    ->     (2, n) at a time, in order; what is held does not grow with the clip
-    """
-    reach = -(-cfg.n_fft // cfg.hop)  # frames beside a piece that its samples depend on
-    joined = (torch.cat([mono.view(-1, cfg.hop).T, mel.flatten(0, 1)]) for mono, mel in blocks)
-    for piece, before, behind in pieces(joined, chunk, reach):
-        mono, mel = piece[: cfg.hop].T.flatten(), piece[cfg.hop :].unflatten(0, (4, -1))
-        wav = render_piece(mono, mel, cfg, renderer, exact_downmix=exact_downmix)
-        yield wav[:, before * cfg.hop : len(mono) - behind * cfg.hop]
+    return MonoPhaseRenderer(cfg, renderer, **options).push(whole, mel, last=True)
 
 
 def render_piece(mono: Tensor, mel: Tensor, cfg: MelConfig, renderer: str, *, exact_downmix: bool) -> Tensor:
-    """:func:`render` of T frames at once, mono (T · hop,)."""
+    """Render T frames at once; mono (T · hop,), mel (4, M, T) -> (2, T · hop)."""
     spectra = frame_spectra(reflected(mono[None], cfg), cfg)[0]
     phasor = torch.complex(*to_bins(mel[2:], cfg))
     ears = RENDERERS[renderer](spectra, gains(spectra, mel[:2], cfg), phasor)

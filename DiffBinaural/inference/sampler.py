@@ -1,7 +1,6 @@
 """The sampler: windows of a clip denoised together."""
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,16 +9,16 @@ from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, steps
 from DiffBinaural.dataset.base import add_windows, extract_windows
 from DiffBinaural.diffusion_utils.diffusion_pytorch import needs_fresh
 from DiffBinaural.inference.features import contexts
+from DiffBinaural.inference.windows import BLOCK, WindowBatch
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.helpers import generator_for
-
-BLOCK = 5168  # mel frames of a block at most: 60 s
+from DiffBinaural.utils.progress import Progress
 
 
 class Noise:
     """The noise of a clip, in tiles: any frames of it can be drawn alone, and no more is ever held.
 
-    A clip's name and seed give the same noise in any company and however the clip is cut into blocks.
+    A clip's name and seed give the same noise, whatever else is generated and however the clip is divided.
 
     rows    numbers of the channels that are kept, of those of both ears
     bands   of the mel;  frames: of the clip, or any number from BLOCK on
@@ -40,69 +39,61 @@ class Noise:
         return torch.cat(drawn, dim=-1)
 
 
-class Windows:
-    """The windows of a clip that are being denoised, by number; the first are let go, the next are added."""
-
-    def __init__(self):
-        self.starts: list[int] = []
-        self.until = 0  # where the next window begins, or where the clip ends
-        self.mono, self.context = {}, {}
-
-    def add(self, part: dict, context: Tensor) -> None:
-        """Add a part's windows, with their context (W, ways, K, D)."""
-        for start, mono, tokens in zip(part["starts"], part["mono"], context, strict=True):
-            self.mono[len(self.starts)], self.context[len(self.starts)] = mono, tokens
-            self.starts.append(start)
-        self.until = part["until"]
-
-    def drop_before(self, number: int) -> None:
-        """Let go of all before a window."""
-        for w in [w for w in self.mono if w < number]:
-            del self.mono[w], self.context[w]
-
-
 class Step:
-    """One denoising step of a stream: frames go in, those that no later window reaches come out denoised.
+    """One denoising step of a clip that comes in batches: put frames in, take out those that are settled.
 
     Each step runs a window behind the one before it.  What a window gives is kept until its neighbour has
-    come, so a border between blocks is a seam like any other, and nothing is computed twice.
+    come, so a border between batches is a seam like any other, and nothing is computed twice.
+
+    size  mel frames of a window
     """
 
+    x: Tensor  # the frames that are held, from `begin` on
+    before: Tensor  # the step before's x₀ of them
+    total: Tensor  # the windows' weighted x₀, and
+    weight: Tensor  # what it is to be divided by
+
     def __init__(self, size: int):
-        self.size, self.done, self.begin = size, 0, 0  # windows that are through; the first frame held
-        self.x = self.before = self.total = self.weight = None
+        self.size, self.done, self.begin, self.empty = size, 0, 0, True  # done: windows that are through
 
-    def take(self, x: Tensor, before: Tensor, windows: Windows, denoise: Callable, advance: Callable):
-        """Take frames on, run every window that is now complete, and give out what is settled.
+    def put(self, x: Tensor, before: Tensor, starts: list[int]) -> tuple[range, Tensor | None]:
+        """Append frames of x and of the step before's x₀, (rows, M, n) each.
 
-        x, before  (rows, M, n): the next frames, and the step before's x₀ of them
-        denoise    ((W, rows, M, size), numbers of the windows) -> x₀
-        advance    (x, x₀, before, first frame) -> x of the step after
-        ->         that x, and its x₀
+        starts  of all windows of the clip so far
+        ->      numbers of the windows that are now complete, and x in them (W, rows, M, size)
         """
         blank = x.new_zeros(x.shape)
-        if self.x is None:
+        if self.empty:
+            self.empty = False
             self.x, self.before, self.total, self.weight = x, before, blank, x.new_zeros(x.shape[-1])
         else:
             self.x, self.before, self.total = (
                 torch.cat(pair, dim=-1) for pair in ((self.x, x), (self.before, before), (self.total, blank))
             )
             self.weight = torch.cat([self.weight, x.new_zeros(x.shape[-1])])
-        end, starts, first = self.begin + self.x.shape[-1], windows.starts, self.done
+        self.starts, first, end = starts, self.done, self.begin + self.x.shape[-1]
         while self.done < len(starts) and starts[self.done] + self.size <= end:
             self.done += 1
-        local = [start - self.begin for start in starts[first : self.done]]
-        if local:
-            made = denoise(extract_windows(self.x, local, self.size), range(first, self.done))
-            add_windows(self.total, self.weight, made, local)
-        settled = min(starts[self.done] if self.done < len(starts) else windows.until, end) - self.begin
-        ready = [held[..., :settled] for held in (self.x, self.before, self.total, self.weight)]
-        self.x, self.before, self.total, self.weight = (
-            held[..., settled:].clone() for held in (self.x, self.before, self.total, self.weight)
-        )
-        x0 = (ready[2] / ready[3]).clamp(-1, 1)
-        self.begin += settled
-        return advance(ready[0], x0, ready[1], self.begin - settled), x0
+        self.local = [start - self.begin for start in starts[first : self.done]]
+        return range(first, self.done), extract_windows(self.x, self.local, self.size) if self.local else None
+
+    def merge(self, windows: Tensor) -> None:
+        """Add x₀ of the windows that :meth:`put` gave."""
+        add_windows(self.total, self.weight, windows, self.local)
+
+    def settled(self, until: int) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Take out the frames that no later window reaches.
+
+        until  no window after the known ones begins before this frame
+        ->     x, its merged x₀ and the step before's, (rows, M, n) each, and the first frame's number
+        """
+        following = self.starts[self.done] if self.done < len(self.starts) else until
+        count, first = min(following, self.begin + self.x.shape[-1]) - self.begin, self.begin
+        held = (self.x, self.before, self.total, self.weight)
+        x, before, total, weight = (part[..., :count] for part in held)
+        self.x, self.before, self.total, self.weight = (part[..., count:].clone() for part in held)
+        self.begin += count
+        return x, (total / weight).clamp(-1, 1), before, first
 
 
 def symmetric(here: Callable, there: Callable, exchange: Callable) -> Callable:
@@ -110,58 +101,74 @@ def symmetric(here: Callable, there: Callable, exchange: Callable) -> Callable:
     return lambda x, t: (here(x, t) + exchange(there(exchange(x), t))) / 2
 
 
-@torch.inference_mode()
-def stream(
-    model: BinauralModel,
-    parts: Iterable[dict],
-    cfg: SamplingConfig,
-    stem: str,
-    tick: Callable[[int], object] = int,
-) -> Iterator[Tensor]:
-    """Sample a clip part by part: the same mel as from all its windows at once, in memory that does not grow.
+class Sampler:
+    """Samples a clip batch by batch: the same mel as from all its windows at once, in bounded memory.
 
-    parts  the clip's windows in order: starts, until (where the next part begins, or the clip ends), frames
-           (of the clip, or any number from BLOCK on), mono (W, 1, M, size); objects or maps, box, mask, which
-    tick   told how many windows have made a step
-    ->     frames of :func:`generate`'s (rows, M, n), on the CPU, in order
+    name  of the clip; with cfg.seed it determines the noise
     """
-    device, size, rows = next(model.parameters()).device, model.cfg.view.window, list(model.rows)
-    order = model.diffusion.sample_steps(steps_of(cfg, model.cfg.diffusion.objective))
-    live, known, noise = Windows(), 0, None
-    steps, fresh = [Step(size) for _ in order], needs_fresh(cfg.sampler, cfg.eta)
 
-    def denoise(x: Tensor, numbers: range, t: int) -> Tensor:
-        made = []
+    def __init__(self, model: BinauralModel, cfg: SamplingConfig, name: str):
+        self.model, self.cfg, self.name = model, cfg, name
+        self.device, self.size = next(model.parameters()).device, model.cfg.view.window
+        self.order = model.diffusion.sample_steps(steps_of(cfg, model.cfg.diffusion.objective))
+        self.steps = [Step(self.size) for _ in self.order]
+        self.starts: list[int] = []  # of all windows so far
+        self.mono: dict[int, Tensor] = {}  # of the windows that are being denoised, by number
+        self.context: dict[int, Tensor] = {}  # (ways, K, D)
+        self.known = 0  # frames whose windows have come
+
+    @torch.inference_mode()
+    def push(self, batch: WindowBatch, visual: dict[str, Tensor]) -> Tensor:
+        """Denoise the next windows as far as no later window changes the result.
+
+        visual  of the windows, from :meth:`FrameSource.scene`
+        ->      the next frames of the clip (rows, M, n), n >= 0, on the CPU: each ear's log mel in nepers,
+                then the phasor where the model predicts it
+        """
+        self._add(batch, contexts(self.model, visual, self.cfg))
+        first, self.known = self.known, batch.starts[-1] + self.size
+        x = before = self.noise(0, first, self.known).to(self.device)
+        with Progress(total=len(batch.starts) * len(self.steps), desc="denoising", unit="window") as bar:
+            for number, step in enumerate(self.steps):
+                numbers, windows = step.put(x, before, self.starts)
+                if windows is not None:
+                    step.merge(self._denoise(windows, numbers, number, bar))
+                x, before = self._advance(number, *step.settled(batch.until))
+        for done in [w for w in self.mono if w < self.steps[-1].done]:
+            del self.mono[done], self.context[done]
+        return self.model.to_mel(x).cpu()
+
+    def _add(self, batch: WindowBatch, context: Tensor) -> None:
+        if not self.starts:
+            rows, bands = list(self.model.rows), batch.mono.shape[-2]
+            self.noise = Noise(self.cfg.seed, self.name, rows, bands, batch.frames)
+        for start, mono, tokens in zip(batch.starts, batch.mono, context, strict=True):
+            self.mono[len(self.starts)], self.context[len(self.starts)] = mono, tokens
+            self.starts.append(start)
+
+    def _denoise(self, windows: Tensor, numbers: range, step: int, bar: Progress) -> Tensor:
+        """x₀ of windows (W, rows, M, size) that have come to a step, by their numbers."""
+        made, model, cfg = [], self.model, self.cfg
         for group in torch.arange(len(numbers)).split(cfg.batch_windows):
             mono, context = (
-                torch.stack([held[numbers[w]] for w in group]) for held in (live.mono, live.context)
+                torch.stack([held[numbers[w]] for w in group]) for held in (self.mono, self.context)
             )
-            ways = [model.denoiser(mono.to(device), way, cfg.guidance_scale) for way in context.unbind(1)]
-            made.append((symmetric(*ways, model.exchange) if cfg.symmetric else ways[0])(x[group], t))
-            tick(len(group))
+            ways = [
+                model.denoiser(mono.to(self.device), way, cfg.guidance_scale) for way in context.unbind(1)
+            ]
+            denoise = symmetric(ways[0], ways[1], model.exchange) if cfg.symmetric else ways[0]
+            made.append(denoise(windows[group], self.order[step][0]))
+            bar.update(len(group))
         return torch.cat(made)
 
-    def advance(number: int, x: Tensor, x0: Tensor, before: Tensor, first: int) -> Tensor:
-        (t, following), last = order[number], model.diffusion.abar[order[number - 1][0]]
-        drawn = noise(number + 1, first, first + x.shape[-1]).to(device) if fresh else 0.0
-        return model.diffusion.step(
-            x,
-            x0,
-            t,
-            following,
-            sampler=cfg.sampler,
-            eta=cfg.eta,
-            fresh=drawn,
-            before=(before, last) if number else None,
-        )[0]
-
-    for part in parts:
-        live.add(part, contexts(model, part, cfg))
-        noise = noise or Noise(cfg.seed, stem, rows, part["mono"].shape[-2], part["frames"])
-        first, known = known, part["starts"][-1] + size
-        x = before = noise(0, first, known).to(device)
-        for number, (step, (t, _)) in enumerate(zip(steps, order, strict=True)):
-            x, before = step.take(x, before, live, partial(denoise, t=t), partial(advance, number))
-        live.drop_before(steps[-1].done)
-        if x.shape[-1]:
-            yield model.to_mel(x).cpu()
+    def _advance(self, step: int, x: Tensor, x0: Tensor, before: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """Settled frames from a step's noise level to the next one's.  -> x there, x₀"""
+        (t, following), diffusion = self.order[step], self.model.diffusion
+        fresh: Tensor | float = 0.0
+        if needs_fresh(self.cfg.sampler, self.cfg.eta):
+            fresh = self.noise(step + 1, first, first + x.shape[-1]).to(self.device)
+        earlier = (before, diffusion.abar[self.order[step - 1][0]]) if step else None
+        following_x, _ = diffusion.step(
+            x, x0, t, following, sampler=self.cfg.sampler, eta=self.cfg.eta, fresh=fresh, before=earlier
+        )
+        return following_x, x0

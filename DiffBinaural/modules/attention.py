@@ -1,4 +1,4 @@
-"""Attention: masked, from anything to anything, and the blocks made of it."""
+"""Attention blocks, masked where needed."""
 
 import torch
 import torch.nn.functional as F
@@ -72,29 +72,31 @@ class TransformerBlock(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Positions of a map look at context tokens; each position knows its band and its time."""
+    """Cross-attention from the positions of a map, with their band and time, to context tokens."""
 
     def __init__(self, dim: int, context: int, heads: int):
         super().__init__()
         self.norm, self.place = group_norm(dim), nn.Linear(2 * dim, dim)
         self.attention = Attention(dim, context, heads)
 
-    def forward(self, x: Tensor, context: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
-        """x (B, dim, H, W), context (B, K, context), places: of bands (H, dim), times (W, dim) -> like x."""
-        asked, told = self.attention.folded(context)  # (B, dim, hK), (B, hK, dim)
-        bands, times = places
+    def forward(self, x: Tensor, context: Tensor, positions: tuple[Tensor, Tensor]) -> Tensor:
+        """x (B, dim, H, W), context (B, K, context), positions of bands (H, dim), times (W, dim) -> like x"""
+        keys, values = self.attention.folded(context)  # (B, dim, hK), (B, hK, dim)
+        bands, times = positions
         rows, columns = self.place.weight.chunk(2, dim=1)
-        here = self.norm(x).permute(0, 2, 3, 1).flatten(1, 2) @ asked  # (B, HW, hK)
-        place = (F.linear(bands, rows) @ asked)[:, :, None] + (
-            F.linear(times, columns, self.place.bias) @ asked
+        here = self.norm(x).permute(0, 2, 3, 1).flatten(1, 2) @ keys  # (B, HW, hK)
+        positional = (F.linear(bands, rows) @ keys)[:, :, None] + (
+            F.linear(times, columns, self.place.bias) @ keys
         )[:, None]  # (B, H, W, hK)
-        scores = (here + place.flatten(1, 2)).unflatten(-1, (self.attention.heads, -1))
-        seen = torch.baddbmm(self.attention.to_out.bias, scores.softmax(-1).flatten(2), told)  # (B, HW, dim)
-        return seen.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2).add_(x)
+        scores = (here + positional.flatten(1, 2)).unflatten(-1, (self.attention.heads, -1))
+        attended = torch.baddbmm(
+            self.attention.to_out.bias, scores.softmax(-1).flatten(2), values
+        )  # (B, HW, dim)
+        return attended.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2).add_(x)
 
 
 class SelfAttention(nn.Module):
-    """Every position of a small map looks at every other."""
+    """Self-attention of a small map."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The eyes: from a window's pictures, cut into slots, to a few context tokens: what is where and when."""
+"""The visual encoder: from a window's pictures, in slots, to a few context tokens."""
 
 from pathlib import Path
 
@@ -62,8 +62,8 @@ def _named(state: dict, trunk: nn.Module, source: str) -> dict:
 class VisualEncoder(nn.Module):
     """Slots of pictures -> context tokens.
 
-    Every cell of the trunk's map knows where it stands in the whole picture, so a whole picture alone says
-    where things are, and a detected source says it more sharply.
+    Every cell of the trunk's map carries its position in the whole picture: a whole picture alone tells
+    where things are, a detected source tells it more precisely.
     """
 
     def __init__(self, cfg: ModelConfig, trunk: nn.Module, *, frozen: bool):
@@ -80,7 +80,7 @@ class VisualEncoder(nn.Module):
         for name, part in self.named_children():
             if name != "trunk":
                 part.apply(keep_variance)
-        with torch.no_grad():  # at first the context says mostly where things are
+        with torch.no_grad():  # at first the context is mostly about positions
             self.place[-1].weight *= 3
             self.what.weight *= 0.2
             for block in self.temporal:
@@ -96,20 +96,20 @@ class VisualEncoder(nn.Module):
         freeze_batch_norm(self.trunk)
         return self
 
-    def look(self, objects: Tensor, mask: Tensor) -> Tensor:
-        """The trunk's maps of pictures, all that a frozen trunk has to say about them.
+    def features(self, objects: Tensor, mask: Tensor) -> Tensor:
+        """The trunk's maps of pictures, all that a frozen trunk contributes.
 
         objects  (…, S, 3, H, W)  slot 0 the whole picture, then detected sources; ImageNet mean and std
-        mask     (…, S) bool      True = padding, not looked at
+        mask     (…, S) bool      True = padding, not encoded
         ->       (…, S, C, h, w)  0 in padded slots
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return _scatter(self.trunk(objects[~mask]), ~mask)
 
     def forward(self, maps: Tensor, box: Tensor, mask: Tensor) -> Tensor:
-        """What the eyes saw.
+        """Context tokens of windows.
 
-        maps  (B, F, S, C, h, w)  of :meth:`look`
+        maps  (B, F, S, C, h, w)  of :meth:`features`
         box   (B, F, S, 4)        centre x, y and half-sizes in the whole picture, [-1, 1], y up
         mask  (B, F, S) bool      True = padding: nothing in such a slot reaches the output
         ->    (B, F·tokens, context_dim)
@@ -117,11 +117,11 @@ class VisualEncoder(nn.Module):
         assert not mask[:, :, 0].any(), "slot 0, the whole picture, is never padding"
         keep, (rows, columns) = ~mask, maps.shape[-2:]
         positions = cell_positions(box[keep], rows, columns)  # (n, h·w, 2), n kept
-        place = self.place(torch.cat((positions, fourier_features(positions, BANDS)), dim=-1))
+        where = self.place(torch.cat((positions, fourier_features(positions, BANDS)), dim=-1))
         kinds = (torch.arange(box.shape[2], device=box.device) > 0).long().expand(mask.shape)[keep]
         cells = self.cell(maps[keep].flatten(2).transpose(1, 2))
         keys = cells + self.kind(kinds)[:, None]  # (n, h·w, D)
-        values = place + self.what(keys)
+        values = where + self.what(keys)
         ignored = mask[..., None].expand(*mask.shape, rows * columns).flatten(2, 3)
         return self._over_time(*(_scatter(x, keep).flatten(2, 3) for x in (keys, values)), ignored)
 

@@ -1,4 +1,4 @@
-"""Networks and diffusion process joined into the model that training and generation use."""
+"""The model of stage 1: its networks joined with the diffusion process."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,10 @@ from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion, guided
 from DiffBinaural.modules.audioVisual_model import VisualEncoder, make_trunk
 from DiffBinaural.modules.unet import UNet
 from DiffBinaural.utils.lists import EARS
-from DiffBinaural.utils.mel import from_unit, to_unit
 
 
 class BinauralModel(nn.Module):
-    """Mono mel, pictures -> mels of two ears, or of one.  `frame` sees, `unet` denoises.
+    """Mono mel, pictures -> mels of two ears, or of one.  `frame` encodes the pictures, `unet` denoises.
 
     Nepers outside, [-1, 1] inside.  ears: the numbers of those it makes, left first.  Where it makes
     the phase between them too, the phasor's real and imaginary part are channels behind the two mels, the
@@ -24,18 +23,18 @@ class BinauralModel(nn.Module):
     def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
         super().__init__()
         self.cfg, self.unet, self.frame, self.ears = cfg, unet, frame, EARS[cfg.ears]
-        self.phase = cfg.model.interaural_phase
+        self.predicts_phasor = cfg.model.interaural_phase
         self.rows = channels(cfg)
         self.diffusion = Diffusion(cfg.diffusion)
         self.range = (cfg.diffusion.mel_low, cfg.diffusion.mel_high)
 
     def context(self, batch: dict) -> Tensor:
         """Context tokens (B, K, D) of a batch of windows: of its maps, where it has them, or its objects."""
-        maps = batch["maps"] if "maps" in batch else self.frame.look(batch["objects"], batch["mask"])
+        maps = batch["maps"] if "maps" in batch else self.frame.features(batch["objects"], batch["mask"])
         return self.frame(maps, batch["box"], batch["mask"])
 
     def blind(self, context: Tensor) -> Tensor:
-        """The learned context of an unseen scene, shaped like a seen one."""
+        """The learned context that stands for no pictures, in the shape of another context."""
         return self.unet.null_vision.expand_as(context)
 
     def forward(self, batch: dict, t: Tensor, noise: Tensor, hidden: Tensor) -> dict[str, Tensor]:
@@ -50,7 +49,7 @@ class BinauralModel(nn.Module):
         context = self.context(batch)
         context = torch.where(hidden[:, None, None], self.blind(context), context)
         weight = None
-        if self.phase:
+        if self.predicts_phasor:
             x0, weight = torch.cat((x0, batch["phasor"]), dim=1), self.error_weights(mono)
         per_window = self.diffusion.loss(
             lambda x, t: self.unet(x, t, mono, context), x0, self.base(mono), t, noise, weight
@@ -59,7 +58,7 @@ class BinauralModel(nn.Module):
 
     def base(self, mono: Tensor) -> Tensor:
         """What a residual is added to: the mono mel (B, 1, M, T) in both ears; nothing in the phasor."""
-        if not self.phase:
+        if not self.predicts_phasor:
             return mono
         return torch.cat((mono, mono, torch.zeros_like(mono), torch.zeros_like(mono)), dim=1)
 
@@ -100,7 +99,7 @@ class BinauralModel(nn.Module):
 
     def to_mel(self, unit: Tensor) -> Tensor:
         """Out of the diffusion's units: mels (rows, M, T) into nepers; a phasor into the unit circle."""
-        if not self.phase:
+        if not self.predicts_phasor:
             return from_unit(unit, *self.range)
         mel, phasor = unit.split(2)
         return torch.cat((from_unit(mel, *self.range), phasor / phasor.norm(dim=0).clamp(min=1)))
@@ -109,6 +108,20 @@ class BinauralModel(nn.Module):
 def channels(cfg: TrainConfig) -> tuple[int, ...]:
     """Which of left, right, real and imaginary part of the phasor a model makes."""
     return (*EARS[cfg.ears], 2, 3) if cfg.model.interaural_phase else EARS[cfg.ears]
+
+
+def to_unit(mel: Tensor, low: float, high: float) -> Tensor:
+    """Map a log mel onto the range of the diffusion model; :func:`from_unit` is the inverse.
+
+    mel  (..., M, T)  nepers, clipped to [low, high]
+    ->   (..., M, T)  in [-1, 1]
+    """
+    return (mel.clamp(low, high) - low) * (2 / (high - low)) - 1
+
+
+def from_unit(unit: Tensor, low: float, high: float) -> Tensor:
+    """Back from [-1, 1] to nepers; inverse of :func:`to_unit`."""
+    return (unit + 1) * ((high - low) / 2) + low
 
 
 class ModelBuilder:

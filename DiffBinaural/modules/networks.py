@@ -1,4 +1,4 @@
-"""Building blocks of the UNet, and the trunks of the visual encoder."""
+"""Convolutional building blocks of the networks."""
 
 import math
 from functools import cache
@@ -13,7 +13,7 @@ from DiffBinaural.modules.norms import group_norm, group_norm_silu
 def sinusoids(values: Tensor, dim: int, longest: float = 10_000.0) -> Tensor:
     """Sine and cosine features (Vaswani et al. 2017, Sec. 3.5).
 
-    values  (…,)      any unit; neighbours 1 apart are told apart, up to `longest`
+    values  (…,)      any unit; neighbours 1 apart differ, up to `longest`
     ->      (…, dim)
     """
     rates = torch.exp(torch.arange(dim // 2, device=values.device) * (-math.log(longest) / (dim // 2)))
@@ -25,7 +25,7 @@ def keep_variance(module: nn.Module) -> None:
     """Start a linear layer so that its output varies as much as its input; for ``net.apply``.
 
     torch's own start shrinks variation to a third in variance, layer after layer: with it the context hardly
-    depended on where a source stood, and a model had not begun to use its eyes after 400 steps.
+    depended on where a source stood, and after 400 steps a model did not use its pictures yet.
     """
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=module.in_features**-0.5)

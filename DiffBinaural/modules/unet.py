@@ -1,4 +1,4 @@
-"""The UNet of stage 1: noisy ears, mono mel and what the eyes saw in, a prediction for both ears out."""
+"""The UNet of stage 1: noisy ears, mono mel, context in; a prediction for both ears out."""
 
 from functools import lru_cache
 
@@ -13,17 +13,17 @@ from DiffBinaural.modules.norms import group_norm_silu
 
 
 class Level(nn.Module):
-    """Residual blocks of one size, each followed by a look at the context where the level has one."""
+    """Residual blocks of one size, each followed by cross-attention where the level has it."""
 
     def __init__(self, inputs: list[int], outputs: int, condition: int, context: int | None, heads: int):
         super().__init__()
         self.blocks = nn.ModuleList(ResBlock(n, outputs, condition, inplace=True) for n in inputs)
         self.look = CrossAttention(outputs, context, heads) if context else None
 
-    def forward(self, x: Tensor, condition: Tensor, context: Tensor, places) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, context: Tensor, positions) -> Tensor:
         for block in self.blocks:
             x = block(x, condition)
-        return self.look(x, context, places) if self.look else x
+        return self.look(x, context, positions) if self.look else x
 
 
 class UNet(nn.Module):
@@ -40,7 +40,7 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(ears + 1, cfg.dim, 2 * cfg.patch + 1, stride=cfg.patch, padding=cfg.patch)
         bands = -(-n_mels // self.factor) * self.factor // cfg.patch
         self.bands = nn.Parameter(torch.zeros(cfg.dim, bands, 1))
-        self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))  # the context of closed eyes
+        self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))  # the context without pictures
         self.dim, self.to_condition = cfg.dim, nn.Linear(cfg.dim, condition)
         self.to_condition2, self.seen = nn.Linear(condition, condition), nn.Linear(cfg.context_dim, condition)
         self.seen.apply(keep_variance)
@@ -76,7 +76,7 @@ class UNet(nn.Module):
         x        (B, ears, M, T)  noisy mels in units of the diffusion; any T
         t        (B,)             integer diffusion times
         mono     (B, 1, M, T)     clean mono mel, same units
-        context  (B, K, context)  what the eyes saw
+        context  (B, K, context)  of the pictures
         ->       (B, ears, M, T)
         """
         bands, frames = x.shape[-2:]

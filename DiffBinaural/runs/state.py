@@ -1,4 +1,4 @@
-"""A training run of stage 1: its folder, and everything that a resume restores."""
+"""The resumable state of a training run of stage 1."""
 
 import math
 from dataclasses import asdict
@@ -7,43 +7,24 @@ from pathlib import Path
 import torch
 
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
-from DiffBinaural.configs.fields import from_dict
-from DiffBinaural.inference.loading import fill, load_config
+from DiffBinaural.inference.loading import fill
 from DiffBinaural.modules.models import BinauralModel
+from DiffBinaural.runs.compatibility import check_resumable, check_same_model
 from DiffBinaural.training_stabilizer import EMA, SafeStep
 from DiffBinaural.utils.distributed import World
-from DiffBinaural.utils.files import (
-    differences,
-    newest_readable,
-    read_json,
-    save_tensors,
-    write_json,
-)
+from DiffBinaural.utils.files import newest_readable, save_tensors, write_json
 from DiffBinaural.utils.schedule import Budget, rate_factor
 
-# what may differ when a run goes on: lengths, from which the rates follow; places; and how the windows of a
-# step, whose number may not change, are divided
-FREE = (
-    "num_epoch",
-    "time_budget",
-    "eval_epoch",
-    "save_steps",
-    "device",
-    "workers",
-    "ckpt",
-    "data_root",
-    "batch_size_per_gpu",
-    "accumulate",
-)
 LATEST, PREVIOUS = "state_latest.pth", "state_previous.pth"
 
 
 class Run:
-    """A run folder, and everything in memory that a resume must bring back.
+    """A run folder with the model, optimizer, averages and progress that a resume restores.
 
-    Nothing random needs a state: it follows from the seed and the number of the sample.
+    Random generators have no state to restore: each follows from the seed and the number of a sample.
 
-    windows  of an epoch
+    job      the processes that train together
+    windows  number of windows in an epoch
     """
 
     def __init__(self, model: BinauralModel, cfg: TrainConfig, job: World, windows: int):
@@ -51,7 +32,8 @@ class Run:
         states = [[path] for name in (LATEST, PREVIOUS) if (path := self.folder / name).exists()]
         self.resumed = bool(states)
         if cfg.init_from and not self.resumed:
-            start_from(cfg.init_from, model, cfg)
+            check_same_model(cfg.init_from, cfg)
+            fill(model, cfg.init_from)
         model.to(job.device, memory_format=torch.channels_last)
         self.step_samples = cfg.batch_size_per_gpu * cfg.accumulate * job.size
         self.epoch_steps = max(windows // self.step_samples, 1)
@@ -72,23 +54,10 @@ class Run:
             "loss_count": 0,
         }
         if self.resumed:
-            self._check_config()
+            check_resumable(self.folder, cfg)
             self._restore(*newest_readable(states), states[0][0])
         if job.first:
             write_json(self.folder / "config.json", asdict(cfg))
-
-    def _check_config(self) -> None:
-        """A run is resumed with the settings it was started with."""
-        path, new = self.folder / "config.json", flattened(asdict(self.cfg))
-        old = flattened(
-            asdict(from_dict(TrainConfig, read_json(path), str(path)))
-        )  # with what is newer than it
-        if wrong := [name for name in new if name not in FREE and old.get(name) != new[name]]:
-            name = wrong[0]
-            raise ValueError(
-                f"{self.folder} holds a run with another --{name} ({old.get(name)}, "
-                f"now {new[name]}); resume it with its own settings, or choose another --id"
-            )
 
     def _parts(self) -> dict:
         return {
@@ -113,11 +82,11 @@ class Run:
             )
 
     def budget(self) -> Budget:
-        """How much of the run is over; a new one leaves out the time since the last."""
+        """The run's budget, whose clock starts now, on top of the seconds in its progress."""
         return Budget(self.progress, self.total, self.cfg.time_budget)
 
     def set_rates(self, done: float) -> None:
-        """Learning rates of the coming step: a function of the step, or of the time that a budget leaves."""
+        """Set the next step's learning rates.  done: fraction of the run that is over."""
         factor = rate_factor(self.progress["step"], done, self.cfg.warmup_steps, self.cfg.lr_schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * factor
@@ -132,9 +101,9 @@ class Run:
             save_tensors(self.folder / f"{name}_{which}.pth", part.state_dict())
 
     def save(self) -> str:
-        """Write the averaged weights as *_latest, then the whole state, from which a run goes on.
+        """Write the averaged weights as *_latest, then the whole state, from which a run is resumed.
 
-        -> words on what is kept
+        -> a message that says so
         """
         self.save_weights("latest")
         parts = {name: part.state_dict() for name, part in self._parts().items()}
@@ -142,32 +111,3 @@ class Run:
             self.folder / LATEST, {**parts, "progress": self.progress}, before=self.folder / PREVIOUS
         )
         return f"{self.folder} is saved at step {self.progress['step']}"
-
-
-def start_from(run: str, model: BinauralModel, cfg: TrainConfig) -> None:
-    """Give a new model the weights of a trained one; ValueError where the two are built differently."""
-    theirs = load_config(run)
-    was, wanted = (
-        {
-            "ears": part.ears,
-            "arch_frame": part.arch_frame,
-            "objective": part.diffusion.objective,
-            **flattened(asdict(part)["model"] | asdict(part)["mel"] | asdict(part)["view"]),
-        }
-        for part in (theirs, cfg)
-    )
-    if differ := differences(was, wanted):
-        raise ValueError(f"--init_from {run}: that run has {differ}; give the same settings")
-    fill(model, run)
-
-
-def flattened(config: dict) -> dict:
-    """Settings and those of nested parts side by side, tuples as the lists that JSON makes of them."""
-    plain = {}
-    for name, value in config.items():
-        plain |= (
-            flattened(value)
-            if isinstance(value, dict)
-            else {name: list(value) if isinstance(value, tuple) else value}
-        )
-    return plain

@@ -1,4 +1,4 @@
-"""The picture of a simulated scene: a shape for each family of sounds, any colour, any size."""
+"""Pictures of simulated scenes: a shape for each family of sounds."""
 
 import colorsys
 import math
@@ -11,13 +11,13 @@ from PIL import Image, ImageDraw
 from DiffBinaural.position_utils import FOV, azimuth_to_x, units_to_boxes
 
 FRAME = (240, 120)  # width, height in pixels
-SHARP = 4  # looks are drawn so many times larger, then averaged: smooth motion
-MARGIN = 2  # pixels around a look on its own little canvas
+SUPERSAMPLING = 4  # shapes are drawn so many times larger, then averaged, for smooth motion
+MARGIN = 2  # pixels around a shape on its own canvas
 DARK = 0.3  # brightness of details
 
 
 def ellipse(x: float, y: float, across: float, down: float) -> list[tuple[float, float]]:
-    """32 corners around a centre; the outermost four lie exactly on the axes."""
+    """Corners of a 32-sided polygon around a centre; four of them lie on the axes."""
     return [(x + across * math.cos(a), y + down * math.sin(a)) for a in np.arange(32) * math.pi / 16]
 
 
@@ -34,8 +34,8 @@ def star(points: int, inner: float) -> list[tuple[float, float]]:
 
 BELL = [(0.25, -1), (0.55, -0.6), (0.65, 0.3), (1, 0.75), (1, 1)]
 # shape -> half-width and half-height in units of its size, then polygons in [-1, 1]², y downwards, from the
-# back to the front. The first touches all four sides, so that box and shape agree; each is its own mirror
-# image, so that a mirrored picture shows nothing new.
+# back to the front. The first touches all four sides, so that the box is tight; each is its own mirror
+# image, so that mirrored pictures have the same shapes.
 SHAPES = {
     "plucked": (
         (0.85, 1.1),
@@ -62,7 +62,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Appearance:
-    """What a source looks like, wherever it is."""
+    """Shape, colour, size of a source."""
 
     shape: str
     colour: tuple[int, int, int]  # RGB
@@ -70,7 +70,7 @@ class Appearance:
 
 
 def draw_appearance(rng: np.random.Generator, shape: str, hue: float) -> Appearance:
-    """A saturated colour of this hue and a size, drawn anew."""
+    """Draw a saturated colour of this hue, and a size."""
     colour = colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.75, 1), rng.uniform(0.8, 1))
     size = rng.uniform(9, 16)
     across, down = SHAPES[shape][0]
@@ -78,7 +78,7 @@ def draw_appearance(rng: np.random.Generator, shape: str, hue: float) -> Appeara
 
 
 def backdrop(rng: np.random.Generator) -> Image.Image:
-    """A wall without saturated colours: a gradient with a coarse texture."""
+    """Draw a background without saturated colours: a gradient with a coarse texture."""
     width, height = FRAME
     ends = rng.uniform(60, 150, (2, 1)) + rng.uniform(-12, 12, (2, 3))
     down, across = rng.uniform(-1, 1, 2)
@@ -90,34 +90,36 @@ def backdrop(rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(ends[0] * (1 - ramp) + ends[1] * ramp + texture, 0, 255).astype(np.uint8))
 
 
-def stamp(picture: Image.Image, look: Appearance, centre: tuple[float, float]) -> None:
-    """Draw a look into a picture; centre: x, y in pixels from the upper left corner, fractions count."""
-    corner = [math.floor(c - h) - MARGIN for c, h in zip(centre, look.half, strict=True)]
-    size = [2 * (math.ceil(h) + MARGIN) + 1 for h in look.half]
-    canvas = Image.new("RGBA", (size[0] * SHARP, size[1] * SHARP), (*look.colour, 0))
+def stamp(picture: Image.Image, appearance: Appearance, centre: tuple[float, float]) -> None:
+    """Draw a source into a picture.  centre: x, y in pixels from the upper left corner, fractional"""
+    corner = [math.floor(c - h) - MARGIN for c, h in zip(centre, appearance.half, strict=True)]
+    size = [2 * (math.ceil(h) + MARGIN) + 1 for h in appearance.half]
+    canvas = Image.new("RGBA", (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), (*appearance.colour, 0))
     pen = ImageDraw.Draw(canvas)
-    for number, polygon in enumerate(SHAPES[look.shape][1:]):
+    for number, polygon in enumerate(SHAPES[appearance.shape][1:]):
         shade = DARK if number else 1
-        # a pixel's centre, not its corner, has a whole number in PIL: hence the half
-        points = np.multiply(polygon, look.half) + np.subtract(centre, corner)
-        fill = (*(round(c * shade) for c in look.colour), 255)
-        pen.polygon((points * SHARP - 0.5).ravel().tolist(), fill)
-    small = canvas.reduce(SHARP)
+        # in PIL whole numbers are the centres of pixels, not their corners: hence the half
+        points = np.multiply(polygon, appearance.half) + np.subtract(centre, corner)
+        fill = (*(round(c * shade) for c in appearance.colour), 255)
+        pen.polygon((points * SUPERSAMPLING - 0.5).ravel().tolist(), fill)
+    small = canvas.reduce(SUPERSAMPLING)
     picture.paste(small, tuple(corner), small)
 
 
-def box_of(look: Appearance, azimuth: np.ndarray, elevation: np.ndarray, fov: float = FOV) -> np.ndarray:
-    """Boxes (K, 4) in pixels of a look in these directions (K,) in degrees."""
+def box_of(
+    appearance: Appearance, azimuth: np.ndarray, elevation: np.ndarray, fov: float = FOV
+) -> np.ndarray:
+    """Boxes (K, 4) in pixels of a source in directions (K,) in degrees."""
     width, height = FRAME
     x, y = azimuth_to_x(azimuth, fov), azimuth_to_x(elevation, fov) * width / height
-    half = (np.full_like(x, 2 * h / n) for h, n in zip(look.half, FRAME, strict=True))
+    half = (np.full_like(x, 2 * h / n) for h, n in zip(appearance.half, FRAME, strict=True))
     return units_to_boxes(np.stack([x, y, *half], -1), width, height)
 
 
 def draw_frames(
     rng: np.random.Generator, shapes: Sequence[str], angles: Sequence[tuple], fov: float = FOV
 ) -> tuple[np.ndarray, list]:
-    """Draw sources where their directions project.
+    """Draw sources at the projections of their directions.
 
     shapes  one for each source
     angles  for each source azimuth (K,) and elevation (K,) in degrees
@@ -125,12 +127,12 @@ def draw_frames(
     ->      (K, H, W, 3) uint8, and for each source its boxes (K, 4) in pixels
     """
     wall, hue = backdrop(rng), rng.uniform()
-    looks = [draw_appearance(rng, shape, hue + k / len(shapes)) for k, shape in enumerate(shapes)]
-    boxes = [box_of(look, *pair, fov) for look, pair in zip(looks, angles, strict=True)]
+    appearances = [draw_appearance(rng, shape, hue + k / len(shapes)) for k, shape in enumerate(shapes)]
+    boxes = [box_of(kind, *pair, fov) for kind, pair in zip(appearances, angles, strict=True)]
     frames = []
-    for seen in zip(*boxes, strict=True):
+    for visible in zip(*boxes, strict=True):
         picture = wall.copy()
-        for look, box in zip(looks, seen, strict=True):
-            stamp(picture, look, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+        for appearance, box in zip(appearances, visible, strict=True):
+            stamp(picture, appearance, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
         frames.append(np.asarray(picture))
     return np.stack(frames), boxes

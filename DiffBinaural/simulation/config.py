@@ -10,18 +10,18 @@ RATE = MelConfig.sample_rate  # Hz, of everything simulated
 
 
 def ends(text: str, kind: type) -> tuple:
-    """Both ends of 'from..to', or of a single number."""
+    """Both ends of 'from..to', or a single number twice."""
     low, _, high = text.partition("..")
     return kind(low), kind(high or low)
 
 
-def span(text: str) -> tuple[int, int]:
-    """'1..3' or '2' as (lowest, highest)."""
+def integer_range(text: str) -> tuple[int, int]:
+    """'1..3' or '2' as integers (lowest, highest)."""
     return ends(text, int)
 
 
-def stretch(text: str) -> tuple[float, float]:
-    """'8..9.5' or '9' as (least, most)."""
+def real_range(text: str) -> tuple[float, float]:
+    """'8..9.5' or '9' as floats (lowest, highest)."""
     return ends(text, float)
 
 
@@ -32,8 +32,7 @@ class SimulateConfig:
     out: str = required("folder of the new dataset")
     layout: Literal["real", "fairplay"] = option(
         "real",
-        "real: a dataset to train on (README, Files on "
-        "disk); fairplay: the form in which FAIR-Play is downloaded",
+        "real: a dataset to train on (README, Files on disk); fairplay: the layout of the FAIR-Play download",
     )
     clips: int = option(
         24,
@@ -43,24 +42,30 @@ class SimulateConfig:
     seconds: float = option(
         6.0, "length of a scene in seconds; not with --layout fairplay, whose clips last 10.005 or 9.984 s"
     )
-    sources: tuple[int, int] = option((1, 3), "sounding objects a scene, from..to", type=span, metavar="1..3")
+    sources: tuple[int, int] = option(
+        (1, 3), "sound sources per scene, from..to", type=integer_range, metavar="1..3"
+    )
     room: bool = option(True, "reflections and a short reverberant tail; without, an anechoic field")
-    dry_share: float = option(0.0, "with --room: share of the scenes that have none")
+    dry_fraction: float = option(
+        0.0, "with --room: fraction of the scenes that have no room", aliases=("--dry_share",)
+    )
     audio_dir: str | None = option(
         None,
-        "folder of dry mono recordings to place; default: built-in sounds. "
-        "A name that begins like one of these, as vowel, chooses the look",
+        "folder of dry mono recordings; default: built-in sounds. A file name that begins with plucked, "
+        "blown, bell, vowel or noise gives the source that shape",
     )
-    audio_share: float = option(1.0, "with --audio_dir: share of the sources that are recordings")
+    audio_fraction: float = option(
+        1.0, "with --audio_dir: fraction of the sources that are recordings", aliases=("--audio_share",)
+    )
     head_radius: tuple[float, float] = option(
-        (8.75, 8.75), "radius of the listener's head in cm, from..to", type=stretch, metavar="8..9.5"
+        (8.75, 8.75), "radius of the listener's head in cm, from..to", type=real_range, metavar="8..9.5"
     )
     fov: tuple[float, float] = option(
-        (FOV, FOV), "degrees that the picture shows across, from..to", type=stretch, metavar="60..120"
+        (FOV, FOV), "horizontal field of view in degrees, from..to", type=real_range, metavar="60..120"
     )
-    held_out: int | None = option(None, "scenes for validation, and as many for the test; default: a seventh")
+    held_out: int | None = option(None, "scenes for validation, and for the test; default: a seventh")
     fps: int = option(10, "video frames a second")
-    workers: int = option(0, "processes; 0 takes one a core")
+    workers: int = option(0, "processes; 0: one per core")
     seed: int = option(0, SEED_HELP)
 
     def __post_init__(self):
@@ -69,10 +74,10 @@ class SimulateConfig:
             raise ValueError(f"--clips is {self.clips}; train, val and test need one each, so at least 3")
         if self.held_out is not None and not 1 <= self.held_out < self.clips / 2:
             raise ValueError(
-                f"--held_out is {self.held_out}; give at least 1, and leave some of {self.clips} to train on"
+                f"--held_out is {self.held_out}; give at least 1, and fewer than half of --clips {self.clips}"
             )
-        if not (0 <= self.dry_share <= 1 and 0 <= self.audio_share <= 1):
-            raise ValueError("--dry_share and --audio_share are shares; give numbers from 0 to 1")
+        if not (0 <= self.dry_fraction <= 1 and 0 <= self.audio_fraction <= 1):
+            raise ValueError("--dry_fraction and --audio_fraction must be from 0 to 1")
         if not 5 <= self.head_radius[0] <= self.head_radius[1] <= 15:
             raise ValueError(
                 f"--head_radius is {self.head_radius[0]:g}..{self.head_radius[1]:g}; "
@@ -81,7 +86,7 @@ class SimulateConfig:
         if not 20 <= self.fov[0] <= self.fov[1] <= FOV:
             raise ValueError(f"--fov is {self.fov[0]:g}..{self.fov[1]:g}; give from..to within 20..{FOV:g}")
         if self.layout == "fairplay" and self.fov != (FOV, FOV):
-            raise ValueError("--fov: FAIR-Play's form has no place for it; leave it out")
+            raise ValueError("--fov: the layout of FAIR-Play cannot hold it; leave it out")
         if not 1 <= self.sources[0] <= self.sources[1]:
             raise ValueError(f"--sources is {self.sources[0]}..{self.sources[1]}; give from..to, at least 1")
         if self.layout == "fairplay" and self.seconds != SimulateConfig.seconds:

@@ -18,7 +18,7 @@ def harmonics(phase: np.ndarray, slope: float) -> np.ndarray:
 
 
 def glide(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
-    """Phase (n,) of a tone with vibrato and a small slur into its pitch (Hz)."""
+    """Phase (n,) in radians of a tone with vibrato and a small slur into its pitch (Hz)."""
     t = np.arange(n) / rate
     vibrato = 0.006 * np.sin(2 * np.pi * rng.uniform(4, 6.5) * t + rng.uniform(0, 6))
     slur = rng.uniform(-0.06, 0.06) * np.exp(-t / 0.04)
@@ -26,7 +26,7 @@ def glide(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
 
 
 def swell(rng: Rng, n: int, rate: int) -> np.ndarray:
-    """Envelope (n,) of a sustained note: soft attack and release, in between not quite still."""
+    """Envelope (n,) of a sustained note: soft attack and release, slow variation between."""
     ramp = min(int(rng.uniform(0.02, 0.07) * rate), n // 2)
     edge = np.sin(np.linspace(0, np.pi / 2, ramp)) ** 2
     body = 1 + 0.15 * np.sin(np.linspace(0, rng.uniform(2, 12), n))
@@ -34,7 +34,7 @@ def swell(rng: Rng, n: int, rate: int) -> np.ndarray:
 
 
 def plucked(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
-    """A string after Karplus & Strong (1983): a burst of noise that circulates and dulls."""
+    """A string after Karplus & Strong (1983): a burst of noise in a lossy loop."""
     period = round(rate / pitch)
     burst = np.zeros(n)
     burst[:period] = rng.standard_normal(period)[:n]
@@ -45,13 +45,13 @@ def plucked(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
 
 
 def blown(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
-    """A pipe: harmonics, and breath all over the spectrum."""
+    """A pipe: harmonics and broadband breath noise."""
     breath = rng.uniform(0.05, 0.15) * rng.standard_normal(n)
     return swell(rng, n, rate) * (harmonics(glide(rng, pitch, n, rate), rng.uniform(0.6, 0.8)) + breath)
 
 
 def bell(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
-    """Inharmonic partials that die out, the high ones first, after a noisy stroke."""
+    """Inharmonic partials that decay, the high ones first, after a noisy stroke."""
     ratios = BELL_RATIOS * rng.uniform(0.99, 1.01, len(BELL_RATIOS))
     ratios = ratios[ratios * pitch < 0.45 * rate]
     t = np.arange(n) / rate
@@ -74,7 +74,7 @@ def vowel(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
 
 
 def noise(rng: Rng, pitch: float, n: int, rate: int) -> np.ndarray:
-    """A burst of noise: sharp onset, a colour of its own, up to `pitch` rattles a second."""
+    """A burst of noise: sharp onset, random colour, `pitch` rattles a second."""
     t = np.arange(n) / rate
     colour = rng.uniform(-0.7, 0.7)
     rattle = np.exp(-((t * pitch) % 1) * rng.uniform(1, 4))
@@ -92,7 +92,7 @@ FAMILIES = {
 
 
 def melody(family: str, rng: Rng, n: int, rate: int) -> np.ndarray:
-    """Notes of one family all over the clip, (n,) at RMS 1, at pitches around one that is drawn first."""
+    """Notes of a family over the whole clip, (n,) at RMS 1, within five semitones of a random pitch."""
     note, pitches, lengths, steps = FAMILIES[family]
     home = np.exp(rng.uniform(*np.log(pitches)))
     out, start = np.zeros(n), int(rng.uniform(0, 0.1) * rate)
@@ -107,7 +107,7 @@ def melody(family: str, rng: Rng, n: int, rate: int) -> np.ndarray:
 
 
 def at_unit_level(sound: np.ndarray) -> np.ndarray:
-    """The same sound without its mean, at RMS 1."""
+    """The sound without its mean, at RMS 1."""
     sound = sound - sound.mean()
     return sound / np.sqrt(np.mean(sound**2))
 
@@ -117,15 +117,15 @@ def recordings(folder: str | Path) -> tuple[Path, ...]:
     found = tuple(sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in TYPES))
     if not found:
         kinds = ", ".join(sorted(TYPES))
-        raise ValueError(f"{folder}: no {kinds} files there; --audio_dir takes a folder of dry recordings")
+        raise ValueError(f"{folder}: no {kinds} files; --audio_dir takes a folder of dry recordings")
     return found
 
 
 def excerpt(path: Path, rng: Rng, n: int, rate: int) -> np.ndarray:
-    """A piece of a recording, (n,) at RMS 1: mono, looped when too short, the loudest of some random cuts."""
+    """An excerpt of a recording, (n,) at RMS 1: mono, looped when too short, the loudest of eight."""
     sound = read_wav(path, rate)[0].mean(0, dtype=np.float64)
     if np.ptp(sound) < 1e-4:
         raise ValueError(f"{path}: is silent; take it out of --audio_dir")
     sound = np.tile(sound, -(-n // len(sound)))
-    cuts = rng.integers(0, len(sound) - n + 1, 8)
-    return at_unit_level(max((sound[cut : cut + n] for cut in cuts), key=np.var))
+    starts = rng.integers(0, len(sound) - n + 1, 8)
+    return at_unit_level(max((sound[start : start + n] for start in starts), key=np.var))

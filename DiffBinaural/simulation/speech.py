@@ -1,11 +1,13 @@
-"""Speech to place in scenes: sentences drawn at random, spoken by espeak-ng's formant synthesis."""
+"""Synthetic speech: random sentences, spoken by espeak-ng's formant synthesis."""
 
 import ctypes
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from DiffBinaural.simulation.signals import Rng
+from DiffBinaural.simulation.signals import Rng, at_unit_level
+from DiffBinaural.utils.audio import write_wav
 
 ESPEAK_RATE = 22_050  # Hz, of every voice of espeak-ng that needs no further download
 RETRIEVAL, UTF8, OK = 1, 1, 0  # espeak-ng/speak_lib.h: AUDIO_OUTPUT_RETRIEVAL, espeakCHARS_UTF8
@@ -48,7 +50,7 @@ VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f
 
 @dataclass(frozen=True)
 class Utterance:
-    """Something to say, and how."""
+    """A text and the voice that speaks it."""
 
     text: str
     voice: str  # of espeak-ng: language, or language+variant
@@ -58,7 +60,7 @@ class Utterance:
 
 
 def draw_utterance(rng: Rng) -> Utterance:
-    """Two sentences in one of six languages, by one of twelve voices at a speed and pitch of its own."""
+    """Draw two sentences in one of six languages, one of twelve voices, a speed, a pitch."""
     language = list(WORDS)[rng.integers(len(WORDS))]
     parts = [column.split("|") for column in WORDS[language]]
     sentences = [" ".join(column[rng.integers(len(column))] for column in parts) for _ in range(2)]
@@ -67,31 +69,43 @@ def draw_utterance(rng: Rng) -> Utterance:
     return Utterance(". ".join(sentences) + ".", f"{language}+{variant}", speed, pitch, liveliness)
 
 
-def synthesise(what: Utterance) -> np.ndarray:
-    """Speak: (N,) float64 at ESPEAK_RATE, in [-1, 1].
+def synthesise(utterance: Utterance) -> np.ndarray:
+    """Synthesise an utterance: (N,) float64 at ESPEAK_RATE, in [-1, 1].
 
-    The library remembers what it has said, and can be started only once: in a process of its own, each call
-    gives the same sound again.  Raises ValueError where it lacks the voice.
+    The library keeps state from call to call and can be initialised only once; the result is reproducible
+    only for the first call in a process.
+    Raises ValueError when espeak-ng does not have the voice.
     """
     import espeakng_loader
 
-    library, heard = ctypes.CDLL(espeakng_loader.get_library_path()), []
+    library, blocks = ctypes.CDLL(espeakng_loader.get_library_path()), []
 
     @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    def hear(samples, count, _events):
+    def collect(samples, count, _events):
         if samples and count:
-            heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            blocks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return OK
 
     rate = library.espeak_Initialize(RETRIEVAL, 0, str(espeakng_loader.get_data_path()).encode(), 0)
     assert rate == ESPEAK_RATE, rate
     library.espeak_ng_SetRandSeed(ctypes.c_long(0))
-    library.espeak_SetSynthCallback(hear)
-    if library.espeak_SetVoiceByName(what.voice.encode()) != OK:
-        raise ValueError(f"espeak-ng has no voice {what.voice}")
-    for name, value in ((SPEED, what.speed), (PITCH, what.pitch), (RANGE, what.liveliness)):
+    library.espeak_SetSynthCallback(collect)
+    if library.espeak_SetVoiceByName(utterance.voice.encode()) != OK:
+        raise ValueError(f"espeak-ng has no voice {utterance.voice}")
+    for name, value in ((SPEED, utterance.speed), (PITCH, utterance.pitch), (RANGE, utterance.liveliness)):
         library.espeak_SetParameter(name, value, 0)
-    text = what.text.encode()
+    text = utterance.text.encode()
     library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 1, 0, UTF8, None, None)
     library.espeak_Synchronize()
-    return np.concatenate(heard) / 32768
+    return np.concatenate(blocks) / 32768
+
+
+def write_utterance(number: int, folder: Path, seed: int) -> None:
+    """Synthesise an utterance by its number and write it as vowel_speech_<number>.wav, unless that exists.
+
+    The name gives the source the shape of the vowel family, a face.
+    """
+    path = folder / f"vowel_speech_{number:05d}.wav"
+    if not path.exists():
+        sound = at_unit_level(synthesise(draw_utterance(np.random.default_rng([seed, number]))))
+        write_wav(path, 0.9 * (sound / np.abs(sound).max())[None], ESPEAK_RATE)

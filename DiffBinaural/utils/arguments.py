@@ -1,4 +1,4 @@
-"""From a config dataclass to a command line, and from a user's mistake to one clear line."""
+"""The command line of a script, derived from its config dataclass."""
 
 import argparse
 import errno
@@ -11,21 +11,22 @@ import types
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a file-size limit
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a file-size limit
 
 
-def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
+def parse(cls, presets: dict | None = None, argv: list[str] | None = None, *, about: str | None = None):
     """Fill a config dataclass from the command line: flag beats preset beats default.
 
-    cls      dataclass whose fields carry metadata["help"]; a nested one is given by its preset as a whole,
-             and those of its fields that have a help text are flags too
+    cls      dataclass whose fields carry metadata["help"]; a nested dataclass comes from the preset as a
+             whole, and those of its fields that have a help text are flags too
     presets  name -> {field: value}; chosen by the flag --preset
     argv     words to parse; default: those of this process
+    about    description for --help; default: the docstring of cls
     ->       cls
     """
     kinds, nested = get_type_hints(cls), {}
     chosen = _chosen_preset(cls, presets, argv)
-    about = (sys.modules["__main__"].__doc__ or cls.__doc__).replace("\\\n", "")
+    about = (about or cls.__doc__).replace("\\\n", "")
     parser = argparse.ArgumentParser(description=about, allow_abbrev=False)
     for f in fields(cls):
         default = chosen.get(f.name, f.default)
@@ -48,6 +49,12 @@ def parse(cls, presets: dict | None = None, argv: list[str] | None = None):
 
 def _add_flag(parser: argparse.ArgumentParser, f, hint, default) -> None:
     words = {**({} if "type" in f.metadata else kind(hint)), **f.metadata}
+    aliases, renamed = words.pop("aliases", ()), words.pop("renamed", {})
+    if renamed:
+        words["type"] = lambda word: renamed.get(word, word)
+    for alias in aliases:
+        old = {"dest": f.name, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+        parser.add_argument(alias, **{**words, **old})
     words["help"] = words["help"].replace("%", "%%")
     if default is MISSING:
         words["required"] = True
@@ -58,7 +65,7 @@ def _add_flag(parser: argparse.ArgumentParser, f, hint, default) -> None:
 
 
 def kind(hint) -> dict:
-    """How argparse reads a field of this type.
+    """Arguments of add_argument for a field of this type.
 
     >>> kind(int | None)
     {'type': <class 'int'>}
@@ -75,7 +82,7 @@ def kind(hint) -> dict:
 
 
 def _joined(words: list[str]) -> list[str]:
-    """Values like -0.5,0 joined to their flags: argparse takes a word with a leading minus for a flag.
+    """Join values such as -0.5,0 to their flags; argparse takes a word with a leading minus for a flag.
 
     >>> _joined(["--at", "-0.5,0", "--n", "3"])
     ['--at=-0.5,0', '--n', '3']
@@ -90,7 +97,7 @@ def _joined(words: list[str]) -> list[str]:
 
 
 class _Tuple(argparse.Action):
-    """Keeps several words as a tuple, so that a config stays frozen and comparable."""
+    """Stores several words as a tuple, so that a config stays hashable."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         setattr(namespace, self.dest, tuple(values))
@@ -106,29 +113,31 @@ def _chosen_preset(cls, presets, argv) -> dict:
 
 
 def run(main, presets: dict | None = None) -> None:
-    """Call a script's ``main(cfg)`` with its command line; a user's mistake is one line and exit status 2.
+    """Call a script's ``main(cfg)`` with its command line.
 
-    SIGTERM and Ctrl-C are a line too: what is half-written goes, what is finished stays.
+    A user's mistake ends as one line and exit status 2.  SIGTERM and Ctrl-C end as one line too: half-written
+    files are deleted, finished files are kept.
+    main  its module's docstring is the description for --help
     """
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
-    threading.excepthook = leave_to_main
+    threading.excepthook = hide_disk_full
     try:
-        main(parse(get_type_hints(main)["cfg"], presets))
+        main(parse(get_type_hints(main)["cfg"], presets, about=sys.modules[main.__module__].__doc__))
     except (ValueError, OSError) as error:
-        print(f"error: {no_room(error) or error}", file=sys.stderr)
+        print(f"error: {disk_full_message(error) or error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
         number, kept = (*stop.args, "every file that was finished is kept")[:2]
-        if os.environ.get("RANK", "0") == "0":  # one line of a whole torchrun
+        if os.environ.get("RANK", "0") == "0":  # one line for all processes of torchrun
             name = signal.Signals(number).name
             print(f"stopped by {name}: {kept}; run the same command again to go on", file=sys.stderr)
         sys.exit(128 + number)
 
 
-def no_room(error: Exception) -> str:
-    """What to say of an error that is due to a full disk; of others nothing."""
-    if getattr(error, "errno", None) not in NO_ROOM:
+def disk_full_message(error: Exception) -> str:
+    """The message for an error that is due to a full disk; "" for any other error."""
+    if getattr(error, "errno", None) not in DISK_FULL:
         return ""
     return (
         f"{error.filename or 'a file'}: cannot be written ({error.strerror}); "
@@ -136,12 +145,12 @@ def no_room(error: Exception) -> str:
     )
 
 
-def leave_to_main(thread: threading.ExceptHookArgs) -> None:
-    """TensorBoard's thread meets a full disk first, and hands the error on to the main one, which says so."""
-    if not no_room(thread.exc_value):
+def hide_disk_full(thread: threading.ExceptHookArgs) -> None:
+    """Exception hook of threads: on a full disk TensorBoard's thread passes its error to the main thread."""
+    if not disk_full_message(thread.exc_value):
         threading.__excepthook__(thread)
 
 
 def interrupt(number: int, frame: types.FrameType | None) -> None:
-    """A signal's handler: KeyboardInterrupt with the signal's number."""
+    """Signal handler that raises KeyboardInterrupt with the signal's number."""
     raise KeyboardInterrupt(number)

@@ -1,7 +1,7 @@
 """Sound files."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from DiffBinaural.utils.blocks import pieces
+from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.lists import Clip
 
@@ -29,34 +29,47 @@ def resample(wav: np.ndarray, rate: int, target: int) -> np.ndarray:
     return AF.resample(torch.from_numpy(wav), rate, target, lowpass_filter_width=FILTER_REACH).numpy()
 
 
-def resample_blocks(blocks: Iterable[Tensor], rate: int, target: int, seconds: float) -> Iterator[Tensor]:
-    """:func:`resample` of a sound that comes in blocks (C, n): the same samples, some seconds at a time."""
-    if rate == target:
-        yield from (piece for piece, _, _ in pieces(blocks, round(seconds * rate)))
-        return
-    common = math.gcd(rate, target)
-    up, down = target // common, rate // common  # `down` samples become `up`
-    reach = math.ceil(FILTER_REACH * 1.02 * down / min(up, down) / down) + 1  # in such groups
-    for piece, before, behind in pieces(blocks, math.ceil(seconds * rate / down) * down, reach * down):
-        wav = torch.from_numpy(resample(piece.numpy(), rate, target))
-        first = before // down * up
-        yield wav[:, first : first + (piece.shape[1] - before - behind) // down * up if behind else None]
+class Resampler:
+    """:func:`resample` of a sound that comes in blocks (C, n): the same samples.
+
+    seconds  that are converted at once; changes memory, not the result
+    """
+
+    def __init__(self, rate: int, target: int, seconds: float):
+        common = math.gcd(rate, target)
+        self.rate, self.target = rate, target
+        self.up, self.down = target // common, rate // common  # `down` samples become `up`
+        reach = math.ceil(FILTER_REACH * 1.02 * self.down / min(self.up, self.down) / self.down) + 1
+        self.pieces = Pieces(math.ceil(seconds * rate / self.down) * self.down, reach * self.down)
+
+    def push(self, block: Tensor, *, last: bool = False) -> Tensor:
+        """Append a block (C, n), the last of the sound or not.  -> the samples (C, m) that are now known"""
+        if self.rate == self.target:
+            return block
+        converted = [self._convert(*piece) for piece in self.pieces.push(block, last=last)]
+        return torch.cat(converted, dim=-1) if converted else block.new_empty(len(block), 0)
+
+    def _convert(self, piece: Tensor, before: int, behind: int) -> Tensor:
+        wav = torch.from_numpy(resample(piece.numpy(), self.rate, self.target))
+        first = before // self.down * self.up
+        known = (piece.shape[1] - before - behind) // self.down * self.up
+        return wav[:, first : first + known if behind else None]
 
 
 def checked_rate(path: str | Path, rate: int, target: int) -> int:
-    """A file's sample rate, if it is one of sound that can be converted; else ValueError naming the file."""
+    """A file's sample rate, where it can be converted to `target`; else ValueError naming the file."""
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"{path}: has {rate} samples a second; expected {RATES[0]} to {RATES[1]}")
     if rate * target // math.gcd(rate, target) ** 2 > MAX_TAPS and rate != target:
         raise ValueError(
-            f"{path}: {rate} Hz and {target} Hz have no handy ratio; convert it first to a "
-            "usual rate, 44,100 Hz for one"
+            f"{path}: {rate} Hz and {target} Hz have no simple ratio; convert it first to a "
+            "usual rate, such as 44,100 Hz"
         )
     return rate
 
 
 def is_sound_file(path: str | Path) -> bool:
-    """Whether a file is one that read_wav opens.  Raises FileNotFoundError when there is none."""
+    """Whether :func:`read_wav` can open a file.  Raises FileNotFoundError where there is none."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -66,7 +79,7 @@ def is_sound_file(path: str | Path) -> bool:
 
 
 def sound_info(path: str | Path) -> tuple[int, float]:
-    """A sound file's rate in Hz and its length in seconds, by its own account."""
+    """A sound file's rate in Hz and its length in seconds, as its header says."""
     info = soundfile.info(path)
     return info.samplerate, info.frames / info.samplerate
 
@@ -77,18 +90,18 @@ def read_wav(
     """Read a sound file.
 
     rate      Hz to convert to; None keeps the file's own
-    channels  how many the caller needs; None takes what there is
+    channels  how many the caller needs; None takes any number
     ->        (C, N) float32 in [-1, 1], rate
     Raises ValueError naming the file when it is unreadable, empty, not finite or has other channels.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such sound file")
     blocks, count = [], 0
-    for block in wav_blocks(path):  # not at once: a header may claim more than there is
+    for block in wav_blocks(path):  # not at once: a header may give a wrong size
         blocks.append(block)
         count += block.size
         if count > MAX_SAMPLES:
-            raise ValueError(f"{path}: is too long to be held in memory; cut it into parts of an hour")
+            raise ValueError(f"{path}: is too long to be held in memory; split it into parts of an hour")
     wav, own = np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0)), sound_info(path)[0]
     if not wav.size or not np.isfinite(wav).all():
         raise ValueError(f"{path}: {'is empty' if not wav.size else 'has non-finite values'}; expected sound")
@@ -135,8 +148,23 @@ def stored(wav: np.ndarray, subtype: str) -> np.ndarray:
     return whole << (32 - bits)  # libsndfile drops the low bits of an int32
 
 
-def write_wav_blocks(path: str | Path, blocks: Iterable[np.ndarray], rate: int) -> None:
-    """:func:`write_wav`, two ears, of a sound that comes in blocks (2, n), straight to the path."""
-    with soundfile.SoundFile(path, "w", rate, 2, "PCM_16", format="WAV") as file:
-        for block in blocks:
-            file.write(stored(block, "PCM_16").T)
+class WavWriter:
+    """:func:`write_wav`, 16 bits, two ears, of a sound that comes in blocks; straight to the path.
+
+    samples  written so far
+    """
+
+    def __init__(self, path: str | Path, rate: int):
+        self.samples = 0
+        self.file = soundfile.SoundFile(path, "w", rate, 2, "PCM_16", format="WAV")
+
+    def __enter__(self) -> "WavWriter":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.file.close()
+
+    def write(self, wav: np.ndarray) -> None:
+        """Append (2, n) samples, clipped to [-1, 1]."""
+        self.file.write(stored(wav, "PCM_16").T)
+        self.samples += wav.shape[1]

@@ -1,4 +1,4 @@
-"""The processes of one job, as torchrun starts them; a script started alone is a job of one."""
+"""The processes of one job, started by torchrun; a script started alone is a job of one."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -26,11 +26,11 @@ class World:
         return self.rank == 0
 
     def shard(self, items) -> list:
-        """Every size-th of the items, this process's own: together the processes have each once."""
+        """Every size-th of the items, from the rank-th on: this process's own."""
         return list(items)[self.rank :: self.size]
 
     def gather(self, items: list) -> list:
-        """All processes' shards, in the order of the items that were shared out."""
+        """All processes' shards, in the order of the items before :meth:`shard`."""
         if self.size == 1:
             return items
         shards: list[list] = [[] for _ in range(self.size)]
@@ -57,7 +57,7 @@ class World:
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Replace gradients by their means over the processes, in one exchange.
 
-        For loops in which a network runs several times a step, which DistributedDataParallel does not like.
+        For steps in which a network runs several times, which DistributedDataParallel does not support.
         """
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.size > 1 and gradients:
@@ -75,15 +75,15 @@ class World:
         return values[0]
 
     def any(self, flag: bool) -> bool:
-        """Whether one of the processes says so."""
+        """Whether the flag is set in one of the processes."""
         if self.size == 1:
             return flag
-        said = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(said)
-        return bool(said)
+        total = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(total)
+        return bool(total)
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Block until every process has called this."""
         if self.size > 1:
             dist.barrier()
 
@@ -93,9 +93,9 @@ SINGLE_PROCESS = World(torch.device("cpu"))
 
 @contextmanager
 def world(device: str) -> Iterator[World]:
-    """Join the job that torchrun's environment describes (env:// rendezvous), and leave it at the end.
+    """Join the job that torchrun's environment describes, and leave it at the end.
 
-    device  as --device says; under torchrun "auto" and "cuda" are the local rank's own GPU
+    device  as in --device; under torchrun "auto" and "cuda" are the local rank's own GPU
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -106,7 +106,7 @@ def world(device: str) -> Iterator[World]:
     own = pick_device(device)
     if own.type == "cuda":
         torch.cuda.set_device(own)
-    # processes wait for one another while a first one reads, encodes or draws: not minutes, perhaps an hour
+    # processes wait while the first one reads, encodes or draws, perhaps for an hour
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=timedelta(hours=6))
     try:
         yield World(own, dist.get_rank(), size)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: JSON, CSV, tensors, and the settings of a folder."""
+"""Reading of untrusted files, writing of files as a whole or not at all."""
 
 import csv
 import glob
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from DiffBinaural.utils.arguments import NO_ROOM
+from DiffBinaural.utils.arguments import DISK_FULL
 
-# what damaged bytes make of the readers of zips and pickles
+# exceptions that the readers of zips and pickles raise for damaged bytes
 UNREADABLE = (
     RuntimeError,
     EOFError,
@@ -38,10 +38,11 @@ UNREADABLE = (
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give out a temporary name beside `path`; if the block succeeds, put the finished file under `path`.
+    """Write a file as a whole or not at all.
 
-    A folder of files does as well, where `path` is not there yet: it appears with all of them or not at all.
-    Raises OSError that names `path` when the disk is full.
+    path  final path; a folder of files works too, where `path` does not exist yet
+    ->    a temporary path beside it, renamed to `path` at the end of the block, deleted if the block fails
+    Raises OSError naming `path` when the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             with open(written, "rb") as file:
                 os.fsync(file.fileno())
         os.replace(partial, path)
-    except (OSError, RuntimeError):  # writers name the cause or not, torch and libsndfile do not
+    except (OSError, RuntimeError):  # torch and libsndfile do not name the cause
         if cause := growth_error(partial):
             raise OSError(cause.errno, cause.strerror, str(path)) from None
         raise
@@ -61,51 +62,51 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def growth_error(path: Path) -> OSError | None:
-    """Why a file, or one in this folder, cannot grow; None where it can."""
+    """The error that stops a file, or a file in this folder, from growing; None if there is none."""
     try:
         with open(path / ".part" if path.is_dir() else path, "ab") as file:
             file.write(bytes(1 << 16))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        return error if error.errno in NO_ROOM else None
+        return error if error.errno in DISK_FULL else None
     return None
 
 
 @contextmanager
 def naming(source: str | Path) -> Iterator[None]:
-    """Put the name of what was read before what a ValueError within says of its content."""
+    """Prefix the message of a ValueError raised in the block with the name of the file that was read."""
     try:
         yield
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
 
-def leftovers(root: Path, *places: str) -> list[Path]:
-    """What interrupted runs have left unfinished in a folder, and in those below it that patterns match."""
-    return [part for place in ("", *places) for part in sorted(root.glob(f"{place}.*.part"))]
+def partial_files(root: Path, *patterns: str) -> list[Path]:
+    """Unfinished files of interrupted runs in a folder, and in its subfolders that match the patterns."""
+    return [part for pattern in ("", *patterns) for part in sorted(root.glob(f"{pattern}.*.part"))]
 
 
 def abandoned(path: str | Path) -> list[Path]:
-    """What processes of this machine that are gone have left half-written of a file."""
+    """Unfinished versions of a file, left by processes of this machine that are gone."""
     parts = Path(path).parent.glob(f".{glob.escape(Path(path).name)}.*.part")
     pids = {part: part.name.split(".")[-2] for part in parts}
     return [part for part, pid in pids.items() if pid.isdigit() and not alive(int(pid))]
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this machine is there."""
+    """Whether a process of this machine exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # it belongs to another user
         pass
     return True
 
 
 def discard(path: Path) -> None:
-    """Delete a file, or a folder with all that is in it, if it is there."""
+    """Delete a file, or a folder with its content, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -113,34 +114,34 @@ def discard(path: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a UTF-8 text file."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, content) -> None:
-    """Write indented JSON, whole or not at all."""
+    """Write indented JSON."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path: str | Path):
-    """Read JSON.  Raises ValueError naming the file when it is none."""
+    """Read JSON.  Raises ValueError naming the file when it is not valid."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # not UTF-8; nested without end
+    except (ValueError, RecursionError) as error:  # not UTF-8; nested too deeply
         raise ValueError(f"{path}: not valid JSON ({error})") from None
 
 
 def claim(path: Path, wanted: dict, *parts: str) -> None:
-    """Write a folder's settings first: whoever comes later sees how it is made, even a half-made one.
+    """Write the settings of a dataset into its folder, before anything else is written there.
 
-    path    the folder's JSON of settings
-    parts   what else in the folder shows that there is a dataset, should the JSON be missing
-    Raises ValueError when the folder is made otherwise.
+    path    JSON file of the settings
+    parts   files and folders that show that there is a dataset, should the JSON be missing
+    Raises ValueError when the folder holds a dataset with other settings.
     """
-    theirs, wanted = read_json(path) if path.exists() else {}, json.loads(json.dumps(wanted))
-    differ = differences(theirs, wanted)
-    if differ and (theirs or any((path.parent / part).exists() for part in parts)):
+    found, wanted = read_json(path) if path.exists() else {}, json.loads(json.dumps(wanted))
+    differ = differences(found, wanted)
+    if differ and (found or any((path.parent / part).exists() for part in parts)):
         raise ValueError(
             f"{path.parent}: already holds another dataset: {differ}; give another --out or delete it"
         )
@@ -148,21 +149,21 @@ def claim(path: Path, wanted: dict, *parts: str) -> None:
         write_json(path, wanted)
 
 
-def differences(theirs: dict, wanted: dict) -> str:
-    """What settings lack or have otherwise, for a message; empty when all that is wanted is there."""
-    return ", ".join(f"{k} {theirs.get(k)} (here {v})" for k, v in wanted.items() if v != theirs.get(k))
+def differences(found: dict, wanted: dict) -> str:
+    """Settings that are missing or have another value, for a message; "" when there are none."""
+    return ", ".join(f"{k} {found.get(k)} (here {v})" for k, v in wanted.items() if v != found.get(k))
 
 
 def write_rows(path: str | Path, header: str, rows: Sequence) -> None:
-    """Write a CSV file, whole or not at all."""
+    """Write a CSV file."""
     with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
 
 
 def save_tensors(path: str | Path, content: dict, *, before: Path | None = None) -> None:
-    """torch.save, whole or not at all; only tensors and plain Python go in.
+    """Write a checkpoint of tensors and plain Python.
 
-    before  where the file that was there is kept
+    before  path under which the previous version of the file is kept
     """
     with replacing(path) as partial:
         torch.save(content, partial)
@@ -171,9 +172,9 @@ def save_tensors(path: str | Path, content: dict, *, before: Path | None = None)
 
 
 def newest_readable(checkpoints: Sequence[Sequence[Path]]) -> list[dict] | None:
-    """What the files of the first checkpoint hold of which none is damaged; None where there are none at all.
+    """Contents of the newest checkpoint without a damaged file; None when there are no checkpoints.
 
-    checkpoints  newest first, each of one file or several; of those passed over a line says why
+    checkpoints  newest first, each of one or several files; a line on stderr says why one is skipped
     Raises ValueError or FileNotFoundError when all are damaged.
     """
     for files, older in zip(checkpoints, [*checkpoints[1:], None], strict=True):
@@ -187,10 +188,11 @@ def newest_readable(checkpoints: Sequence[Sequence[Path]]) -> list[dict] | None:
 
 
 def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:
-    """Read a checkpoint as data, never as code, onto the CPU; mapped: its pages only when they are used.
+    """Read a checkpoint onto the CPU, as data and never as code.
 
-    Raises ValueError for a file that is damaged (its checksums are compared, unless it is mapped), that holds
-    anything else than tensors and plain Python, or a number that is none.
+    mapped  map the file into memory; its checksums and numbers are then not checked
+    Raises ValueError for a file that is damaged, or holds NaN, infinity or anything but tensors and plain
+    Python.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
@@ -198,7 +200,9 @@ def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:
         broken = None if mapped else wrong_checksum(path)
         content = None if broken else torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
-        raise ValueError(f"{path}: holds more than tensors and plain Python, or is no checkpoint") from None
+        raise ValueError(
+            f"{path}: holds more than tensors and plain Python, or is not a checkpoint"
+        ) from None
     except UNREADABLE as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: not a readable checkpoint ({why})") from None
@@ -208,12 +212,12 @@ def load_tensors(path: str | Path, *, mapped: bool = False) -> dict:
             "take another copy or an earlier checkpoint"
         )
     if not mapped and (name := not_finite(content)):
-        raise ValueError(f"{path}: {name} has values that are no numbers; take an earlier checkpoint")
+        raise ValueError(f"{path}: {name} has NaN or infinite values; take an earlier checkpoint")
     return content
 
 
 def wrong_checksum(path: str | Path) -> str | None:
-    """The first part of a zip file, as checkpoints are, that is not what was written: torch does not look."""
+    """Name of the first member of a zip file (a checkpoint) with a wrong checksum, which torch ignores."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
@@ -221,7 +225,7 @@ def wrong_checksum(path: str | Path) -> str | None:
 
 
 def not_finite(content, name: str = "it") -> str | None:
-    """The name of the first tensor with NaN or infinity in nested dicts and lists, if there is one."""
+    """Name of the first tensor with NaN or infinity in nested dicts and lists; None if there is none."""
     if isinstance(content, torch.Tensor):
         return name if content.is_floating_point() and not content.isfinite().all() else None
     parts = (

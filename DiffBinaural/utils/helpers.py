@@ -1,4 +1,4 @@
-"""What every script picks first: its device, its random generators."""
+"""Helpers of every script: device, random generators."""
 
 import zlib
 
@@ -6,7 +6,7 @@ import torch
 
 
 def pick_device(name: str) -> torch.device:
-    """The device a flag names; auto is the GPU where there is one."""
+    """The device that --device names; auto is the GPU where there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -17,5 +17,5 @@ def pick_device(name: str) -> torch.device:
 
 
 def generator_for(seed: int, name: str) -> torch.Generator:
-    """A random source of its own for each named thing, so that no result depends on its neighbours."""
+    """A random generator for each name, so that no result depends on what was computed before."""
     return torch.Generator().manual_seed(zlib.crc32(name.encode()) ^ (seed * 0x9E3779B1 & 0x7FFFFFFF))

@@ -1,4 +1,4 @@
-"""A training that is asked to stop."""
+"""Graceful interruption of a training."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from DiffBinaural.utils.distributed import World
 
 
 class Stop:
-    """Within its block SIGTERM and Ctrl-C wait for the end of a step; the second of them no longer."""
+    """Within its block, a first SIGTERM or Ctrl-C waits for the end of the step; a second one does not."""
 
     def __enter__(self):
         self.asked, self.process = 0, os.getpid()
@@ -20,7 +20,7 @@ class Stop:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame) -> None:
-        if os.getpid() != self.process:  # a loader's process: its parent decides
+        if os.getpid() != self.process:  # a loader's process, which its parent ends
             return
         self.__exit__()
         self.asked = number
@@ -29,7 +29,7 @@ class Stop:
     def check(self, job: World, save: Callable[[], str]) -> None:
         """Between two steps: if a process of the job was asked to stop, save and raise KeyboardInterrupt.
 
-        save  -> words on what is kept; called by the first process
+        save  -> a message that says what was saved; called in the first process
         """
         if job.any(bool(self.asked)):
             kept = save() if job.first else ""

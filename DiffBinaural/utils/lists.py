@@ -1,4 +1,4 @@
-"""Lists of clips and detections: CSV rows, ids, and the matching of files by id and timestamp."""
+"""Lists of clips, detections, mel pairs."""
 
 import csv
 import math
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIDES = ("left", "right")
-EARS = {"both": (0, 1), "left": (0,), "right": (1,)}  # numbers on an axis of ears
-LONGEST_ID = 200  # characters; names of files have 255 bytes
+EARS = {"both": (0, 1), "left": (0,), "right": (1,)}  # indices on the ear axis
+MAX_ID = 200  # characters; a file name has at most 255 bytes
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A row of a split: part of a recording."""
+    """A row of a split: a span of a recording."""
 
     video_id: str
     start: float = 0.0  # seconds
@@ -21,18 +21,18 @@ class Clip:
 
     @property
     def stem(self) -> str:
-        """Name of everything made from this clip: <video_id>_<start in ms, at least six digits>."""
+        """Name of the clip's outputs: <video_id>_<start in ms, at least six digits>."""
         return f"{self.video_id}_{round(self.start * 1000):06d}"
 
     @property
     def span(self) -> str:
-        """A name that no other part of any recording has; two clips may start alike and end apart."""
+        """A name unique to this span; two clips may have the same start and different ends."""
         return f"{self.stem}_{self.end}"
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A detected source in one picture."""
+    """A detected source in a picture."""
 
     time: float  # seconds
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
@@ -41,15 +41,15 @@ class Detection:
 
 
 def checked_id(video_id: str, source: str | Path) -> str:
-    """The id itself, refused when it is a path rather than a name."""
+    """The id itself.  Raises ValueError when it is not a plain file name."""
     plain = video_id == Path(video_id).name and video_id.isprintable() and "\\" not in video_id
-    if not plain or video_id in ("", ".", "..") or len(video_id) > LONGEST_ID:
-        raise ValueError(f"{source}: {video_id[:80]!r} is no id; expected a plain name without folders")
+    if not plain or video_id in ("", ".", "..") or len(video_id) > MAX_ID:
+        raise ValueError(f"{source}: {video_id[:80]!r} is not an id; expected a plain name without folders")
     return video_id
 
 
 def read_rows(path: str | Path, needed: tuple[str, ...]) -> list[dict]:
-    """Rows of a CSV file as dicts; ValueError when it is none, or lacks one of the needed columns."""
+    """Rows of a CSV file as dicts.  Raises ValueError for other files, and for a missing column."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -65,7 +65,7 @@ def read_rows(path: str | Path, needed: tuple[str, ...]) -> list[dict]:
 
 
 def number(row: dict, name: str, source: str) -> float:
-    """A row's column as a float, not NaN, or a ValueError that names file and content."""
+    """A column of a row as a float.  Raises ValueError naming the source when it is NaN or no number."""
     try:
         if not math.isnan(value := float(row[name])):
             return value
@@ -75,7 +75,7 @@ def number(row: dict, name: str, source: str) -> float:
 
 
 def split_path(data_root: str | Path, name: str, split: str = "") -> Path:
-    """CSV file of a list given by its name in <data_root>/splits/<split>, or by its own path."""
+    """CSV file of a list: a name in <data_root>/splits/<split>, or a path."""
     named = Path(data_root) / "splits" / split / f"{name}.csv"
     if named.exists():
         return named
@@ -88,7 +88,7 @@ def split_path(data_root: str | Path, name: str, split: str = "") -> Path:
 
 
 def read_clips(path: str | Path) -> list[Clip]:
-    """Clips of a split file (columns video_id,start_time,end_time,action_label; only the first is needed)."""
+    """Clips of a split file: columns video_id,start_time,end_time,action_label; only video_id is needed."""
     clips = []
     for line, row in enumerate(read_rows(path, ("video_id",)), start=2):
         where = f"{path}, line {line}"
@@ -105,7 +105,7 @@ def read_clips(path: str | Path) -> list[Clip]:
 
 
 def fold_of(text: str) -> tuple[int, int]:
-    """'2/4', the second of four folds, as numbers."""
+    """'2/4', the second of four folds, as (2, 4)."""
     k, _, n = text.partition("/")
     if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n) >= 2):
         raise ValueError(f"--fold is {text!r}; expected K/N, the K-th of N parts, such as 2/4")
@@ -113,9 +113,10 @@ def fold_of(text: str) -> tuple[int, int]:
 
 
 def folded(clips: list[Clip], fold: str, *, inside: bool) -> list[Clip]:
-    """Clips of the K-th of N folds, or of all others; clips of one recording are never parted.
+    """Clips of the K-th of N folds, or of all other folds; clips of a recording stay together.
 
-    fold  "K/N"; empty: all clips
+    fold    "K/N"; "" returns all clips
+    inside  return the fold, else the rest
     Raises ValueError where nothing is left.
     """
     if not fold:
@@ -128,9 +129,9 @@ def folded(clips: list[Clip], fold: str, *, inside: bool) -> list[Clip]:
 
 
 def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
-    """Detections by video id, each list in order of time.
+    """Detections by video id, sorted by time.
 
-    fps  pictures a second, turns the 1-based column `frame` into a time; a column `time` (seconds) wins
+    fps  pictures a second, to convert the 1-based column `frame` to seconds; a column `time` takes precedence
     """
     found: dict[str, list[Detection]] = {}
     for line, row in enumerate(read_rows(path, ("video_id", "x1", "y1", "x2", "y2", "score")), start=2):
@@ -150,7 +151,7 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
 
 
 def mel_pairs(folder: str | Path) -> dict[str, tuple[Path, Path]]:
-    """Mel pairs of a folder: stem -> (left file, right file).  An ear without the other is an error."""
+    """Mel pairs of a folder: stem -> (left file, right file).  Raises ValueError when an ear is missing."""
     left, right = (
         {path.name[: -len(f"_{side}.npy")]: path for path in sorted(Path(folder).glob(f"*_{side}.npy"))}
         for side in SIDES
@@ -163,16 +164,16 @@ def mel_pairs(folder: str | Path) -> dict[str, tuple[Path, Path]]:
 
 
 def match(stem: str, names) -> tuple[str, float]:
-    """Which of the truth's names a prediction belongs to, and where it starts there.
+    """Find the reference recording of a prediction.
 
-    stem   <name> of the same truth, or <video_id>_<milliseconds>
-    names  stems of the truth's files
-    ->     (name, seconds)
-    Raises ValueError when neither is among them.
+    stem   <name> of the reference, or <video_id>_<milliseconds>
+    names  stems of the reference files
+    ->     name, and where the prediction starts in it, in seconds
+    Raises ValueError when there is none.
     """
     if stem in names:
         return stem, 0.0
     video_id, _, stamp = stem.rpartition("_")
     if video_id in names and stamp.isdigit():
         return video_id, int(stamp) / 1000
-    raise ValueError(f"{stem}: the truth has neither {stem} nor {video_id or stem}")
+    raise ValueError(f"{stem}: no reference is named {stem} or {video_id or stem}")

@@ -1,4 +1,4 @@
-"""One process at a time in a folder that it writes."""
+"""Locks on output folders."""
 
 import json
 import os
@@ -11,19 +11,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from DiffBinaural.utils.distributed import SINGLE_PROCESS, World
-from DiffBinaural.utils.files import alive, discard, leftovers, write_json
+from DiffBinaural.utils.files import alive, discard, partial_files, write_json
 
-ORPHANS = 15.0  # seconds in which the helpers of a killed process, which hold its lock, notice
-LOCK, HOLDER = ".lock", ".in_use.json"  # what the system locks, and who holds it, for people to read
+ORPHANS = 15.0  # seconds within which the workers of a killed process, which hold its lock, end too
+LOCK, HOLDER = ".lock", ".in_use.json"  # the locked file, and a file that tells people who holds it
 
 
 @contextmanager
-def locked(folder: str | Path, job: World = SINGLE_PROCESS, *places: str) -> Iterator[None]:
-    """Keep other jobs out of a folder; they refuse to start in it while this one lives.
+def locked(folder: str | Path, job: World = SINGLE_PROCESS, *patterns: str) -> Iterator[None]:
+    """Lock a folder for one job, and delete the partial files of earlier jobs.
 
-    The system drops the lock of a process that died, by whatever death: what that leaves is no hindrance, and
-    what it has left half-written goes, in the folder and in those below it that the patterns `places` match.
-    Raises ValueError that names the holder when there is one.
+    The operating system releases the lock of a process that dies.
+    patterns  subfolders in which partial files are deleted too
+    Raises ValueError naming the holder when another job has the lock.
     """
     folder = Path(folder)
     with ExitStack() as stack:
@@ -36,9 +36,9 @@ def locked(folder: str | Path, job: World = SINGLE_PROCESS, *places: str) -> Ite
                 raise ValueError(
                     f"{folder}: in use by {who}; wait for it or stop it, or give another folder"
                 ) from None
-            for part in leftovers(folder, *places):
+            for part in partial_files(folder, *patterns):
                 discard(part)
-            for name in (LOCK, HOLDER):  # while it is locked; other tools read some of these folders
+            for name in (LOCK, HOLDER):  # before the lock is released; other tools read these folders
                 stack.callback(discard, folder / name)
             write_json(
                 folder / HOLDER,
@@ -53,10 +53,10 @@ def locked(folder: str | Path, job: World = SINGLE_PROCESS, *places: str) -> Ite
 
 
 def holder(folder: Path) -> tuple[str, bool]:
-    """Who has said that a folder is in use, and whether it is known to be dead."""
+    """Description of the process that uses a folder, and whether it is known to be dead."""
     try:
         who = json.loads((folder / HOLDER).read_text())
-        said = f"process {who['pid']} on {who['host']} since {who['since']}"
-        return said, who["host"] == socket.gethostname() and not alive(int(who["pid"]))
-    except (OSError, ValueError, LookupError, TypeError):  # nobody, or it has not said so yet
+        described = f"process {who['pid']} on {who['host']} since {who['since']}"
+        return described, who["host"] == socket.gethostname() and not alive(int(who["pid"]))
+    except (OSError, ValueError, LookupError, TypeError):  # not written yet
         return "another process", False

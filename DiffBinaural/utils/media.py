@@ -1,4 +1,4 @@
-"""Media files read: pictures, sound."""
+"""Reader of pictures, videos, sound tracks."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,13 +8,14 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
-# Pillow's words for truncated and damaged pictures, and for those of more than 179 million pixels
+# Pillow's exceptions for truncated or damaged pictures, and for more than 179 million pixels
 DAMAGED = (OSError, SyntaxError, Image.DecompressionBombError)
-MAX_PIXELS = 40_000_000  # of a video's picture; 8K has 33 million
-ROUNDING = 1e-3  # seconds; some containers (Matroska) know times only to the millisecond
+MAX_PIXELS = 40_000_000  # of a video frame; 8K has 33 million
+ROUNDING = 1e-3  # seconds; Matroska stores times in milliseconds
 
 
-def _open(path: str | Path):
+def open_media(path: str | Path):
+    """A container of PyAV.  Raises ValueError naming the file where it cannot be read."""
     try:
         return av.open(str(path))
     except av.FFmpegError as error:
@@ -24,16 +25,16 @@ def _open(path: str | Path):
 def pictures(
     path: str | Path, fps: float, size: tuple[int, int] | None = None, *, first: int = 0, threads: int = 0
 ) -> Iterator[np.ndarray]:
-    """Pictures of a video at an even rate, whatever its own, upright as its rotation flag wants them.
+    """Pictures of a video at a constant rate, rotated as its rotation flag says.
 
-    fps      pictures a second to give out; picture k shows what is on screen at time k / fps
-    size     (width, height) in pixels to scale to; None keeps the video's own
-    first    number of the first picture to give out; beyond the last, that one is given
-    threads  of the decoder; 0 takes one a core
-    ->       (H, W, 3) uint8 RGB each; as many as fit in the video's duration
-    Raises ValueError for a file without pictures, and where one cannot be decoded or is absurdly large.
+    fps      pictures a second; picture k is the frame on screen at time k / fps
+    size     (width, height) in pixels to scale to; None: that of the video
+    first    number of the first picture; beyond the end, the last picture is returned
+    threads  of the decoder; 0: one per core
+    ->       (H, W, 3) uint8 RGB each; as many as fit in the duration of the video
+    Raises ValueError for a file without pictures, or with one that cannot be decoded or is too large.
     """
-    with _open(path) as box:
+    with open_media(path) as box:
         if not box.streams.video:
             raise ValueError(f"{path}: has no picture; expected a video file")
         stream, k, last, begin, show = box.streams.video[0], first, None, None, _converter(size)
@@ -43,7 +44,7 @@ def pictures(
                 f"expected at most {MAX_PIXELS // 10**6} million; scale it down"
             )
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # nor may they grow on the way
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # they may grow within the stream
         for number, frame in enumerate(_decoded(box, stream, path)):
             rate = float(stream.average_rate or fps)
             time = number / rate if frame.time is None else frame.time
@@ -67,26 +68,26 @@ def _decoded(box, stream, path: str | Path) -> Iterator[av.VideoFrame]:
 
 
 def _converter(size: tuple[int, int] | None) -> Callable[[av.VideoFrame], np.ndarray]:
-    """Turns frames into (H, W, 3) uint8 RGB; most frames of a video are never shown, and never converted."""
-    shared = VideoReformatter()  # a frame's own would build its tables anew for every frame
+    """A function from a frame to (H, W, 3) uint8 RGB, called only for the frames that are used."""
+    reformatter = VideoReformatter()  # one for all frames: its tables are built once
 
     def show(frame: av.VideoFrame) -> np.ndarray:
         turns = round(frame.rotation / 90)  # counter-clockwise
         width, height = (size[::-1] if turns % 2 else size) if size else (frame.width, frame.height)
-        return np.rot90(shared.reformat(frame, width, height, "rgb24").to_ndarray(), turns)
+        return np.rot90(reformatter.reformat(frame, width, height, "rgb24").to_ndarray(), turns)
 
     return show
 
 
 def frame_rate(path: str | Path) -> float:
-    """A video's own pictures a second, on average."""
-    with _open(path) as box:
+    """Average frame rate of a video, pictures a second."""
+    with open_media(path) as box:
         return float(box.streams.video[0].average_rate or 0) or 1.0
 
 
 def stated_seconds(path: str | Path) -> float:
-    """How long a video's pictures last by its own account; 0 where it gives none."""
-    with _open(path) as box:
+    """Duration of a video's picture track as its container states it, in seconds; 0 where it does not."""
+    with open_media(path) as box:
         stream = box.streams.video[0]
         return float(stream.duration * stream.time_base) if stream.duration else 0.0
 
@@ -100,8 +101,8 @@ def read_picture(path: str | Path) -> Image.Image:
 
 
 def picture_seconds(path: str | Path) -> float:
-    """How long a video's pictures last by the times of its packets; nothing is decoded."""
-    with _open(path) as box:
+    """Duration of a video's picture track by the times of its packets, in seconds; nothing is decoded."""
+    with open_media(path) as box:
         stream = box.streams.video[0]
         times = [(packet.pts, packet.duration or 0) for packet in box.demux(stream) if packet.pts is not None]
         if not times:
@@ -112,11 +113,11 @@ def picture_seconds(path: str | Path) -> float:
 
 
 def sound_rate(path: str | Path) -> tuple[int, float]:
-    """Sample rate in Hz of a media file's sound and how long the file lasts, in seconds; 0 where unknown.
+    """Sample rate of a media file's sound track in Hz, and duration in seconds, 0 where unknown.
 
     Raises ValueError for a file without sound.
     """
-    with _open(path) as box:
+    with open_media(path) as box:
         if not box.streams.audio:
             raise ValueError(f"{path}: has no sound; give a wav with --input_wav")
         stream = box.streams.audio[0]
@@ -125,25 +126,25 @@ def sound_rate(path: str | Path) -> tuple[int, float]:
 
 
 def sound_blocks(path: str | Path, samples: int = 1 << 18) -> Iterator[np.ndarray]:
-    """Sound track of a media file as blocks (C, n) float32 in [-1, 1], of `samples` or a little more.
+    """Sound track of a media file as blocks (C, n) float32 in [-1, 1], n at least `samples`.
 
     Raises ValueError for a file without sound.
     """
-    held: list[np.ndarray] = []
+    pending: list[np.ndarray] = []
     for block in _frames_of_sound(path):
-        held.append(block)
-        if sum(one.shape[1] for one in held) >= samples:
-            yield np.concatenate(held, axis=1)
-            held = []
-    if held:
-        yield np.concatenate(held, axis=1)
+        pending.append(block)
+        if sum(one.shape[1] for one in pending) >= samples:
+            yield np.concatenate(pending, axis=1)
+            pending = []
+    if pending:
+        yield np.concatenate(pending, axis=1)
 
 
 def _frames_of_sound(path: str | Path) -> Iterator[np.ndarray]:
     sound_rate(path)
-    with _open(path) as box:
+    with open_media(path) as box:
         stream, planar = box.streams.audio[0], av.AudioResampler(format="fltp")
-        # a codec's last block is filled up with silence; the container may know where the sound itself ends
+        # codecs pad the last block with silence; the container may state where the sound ends
         stated = round(stream.duration * stream.time_base * stream.rate) if stream.duration else 0
         last, count = None, 0
         try:

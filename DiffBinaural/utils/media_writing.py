@@ -1,6 +1,6 @@
-"""Media files written: pictures, videos, new sound for an old picture.
+"""Writer of pictures, videos, new sound tracks.
 
-The writers write straight to the path they are given; wrap them in files.replacing.
+The functions write to the path they are given; wrap them in files.replacing.
 """
 
 import math
@@ -13,11 +13,11 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from DiffBinaural.utils.arguments import NO_ROOM
+from DiffBinaural.utils.arguments import DISK_FULL
 from DiffBinaural.utils.audio import stored
-from DiffBinaural.utils.media import _open
+from DiffBinaural.utils.media import open_media
 
-LOOK_AT_NOW = "bframes=0:mbtree=0:rc-lookahead=0"
+DETERMINISTIC = "bframes=0:mbtree=0:rc-lookahead=0"
 
 
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
@@ -34,8 +34,8 @@ def write_video(
     sound   (C, N) float32 at `rate` Hz, C = 1 or 2
     """
     with av.open(str(path), "w", format="mp4") as out:
-        # x264 that looks ahead makes other bytes of the same pictures from run to run; without, the same
-        quality = {"crf": "20", "preset": "veryfast", "threads": "1", "x264-params": LOOK_AT_NOW}
+        # with lookahead, x264 writes other bytes for the same pictures from run to run
+        quality = {"crf": "20", "preset": "veryfast", "threads": "1", "x264-params": DETERMINISTIC}
         video = out.add_stream("libx264", rate=fps, options=quality)
         video.pix_fmt = "yuv420p"
         audio = _aac(out, rate, sound.shape[0], 128_000)
@@ -49,7 +49,7 @@ def write_video(
 
 
 MUXED = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-SAMPLES = {"aac": "fltp", "flac": "s16"}  # of a codec: how its samples come
+SAMPLES = {"aac": "fltp", "flac": "s16"}  # sample format of each codec
 
 
 def mux(
@@ -63,27 +63,27 @@ def mux(
     start: float = 0.0,
     end: float = math.inf,
 ) -> None:
-    """Copy a video's picture, packet by packet, and give it another sound track.
+    """Copy the picture track of a video packet by packet, with a new sound track.
 
-    sound       (C, N) float32 at `rate` Hz, or a 16-bit wav of that rate, read as it is needed
-    codec       aac: 256 kbit/s; flac: without loss
-    kind        suffix that names the container, see MUXED
-    start, end  seconds of the video to keep; it is copied from the picture on that a decoder can start with,
-                and the container says that it is shown from `start` on
-    Raises ValueError where a container does not take the picture or the sound.
+    sound       (C, N) float32 at `rate` Hz, or a 16-bit wav of that rate, read block by block
+    codec       aac: 256 kbit/s; flac: lossless
+    kind        suffix of the container, see MUXED
+    start, end  seconds of the video to keep; it is copied from the last key frame before `start`, and the
+                container's times tell players to show it from `start` on
+    Raises ValueError where the container does not support the picture or the sound.
     """
-    with _open(video) as source:
+    with open_media(video) as source:
         if not source.streams.video:
             raise ValueError(f"{video}: has no picture; expected a video file")
         try:
             _remux(source, path, sound, rate, codec, kind, start, end)
         except (av.FFmpegError, ValueError) as error:
-            if getattr(error, "errno", None) in NO_ROOM:
+            if getattr(error, "errno", None) in DISK_FULL:
                 raise OSError(error.errno, error.strerror, str(path)) from None
             why = getattr(error, "strerror", None) or error
             raise ValueError(
-                f"{video}: its picture and {codec} sound do not go into a {kind} file ({why}); "
-                "--mux NAME.mkv takes most"
+                f"{video}: a {kind} file cannot hold its picture and {codec} sound ({why}); "
+                "--mux NAME.mkv holds most codecs"
             ) from None
 
 
@@ -96,21 +96,21 @@ def _remux(source, path, sound, rate: int, codec: str, kind: str, start: float, 
             if codec == "aac"
             else out.add_stream(codec, rate=rate, layout="stereo")
         )
-        heard = _sound_packets(audio, _sound_pieces(sound, SAMPLES[codec]), SAMPLES[codec], rate)
-        until = 0.0  # both tracks advance together: memory is bounded
+        encoded = _sound_packets(audio, _sound_pieces(sound, SAMPLES[codec]), SAMPLES[codec], rate)
+        until = 0.0  # seconds; both tracks advance together, to bound memory
         for packet in _segment(source, picture, start, end):
             packet.stream = copy
             time = float(packet.dts * picture.time_base) if packet.dts is not None else until
-            while until <= time and (parts := next(heard, None)) is not None:
+            while until <= time and (parts := next(encoded, None)) is not None:
                 until, packets = parts
                 out.mux(packets)
             out.mux(packet)
-        for _, packets in heard:
+        for _, packets in encoded:
             out.mux(packets)
 
 
 def _segment(source, stream, start: float, end: float) -> Iterator:
-    """Packets with times from 0 on, where the new sound begins; the empty one that ends a stream left out."""
+    """Packets with times relative to `start`, without the empty one at the end of a stream."""
     base = stream.start_time or 0
     first, last = (base + round(t / stream.time_base) if abs(t) < math.inf else t for t in (start, end))
     if start:
@@ -130,7 +130,7 @@ def _aac(out, rate: int, channels: int, bits: int):
 
 
 def _sound_pieces(sound: np.ndarray | str | Path, kind: str) -> Iterator[np.ndarray]:
-    """Sound (C, N), or that of a wav, in pieces of one frame of AAC, as the codec wants its numbers."""
+    """Sound (C, N), or that of a wav, in pieces of one AAC frame, in the sample format of the codec."""
     size, whole = 1024, kind == "s16"
     if isinstance(sound, np.ndarray):
         parts = (sound[:, k : k + size] for k in range(0, sound.shape[1], size))
@@ -146,7 +146,7 @@ def _sound_pieces(sound: np.ndarray | str | Path, kind: str) -> Iterator[np.ndar
 
 
 def _sound_packets(stream, parts: Iterable[np.ndarray], kind: str, rate: int) -> Iterator[tuple[float, list]]:
-    """Encode a sound: (seconds so far, packets) for every piece, and for what the encoder held back."""
+    """Encode a sound: (seconds so far, packets) for every piece, then the remaining packets."""
     start, channels = 0, stream.codec_context.layout.nb_channels
     for part in parts:
         frame = av.AudioFrame.from_ndarray(part, format=kind, layout=stream.layout.name)

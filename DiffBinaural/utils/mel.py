@@ -1,4 +1,4 @@
-"""The one mel of both stages."""
+"""The mel of both stages, with the interaural phasor."""
 
 import math
 from functools import lru_cache
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 
-FLOOR = 1e-5  # smallest magnitude a log mel knows: ln 1e-5 = -11.513 nepers
-NOISE = 1e-9  # power added to every bin, so that silence has no direction
+FLOOR = 1e-5  # smallest magnitude of a log mel: ln 1e-5 = -11.513 nepers
+NOISE = 1e-9  # power added to every bin, so that the phasor of silence is 0
 DB_PER_NEPER = 20 / math.log(10)  # 8.686: a neper is a factor of e in magnitude
 
 
 @lru_cache
-@torch.inference_mode(False)  # what is kept is for trainings, too, whoever asks first
+@torch.inference_mode(False)  # the cached tensor is used in training, too
 def mel_basis(cfg: MelConfig, device: torch.device) -> Tensor:
     """Slaney mel filters, (M, n_fft/2 + 1) float32."""
     import librosa
@@ -47,7 +47,7 @@ def mel_spectrogram(wav: Tensor, cfg: MelConfig) -> Tensor:
 
     wav  (..., N)     samples in [-1, 1]
     ->   (..., M, T)  natural-log magnitude in nepers, T = N // hop, silence -11.513
-    Raises ValueError for a sound too short for the reflection at its ends.
+    Raises ValueError for a sound too short to be reflected at its ends.
     """
     spectrum = frame_spectra(reflected(wav.reshape(-1, wav.shape[-1]), cfg), cfg)
     magnitude = (spectrum.real**2 + spectrum.imag**2 + NOISE).sqrt()
@@ -82,20 +82,6 @@ def interaural_phasor(pair: Tensor, cfg: MelConfig) -> Tensor:
     cross, basis = spectrum[0] * spectrum[1].conj(), mel_basis(cfg, pair.device)
     left, right = basis @ (spectrum.real**2 + spectrum.imag**2 + NOISE)
     return (basis @ torch.stack((cross.real, cross.imag))) / (left * right).sqrt()
-
-
-def to_unit(mel: Tensor, low: float, high: float) -> Tensor:
-    """Map a log mel onto the range the diffusion works in; :func:`from_unit` is the exact inverse inside it.
-
-    mel  (..., M, T)  nepers, clipped to [low, high]
-    ->   (..., M, T)  in [-1, 1]
-    """
-    return (mel.clamp(low, high) - low) * (2 / (high - low)) - 1
-
-
-def from_unit(unit: Tensor, low: float, high: float) -> Tensor:
-    """Back from [-1, 1] to nepers; inverse of :func:`to_unit`."""
-    return (unit + 1) * ((high - low) / 2) + low
 
 
 def pad_to_hop(wav: Tensor, hop: int) -> Tensor:

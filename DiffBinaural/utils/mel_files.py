@@ -15,16 +15,17 @@ MEL_CONFIG = "mel_config.json"
 
 
 def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
-    """Write a (2, M, T) log mel as <stem>_left.npy and <stem>_right.npy, float32.
+    """Write a log mel pair as <stem>_left.npy and <stem>_right.npy, float32, and its phasor if it has one.
 
-    pair  (2, M, T), or (4, M, T): then the last two rows are <stem>_phasor.npy, which else there will not be
+    pair  (2, M, T), or (4, M, T) whose last two rows are written as <stem>_phasor.npy; without them an
+          older <stem>_phasor.npy is deleted
     """
     phasor = Path(folder) / f"{stem}_phasor.npy"
     names = {Path(folder) / f"{stem}_{side}.npy": mel for side, mel in zip(SIDES, pair[:2], strict=True)}
     if len(pair) > 2:
         names[phasor] = pair[2:]
     else:
-        phasor.unlink(missing_ok=True)  # of other mels
+        phasor.unlink(missing_ok=True)  # of mels that are replaced
     for path, rows in names.items():
         with replacing(path) as partial, open(partial, "wb") as file:
             np.save(file, np.asarray(rows, dtype=np.float32), allow_pickle=False)
@@ -32,7 +33,7 @@ def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
 
 def load_array(path: str | Path) -> np.ndarray:
     """Read an .npy of floating-point numbers as data, never as code.  Raises ValueError naming the file."""
-    try:  # mapped: a header that claims more than there is costs no memory
+    try:  # mapped: a header with a wrong size costs no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
             raise ValueError(f"of {array.dtype}" if isinstance(array, np.ndarray) else "several in one file")
@@ -65,7 +66,7 @@ def load_phasor(stem: str, folder: str | Path, shape: tuple[int, int]) -> np.nda
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: missing; stage 1 writes it where it was trained with "
-            "--interaural_phase, and --renderer vocoder does without it"
+            "--interaural_phase; --renderer vocoder does not need it"
         )
     phasor = load_array(path)
     if phasor.shape != (2, *shape) or not np.isfinite(phasor).all() or (np.abs(phasor) > 1 + 1e-5).any():
@@ -77,7 +78,7 @@ def load_phasor(stem: str, folder: str | Path, shape: tuple[int, int]) -> np.nda
 
 
 def write_mel_config(folder: str | Path, cfg: MelConfig) -> None:
-    """Say in a folder of mels how they were made."""
+    """Write how a folder's mels were made to its mel_config.json."""
     write_json(Path(folder) / MEL_CONFIG, asdict(cfg))
 
 
@@ -85,12 +86,12 @@ def check_mel_config(source: str | Path, cfg: MelConfig) -> None:
     """Compare a mel folder's mel_config.json with our own; ValueError names every difference."""
     path = Path(source) / MEL_CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing; it says how the mels were made, the test scripts write it")
+        raise FileNotFoundError(f"{path}: missing; the test scripts write it: how the mels were made")
     same_mel(from_dict(MelConfig, read_json(path), str(path)), cfg, str(path))
 
 
 def same_mel(theirs: MelConfig, ours: MelConfig, source: str) -> None:
-    """Refuse another mel.  An fmax of half the sample rate and None are the same."""
+    """Raise ValueError for a different mel config; an fmax of None is half the sample rate."""
 
     def plain(cfg):
         return {**asdict(cfg), "fmax": cfg.fmax or cfg.sample_rate / 2}

@@ -1,4 +1,4 @@
-"""Pictures of mels, of errors over frequency, of cues and trainings; files, or parts of a page."""
+"""Plots of mels, errors, interaural cues, training histories."""
 
 import io
 from dataclasses import replace
@@ -13,8 +13,8 @@ from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.lists import SIDES
 from DiffBinaural.utils.mel import DB_PER_NEPER, FLOOR, band_centres
 
-MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)  # every log mel, wherever it is drawn
-TRUTH_LINE = dict(color="0.75", linewidth=6)  # broad: the others show on top of it
+MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)  # of every log mel
+TRUTH_LINE = dict(color="0.75", linewidth=6)  # broad, behind the other lines
 Lines = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # label -> title -> (seconds, values)
 MEL_TICKS = (500, 1000, 2000, 4000, 8000)  # Hz
 
@@ -25,10 +25,10 @@ def mel_ticks(cfg: MelConfig) -> list[int]:
 
 
 def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig, lines: Lines | None = None):
-    """Log mels one below the other, all on one scale, and differences on a scale of their own.
+    """Log mels one below the other on one colour scale; differences in dB on another.
 
-    rows   (title, (M, T)) each; nepers, or dB where the title says dB
-    lines  curves over time to draw below them, as in :func:`draw_lines`
+    rows   (title, (M, T)) each; nepers, or dB where the title contains dB
+    lines  curves over time to draw below, as in :func:`draw_lines`
     ->     matplotlib's Figure
     """
     from matplotlib.figure import Figure
@@ -52,13 +52,14 @@ def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig, lines: Lines 
 
 
 class Columns:
-    """Mels (…, M, T) of any length for a picture: where they are many, neighbours are averaged.
+    """Mels (…, M, T) of any length at a bounded number of columns: neighbouring frames are averaged.
 
-    stride  frames of a column
+    limit   greatest number of columns
+    stride  frames per column
     """
 
-    def __init__(self, most: int = 8192):
-        self.most, self.stride, self.made, self.rest = most, 1, None, None
+    def __init__(self, limit: int = 8192):
+        self.limit, self.stride, self.made, self.rest = limit, 1, None, None
 
     def add(self, mel: Tensor) -> None:
         """Append frames."""
@@ -67,8 +68,8 @@ class Columns:
         new = self.rest[..., : whole * self.stride].unflatten(-1, (whole, self.stride)).mean(-1)
         self.rest = self.rest[..., whole * self.stride :].clone()
         self.made = new if self.made is None else torch.cat([self.made, new], dim=-1)
-        while self.made.shape[-1] > self.most:
-            if self.made.shape[-1] % 2:  # the odd one waits for a partner
+        while self.made.shape[-1] > self.limit:
+            if self.made.shape[-1] % 2:  # the last column waits for a neighbour
                 odd = self.made[..., -1:].expand(*self.made.shape[:-1], self.stride)
                 self.rest, self.made = torch.cat([odd, self.rest], dim=-1), self.made[..., :-1]
             self.made = self.made.unflatten(-1, (-1, 2)).mean(-1)
@@ -76,7 +77,7 @@ class Columns:
 
 
 def draw_generated(path: str | Path, columns: Columns, cfg: MelConfig) -> None:
-    """Draw a clip's mels (mono, left, right), and how much louder the right ear is."""
+    """Draw a clip's mels (mono, left, right), and the level difference of the ears."""
     mono, left, right = columns.made.numpy()
     level = (right - left) * DB_PER_NEPER
     rows = [("mono", mono), ("left", left), ("right", right), ("right - left, dB", level)]
@@ -84,7 +85,7 @@ def draw_generated(path: str | Path, columns: Columns, cfg: MelConfig) -> None:
 
 
 def save_figure(path: str | Path, figure) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure as PNG."""
     with replacing(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
 
@@ -106,7 +107,7 @@ def mel_picture(rows: list[tuple[str, np.ndarray]], cfg: MelConfig) -> np.ndarra
 
 
 def mel_png(mel: np.ndarray) -> bytes:
-    """A log mel (M, T) as the bytes of a PNG, a pixel for each band and frame, low bands at the bottom."""
+    """A log mel (M, T) as the bytes of a PNG: a pixel per band and frame, low bands at the bottom."""
     import matplotlib
     from PIL import Image
 
@@ -119,17 +120,17 @@ def mel_png(mel: np.ndarray) -> bytes:
 
 
 def svg_path(x: np.ndarray, y: np.ndarray) -> str:
-    """A curve as the `d` of an SVG path, with gaps where y is not finite; units are the caller's."""
+    """A curve as the `d` of an SVG path, with gaps where y is not finite; units as given."""
     words, drawing = [], False
     for px, py in zip(x, y, strict=True):
         if finite := bool(np.isfinite(py)):
             words.append(f"{'L' if drawing else 'M'}{px:.4g} {py:.4g}{'' if drawing else 'h.01'}")
-        drawing = finite  # h.01: a point between two gaps is seen as a dot
+        drawing = finite  # h.01: a point between two gaps is drawn as a dot
     return "".join(words)
 
 
 def draw_sweep(path: str | Path, azimuth: np.ndarray, made: np.ndarray, sphere: np.ndarray) -> None:
-    """Draw level difference against azimuth: of every clip, their mean, a rigid sphere, and the mono copy.
+    """Draw level difference over azimuth: every clip, their mean, a rigid sphere, the mono copy.
 
     azimuth       (positions,)        degrees, positive = right
     made, sphere  (clips, positions)  dB, positive = right louder
@@ -142,14 +143,14 @@ def draw_sweep(path: str | Path, azimuth: np.ndarray, made: np.ndarray, sphere: 
     axes.plot(azimuth, made.T, color="C0", alpha=0.25, linewidth=0.8)
     axes.plot(azimuth, made.mean(0), color="C0", marker="o", label=f"model, mean of {len(made)} clips")
     axes.axhline(0, color="0.4", linewidth=0.8, linestyle="--", label="mono copy")
-    axes.set_xlabel("azimuth of the placed source, degrees; positive = right")
+    axes.set_xlabel("azimuth of the source, degrees; positive = right")
     axes.set_ylabel("level difference 1.5 to 6 kHz, dB; positive = right louder")
     axes.legend()
     save_figure(path, figure)
 
 
 def draw_bands(path: str | Path, systems: dict[str, dict[str, list]], cfg: MelConfig) -> None:
-    """Draw mel errors over frequency, a panel for each kind of error, a line for each system and ear.
+    """Draw mel errors over frequency: a panel for each kind of error, a line for each system and ear.
 
     systems  label -> kind (rmse, l1, l2) -> (2, M) in nepers, l2 in nepers²
     """
@@ -171,10 +172,10 @@ def draw_bands(path: str | Path, systems: dict[str, dict[str, list]], cfg: MelCo
 
 
 def draw_history(path: str | Path, rows: list[dict], *figures: str) -> None:
-    """Draw a training's history, a panel for each figure, a line for each group that has it.
+    """Draw a training history: a panel for each figure, a line for each group that has it.
 
     rows     of training_history.json: {"step": n, "<group>/<figure>": value, …}
-    figures  names without group; those that no row has are left out
+    figures  names without group; those without values are left out
     """
     from matplotlib.figure import Figure
 
@@ -201,7 +202,7 @@ def draw_history(path: str | Path, rows: list[dict], *figures: str) -> None:
 
 
 def draw_panel(axes, title: str, lines: Lines) -> None:
-    """One title's curves on matplotlib's axes."""
+    """Draw the curves of one title on matplotlib axes."""
     for label, panels in lines.items():
         axes.plot(*panels[title], label=label, **(TRUTH_LINE if label == "truth" else dict(linewidth=1.2)))
     axes.set_ylabel(title, fontsize=8)
@@ -210,7 +211,7 @@ def draw_panel(axes, title: str, lines: Lines) -> None:
 
 
 def draw_lines(path: str | Path, systems: Lines) -> None:
-    """Draw curves over time, a panel for each title, a line for each system."""
+    """Draw curves over time: a panel for each title, a line for each system."""
     from matplotlib.figure import Figure
 
     titles = next(iter(systems.values()))

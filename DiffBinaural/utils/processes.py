@@ -1,4 +1,4 @@
-"""Work shared out among worker processes."""
+"""Parallel work in processes."""
 
 import os
 import signal
@@ -10,35 +10,36 @@ from multiprocessing import parent_process
 from threading import Thread
 
 import torch
-from tqdm import tqdm
+
+from DiffBinaural.utils.progress import Progress
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def parallel_map(work: Callable, items: Sequence, workers: int) -> list:
-    """[work(item) for item in items], each in a process of its own, with a progress bar.
+    """[work(item) for item in items] in worker processes, with a progress bar.
 
-    workers  processes, of one thread each; 0 takes one a core
+    workers  processes, of one thread each; 0: one per core
     """
     try:
         with ProcessPoolExecutor(workers or None, initializer=_init_worker) as pool:
             try:
-                with signals_blocked():  # what interrupts a fork is lost
+                with signals_blocked():  # a signal during a fork would be lost
                     done = pool.map(work, items)
-                return list(tqdm(done, total=len(items)))
-            except BaseException:  # what has begun is ended; nothing else is
+                return list(Progress(done, total=len(items)))
+            except BaseException:  # started items are finished, the rest is cancelled
                 pool.shutdown(cancel_futures=True)
                 raise
     except BrokenProcessPool:
         raise OSError(
-            "a worker process was ended from outside, for want of memory perhaps; "
-            "the same command goes on, with fewer --workers if need be"
+            "a worker process was ended from outside, perhaps for lack of memory; "
+            "run the same command again, with fewer --workers if necessary"
         ) from None
 
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Let SIGTERM and Ctrl-C wait for the end of the block."""
+    """Delay SIGTERM and Ctrl-C until the end of the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
@@ -47,7 +48,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 def _init_worker() -> None:
-    """One thread, no longer than the parent lives, whose business Ctrl-C is: what has begun is ended."""
+    """A worker has one thread, finishes its item on Ctrl-C, and exits with its parent."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -56,6 +57,6 @@ def _init_worker() -> None:
 
 
 def _exit_with_parent() -> None:
-    """End this process when its parent is gone: killed, it could not say so."""
+    """Exit when the parent is gone: a killed one cannot stop its workers."""
     parent_process().join()
     os._exit(1)

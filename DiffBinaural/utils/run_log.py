@@ -12,11 +12,11 @@ from DiffBinaural.utils.files import read_json, write_json
 
 
 class RunLog:
-    """Send rows of named numbers to a run's TensorBoard folder, its history file and the screen.
+    """Writes rows of named numbers to a run's TensorBoard folder, its history file and the screen.
 
     run     run folder
     board   TensorBoard's folder inside it
-    step    where the run goes on: what was written about later steps, by a part that is lost, is dropped
+    step    from which the run goes on: what a stopped run logged about later steps is dropped
     """
 
     def __init__(self, run: Path, board: str, *, step: int):
@@ -41,7 +41,7 @@ class RunLog:
         self.writer.add_image(name, image, step, dataformats="HWC")
 
     def sound(self, step: int, name: str, wav: np.ndarray, rate: int) -> None:
-        """A sound (C, N) in [-1, 1] at `rate` Hz, for TensorBoard only, whose add_audio knows one channel."""
+        """A sound (C, N) in [-1, 1] at `rate` Hz, for TensorBoard only; its own add_audio is mono."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         file = io.BytesIO()

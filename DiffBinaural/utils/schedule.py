@@ -1,4 +1,4 @@
-"""How a training advances: the order of its samples, its budget, its learning rates."""
+"""Schedule of a training: order of samples, budget, learning rates."""
 
 import itertools
 import math
@@ -12,9 +12,9 @@ from DiffBinaural.utils.helpers import generator_for
 
 
 class Shuffled(Sampler):
-    """An endless stream of sample numbers: every epoch a new order, every number different for ever.
+    """An endless stream of sample numbers: a new order in every epoch, and no number twice.
 
-    start  samples to leave out, those that an earlier part of the run has seen
+    start  samples to skip: those that an earlier part of the run has used
     shard  (rank, size): only every size-th number, from the rank-th on
     """
 
@@ -32,31 +32,31 @@ class Shuffled(Sampler):
 
 
 class Budget:
-    """How much of a run is over: the larger of its shares of steps and, where these are limited, of seconds.
+    """The fraction of a run that is over: of its steps or, if larger, of its seconds where they are limited.
 
-    progress  the run's own record; its "seconds" are kept up to date, over resumes too
+    progress  the run's own; its "seconds" are kept up to date, across resumes too
     """
 
     def __init__(self, progress: dict, steps: int, seconds: float | None):
         self.progress, self.steps, self.seconds = progress, steps, seconds
         self.began = time.monotonic() - progress["seconds"]
 
-    def done(self, step: int, agree: Callable[[float], float] = float) -> float:
-        """Part of the run that is over before a step; 1 or more: stop.
+    def done(self, step: int, broadcast: Callable[[float], float] = float) -> float:
+        """The fraction of the run that is over before a step; 1 or more: stop.
 
-        agree  seconds -> those of the clock that several processes go by
+        broadcast  seconds -> those of the first process, for all of them
         """
         self.progress["seconds"] = time.monotonic() - self.began
         if not self.seconds:
             return step / self.steps
-        return max(step / self.steps, agree(self.progress["seconds"]) / self.seconds)
+        return max(step / self.steps, broadcast(self.progress["seconds"]) / self.seconds)
 
 
 def rate_factor(step: int, done: float, warmup: int, schedule: str = "cosine") -> float:
-    """What the learning rates are multiplied by: a linear rise, and a fall over the whole run.
+    """Factor of the learning rates: a linear rise over the warm-up, a fall over the whole run.
 
-    done      part of the run that is over, in [0, 1]
-    schedule  cosine: half a cosine down to 0; exponential: evenly in the logarithm, down to 1 %
+    done      fraction of the run that is over, in [0, 1]
+    schedule  cosine: half a cosine down to 0; exponential: down to 1 %
     """
     done = min(done, 1)
     fall = 0.5 * (1 + math.cos(math.pi * done)) if schedule == "cosine" else 0.01**done

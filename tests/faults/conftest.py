@@ -1,4 +1,4 @@
-"""What the fault tests share: small trained models, a count of the faults survived, and its summary."""
+"""Fixtures of the fault tests: small trained models, scripts, a count of the faults survived."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ import pytest
 from scripted import Script, Traced, dump_words, stage1_words, vocoder_words
 
 COUNTS = Counter()
-# what of this folder `make test` runs too; `make test-faults` runs all
+# tests of this folder that `make test` runs too; `make test-faults` runs all
 SHORT = (
     "test_damaged.py",
     "test_properties.py",
@@ -30,7 +30,7 @@ TINY = Path(__file__).parents[2] / "BigVGAN/configs/bigvgan_binaural_tiny.json"
 
 
 def pytest_collection_modifyitems(items):
-    """All but the short form is slow."""
+    """Mark all tests but the short form as slow."""
     for item in items:
         if "/faults/" in item.nodeid and not any(name in item.nodeid for name in SHORT):
             item.add_marker(pytest.mark.slow)
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def tally():
-    """tally("kills survived"): one more."""
+    """tally("kills survived") adds one to a count."""
 
     def count(what, number=1):
         COUNTS[what] += number
@@ -47,18 +47,18 @@ def tally():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The counts that the README quotes."""
+    """Print the counts that SECURITY.md quotes."""
     if COUNTS:
         lost = sum("Lost" in str(report.longrepr) for report in terminalreporter.getreports("failed"))
         traces = sum("Traced" in str(report.longrepr) for report in terminalreporter.getreports("failed"))
         terminalreporter.section("faults")
-        said = ", ".join(f"{COUNTS[what]} {what}" for what in sorted(COUNTS))
-        terminalreporter.write_line(f"{said}; {lost} files lost, {traces} tracebacks")
+        summary = ", ".join(f"{COUNTS[what]} {what}" for what in sorted(COUNTS))
+        terminalreporter.write_line(f"{summary}; {lost} files lost, {traces} tracebacks")
 
 
 @pytest.fixture
 def start(tmp_path):
-    """start(script, *words, RLIMIT_…=…): a running script."""
+    """start(script, *words, RLIMIT_…=…) -> a running script."""
     started = []
 
     def begin(script, *words, **limits):
@@ -72,7 +72,7 @@ def start(tmp_path):
 
 @pytest.fixture
 def ends(start):
-    """ends(script, *words): the outcome of a script that is left alone; a traceback is a failure."""
+    """ends(script, *words) -> the outcome of a script that runs to its end; a traceback is a failure."""
 
     def run(script, *words, seconds=120, **limits):
         outcome = start(script, *words, **limits).end(seconds)
@@ -105,7 +105,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stage1(scenes, tmp_path_factory):
-    """A stage-1 run that nothing disturbed."""
+    """An undisturbed stage-1 run."""
     root = tmp_path_factory.mktemp("stage1")
     outcome = Script("DiffBinaural.train_realBinaural", *stage1_words(scenes, root), log=root / "log").end()
     assert outcome.status == 0, outcome.output
@@ -114,7 +114,7 @@ def stage1(scenes, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def vocoder(scenes, config, tmp_path_factory):
-    """A vocoder run that nothing disturbed."""
+    """An undisturbed vocoder run."""
     root = tmp_path_factory.mktemp("vocoder")
     outcome = Script(
         "BigVGAN.train_binaural_mel", *vocoder_words(scenes, root / "run", config), log=root / "log"
@@ -125,7 +125,7 @@ def vocoder(scenes, config, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def dumped(scenes, stage1, scripts, tmp_path_factory):
-    """The training and validation list's mels."""
+    """Generated mels of the training and the validation list."""
     out = tmp_path_factory.mktemp("dumped") / "mels"
     for split in ("train", "val"):
         scripts("DiffBinaural.test_realBinaural", *dump_words(stage1, scenes, out), "--list_test", split)

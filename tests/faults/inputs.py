@@ -1,4 +1,4 @@
-"""Sounds, videos, pictures, lists and arrays as the world sends them: each function writes one file."""
+"""Bad and unusual files; each function writes one."""
 
 import io
 import json
@@ -14,18 +14,18 @@ RATE = 22_050
 
 
 def tone(seconds=1.5, channels=2, rate=RATE):
-    """(N, channels) of a plain tone, a little louder left."""
+    """(N, channels) of a sine, louder on the left."""
     t = np.arange(round(seconds * rate)) / rate
     return 0.3 * np.sin(2 * np.pi * 440 * t)[:, None] * np.linspace(1, 0.7, channels)
 
 
 def plain(path, sound=None, rate=RATE, **more):
-    """A sound file, whatever the ending of its name."""
+    """Write a wav, whatever the suffix of its name."""
     soundfile.write(path, tone() if sound is None else sound, rate, format="WAV", **more)
 
 
 def with_bytes(path, change):
-    """A plain wav of which some bytes are changed."""
+    """Write a wav with changed bytes."""
     file = io.BytesIO()
     soundfile.write(file, tone(), RATE, "PCM_16", format="WAV")
     data = bytearray(file.getvalue())
@@ -33,7 +33,7 @@ def with_bytes(path, change):
 
 
 def claims(path, size):
-    """A wav whose header says it holds `size` bytes."""
+    """Write a wav whose header states `size` bytes."""
 
     def change(data):
         data[40:44] = struct.pack("<I", size)
@@ -43,7 +43,7 @@ def claims(path, size):
 
 
 def long_flac(path):
-    """A FLAC whose header claims 2^36 - 1 samples."""
+    """Write a FLAC whose header states 2^36 - 1 samples."""
     file = io.BytesIO()
     soundfile.write(file, tone(), RATE, "PCM_16", format="FLAC")
     data = bytearray(file.getvalue())
@@ -70,8 +70,8 @@ SOUNDS = {
     "text": lambda path: path.write_text("a sound, honestly\n" * 400),
     "noise bytes": lambda path: path.write_bytes(np.random.default_rng(0).bytes(60_000)),
     "all NaN": lambda path: plain(path, spoilt(np.nan) * np.nan, subtype="FLOAT"),
-    "some NaN": lambda path: plain(path, spoilt(np.nan), subtype="FLOAT"),
-    "some inf": lambda path: plain(path, spoilt(np.inf), subtype="FLOAT"),
+    "a few NaN": lambda path: plain(path, spoilt(np.nan), subtype="FLOAT"),
+    "a few inf": lambda path: plain(path, spoilt(np.inf), subtype="FLOAT"),
     "far too loud": lambda path: plain(path, tone() * 1e30, subtype="FLOAT"),
     "one sample": lambda path: plain(path, tone()[:1]),
     "seven samples": lambda path: plain(path, tone()[:7]),
@@ -95,7 +95,7 @@ SOUNDS = {
 
 
 def video(path, count=15, size=(160, 96), rate=10, sound=True, codec="libx264", kind="mp4", **options):
-    """A short video of moving stripes."""
+    """Write a short video of moving stripes."""
     with av.open(str(path), "w", format=kind, options=options) as box:
         stream = box.add_stream(codec, rate)
         stream.width, stream.height = size
@@ -127,27 +127,27 @@ def only_sound(path):
         box.mux(track.encode(None))
 
 
-def cut_video(path, change):
+def damaged_video(path, change):
     video(path)
     path.write_bytes(change(bytearray(path.read_bytes())))
 
 
 def without_index(data):
-    """The index, moov, overwritten."""
+    """Overwrite the index, moov."""
     at = data.index(b"moov")
     data[at : at + 400] = bytes(400)
     return data
 
 
 def holes(data):
-    """Much of the pictures overwritten."""
+    """Overwrite many of the pictures."""
     start = data.index(b"mdat") + 200
     data[start : start + 3000] = np.random.default_rng(0).bytes(3000)
     return data
 
 
 def changing_size(path):
-    """An MPEG stream whose pictures change their size half-way."""
+    """Write an MPEG stream whose pictures change their size."""
     small, large = path.with_suffix(".a"), path.with_suffix(".b")
     video(small, size=(160, 96), sound=False, codec="mpeg2video", kind="mpeg", rate=25)
     video(large, size=(320, 192), sound=False, codec="mpeg2video", kind="mpeg", rate=25)
@@ -156,7 +156,7 @@ def changing_size(path):
 
 
 def huge_video(path):
-    """One blank picture of 8192 x 8192 pixels, in a few kilobytes."""
+    """Write a video of one blank picture of 8192 x 8192 pixels, in a few kilobytes."""
     with av.open(str(path), "w", format="avi") as box:
         stream = box.add_stream("mjpeg", 10)
         stream.width = stream.height = 8192
@@ -169,10 +169,10 @@ VIDEOS = {
     "nothing in it": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("a film, honestly\n" * 400),
     "noise bytes": lambda path: path.write_bytes(np.random.default_rng(0).bytes(60_000)),
-    "breaks off": lambda path: cut_video(path, lambda data: data[: len(data) // 2]),
-    "half a header": lambda path: cut_video(path, lambda data: data[:24]),
-    "index lost": lambda path: cut_video(path, without_index),
-    "holes": lambda path: cut_video(path, holes),
+    "breaks off": lambda path: damaged_video(path, lambda data: data[: len(data) // 2]),
+    "half a header": lambda path: damaged_video(path, lambda data: data[:24]),
+    "index lost": lambda path: damaged_video(path, without_index),
+    "holes": lambda path: damaged_video(path, holes),
     "no picture": only_sound,
     "no sound": lambda path: video(path, sound=False),
     "one frame": lambda path: video(path, count=1),
@@ -191,7 +191,7 @@ VIDEOS = {
 
 
 def bomb(path, size=20_000):
-    """A PNG of a few bytes that says it is size x size pixels large."""
+    """Write a PNG of a few bytes whose header states size x size pixels."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -201,15 +201,15 @@ def bomb(path, size=20_000):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
 
-def picture(path, mode="RGB", size=(160, 96), kind="JPEG", cut=None):
+def picture(path, mode="RGB", size=(160, 96), kind="JPEG", size_limit=None):
     Image.new(mode, size, 100 if mode in ("L", "I;16", "P") else None).save(path, format=kind)
-    path.write_bytes(path.read_bytes()[:cut])
+    path.write_bytes(path.read_bytes()[:size_limit])
 
 
 PICTURES = {
     "nothing in it": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("a picture, honestly\n" * 400),
-    "breaks off": lambda path: picture(path, cut=-300),
+    "breaks off": lambda path: picture(path, size_limit=-300),
     "20,000 pixels": bomb,
     "grey": lambda path: picture(path, "L"),
     "four colours": lambda path: picture(path, "CMYK"),
@@ -219,7 +219,7 @@ PICTURES = {
 }
 
 
-# --- lists: what is done to the text of a good one ----------------------------------------------------------
+# --- lists: changes to the text of a good one ---------------------------------------------------------------
 
 
 def column_gone(text, name):
@@ -229,7 +229,7 @@ def column_gone(text, name):
 
 
 def first_row(text, **cells):
-    """A list whose first row has other cells."""
+    """Replace cells of the first row of a list."""
     lines = text.splitlines()
     names, row = lines[0].split(","), lines[1].split(",")
     for name, value in cells.items():
@@ -293,7 +293,7 @@ BOXES = {
 
 
 def header(path, shape):
-    """An .npy of a few bytes whose header says that it is large."""
+    """Write an .npy of a few bytes whose header states a large shape."""
     head = repr({"descr": "<f4", "fortran_order": False, "shape": shape}).encode()
     head += b" " * (117 - len(head)) + b"\n"
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(64))
@@ -320,7 +320,7 @@ MELS = {
     "no frames": lambda path: np.save(path, mel((80, 0))),
     "one frame": lambda path: np.save(path, mel((80, 1))),
     "all NaN": lambda path: np.save(path, mel(value=np.nan)),
-    "some inf": lambda path: np.save(path, np.where(np.arange(130) == 7, np.inf, mel())),
+    "a few inf": lambda path: np.save(path, np.where(np.arange(130) == 7, np.inf, mel())),
     "one frame more than the other ear": lambda path: np.save(path, mel((80, 131))),
     "an npz": lambda path: np.savez(path.open("wb"), mel()),
 }

@@ -1,4 +1,4 @@
-"""The real scripts, each in a process of its own that starts at once: forked where all is imported."""
+"""The real scripts in processes that start quickly: forked from a server that has imported everything."""
 
 import importlib
 import json
@@ -16,11 +16,10 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
         "scripted",
-        "DiffBinaural.training",
-        "BigVGAN.training",
-        "DiffBinaural.evaluation",
-        "DiffBinaural.streaming",
-        "DiffBinaural.report",
+        "DiffBinaural.train_realBinaural",
+        "DiffBinaural.evaluate_binaural_22050",
+        "BigVGAN.train_binaural_mel",
+        "BigVGAN.inference_e2e",
         "torch.utils.tensorboard",
         "matplotlib.pyplot",
         "librosa",
@@ -32,7 +31,7 @@ SERVER.set_forkserver_preload(
 
 @dataclass
 class Outcome:
-    """How a script ended."""
+    """Result of a script."""
 
     status: int
     output: str
@@ -41,12 +40,12 @@ class Outcome:
 
     @property
     def line(self) -> str:
-        """Its last word."""
+        """Last line of the output."""
         return self.output.strip().splitlines()[-1] if self.output.strip() else ""
 
 
 def work(script: str, words: list[str], log: str, limits: dict[str, int]) -> None:
-    """What the new process does: the script's own last lines, in its own session."""
+    """Run a script in the new process, in a session of its own."""
     os.setsid()
     multiprocessing.set_start_method("fork", force=True)  # as where a script is started by hand
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -76,7 +75,7 @@ def work(script: str, words: list[str], log: str, limits: dict[str, int]) -> Non
 
 
 class Script:
-    """A script that runs."""
+    """A running script."""
 
     def __init__(self, script: str, *words, log: Path, **limits: int):
         self.log, self.began = log, time.monotonic()
@@ -88,12 +87,12 @@ class Script:
         self.process.start()
 
     def kill(self, number: int) -> None:
-        """Send it a signal, if it is still there."""
+        """Send a signal, if the process still exists."""
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
     def end(self, seconds: float = 120) -> Outcome:
-        """Wait for it.  Fails where it takes longer."""
+        """Wait for the end.  Raises AssertionError when it takes longer."""
         self.process.join(seconds)
         if self.process.is_alive():
             os.killpg(self.process.pid, 9)
@@ -110,26 +109,26 @@ def wait_for(condition, process):
             return
         assert process.process.is_alive(), process.log.read_text()
         time.sleep(0.1)
-    raise AssertionError("it never came")
+    raise AssertionError("timed out")
 
 
 def stop_at(process, path):
-    """Kill a script as soon as a file is there."""
+    """Kill a script as soon as a file exists."""
     wait_for(path.exists, process)
     process.kill(9)
     process.end()
 
 
 class Lost(AssertionError):
-    """A file under its final name that is not whole, or a result that is not the undisturbed one."""
+    """A file under its final name is incomplete, or a result differs from that of an undisturbed run."""
 
 
 class Traced(AssertionError):
-    """A traceback where a line was due."""
+    """A traceback instead of an error message."""
 
 
 def stage1_words(scenes, ckpt, *more):
-    """Stage 1, tiny: a save after every step, a validation after every fourth."""
+    """Tiny stage 1: a save after every step, a validation after every fourth."""
     return (
         "--preset",
         "tiny",
@@ -154,7 +153,7 @@ def stage1_words(scenes, ckpt, *more):
 
 
 def vocoder_words(scenes, folder, config, *more):
-    """Stage 2a, narrow: a save after every second step, a validation after every third."""
+    """Narrow stage 2a: a save after every second step, a validation after every third."""
     return (
         "--audio_dir",
         scenes / "processed/binaural_audios_22050Hz",
@@ -179,12 +178,12 @@ def vocoder_words(scenes, folder, config, *more):
 
 
 def dump_words(run, data_root, out):
-    """Stage 1's mels of a list, in one step."""
+    """Generation of the mels of a list, in one denoising step."""
     return ("--run", run, "--data_root", data_root, "--output_dir", out, "--sampling_timesteps", 1)
 
 
 def e2e_words(video, stage1, vocoder, out):
-    """A video made binaural, in one step."""
+    """Conversion of a video, in one denoising step."""
     return (
         *("--input_video", video, "--output", out, "--sampling_timesteps", 1),
         *("--run", stage1, "--checkpoint_file", vocoder / "g_best.pth"),

@@ -1,4 +1,4 @@
-"""A disk that fills up: a line that names the file, status 2, nothing half-written, the last state intact."""
+"""Full disks: an error that names the file, status 2, no partial files, the last state intact."""
 
 import shutil
 import subprocess
@@ -10,18 +10,18 @@ from scripted import Lost, dump_words, e2e_words, stage1_words, stop_at, vocoder
 
 from DiffBinaural.utils.files import load_tensors
 
-SAID = "cannot be written ("
+MESSAGE = "cannot be written ("
 
 
 def refused(outcome, *, cause="File too large"):
     assert outcome.status == 2, outcome.output
     assert outcome.line.startswith("error: "), outcome.output
-    assert SAID in outcome.line, outcome.line
+    assert MESSAGE in outcome.line, outcome.line
     assert cause in outcome.line, outcome.line
     assert outcome.line.endswith("make room, and run the same command again")
 
 
-def nothing_half_written(folder):
+def no_partial_files(folder):
     assert not list(folder.rglob(".*.part"))
 
 
@@ -47,9 +47,9 @@ def test_a_training_keeps_its_last_state_and_goes_on_from_it(
     stop_at(start(script, *words), tmp_path / "run" / state)
     kept = (tmp_path / "run" / state).read_bytes()
     refused(ends(script, *words, RLIMIT_FSIZE=len(kept) // 2))
-    nothing_half_written(tmp_path)
+    no_partial_files(tmp_path)
     if (tmp_path / "run" / state).read_bytes() != kept:
-        raise Lost(f"{state} is another")
+        raise Lost(f"{state} has changed")
     assert ends(script, *words).status == 0
     weights = "unet_latest.pth" if kind == "stage1" else "g_00000006"
     ours, theirs = (load_tensors(folder / weights) for folder in (tmp_path / "run", reference))
@@ -59,7 +59,7 @@ def test_a_training_keeps_its_last_state_and_goes_on_from_it(
 
 
 def words_of(kind, scenes, stage1, vocoder, dumped, out):
-    """A script that writes, and how many bytes a file may grow to."""
+    """A script that writes, its words, the limit of a file's size in bytes."""
     e2e = e2e_words(min((scenes / "videos").iterdir()), stage1, vocoder, out / "a.wav")
     if kind == "mux":  # the video is larger than the sound
         video(out.parent / "large.mp4", size=(640, 480))
@@ -84,32 +84,32 @@ def words_of(kind, scenes, stage1, vocoder, dumped, out):
 
 @pytest.mark.parametrize("kind", ["dump", "vocode", "e2e", "mux", "plot", "simulate"])
 def test_what_cannot_be_written_is_named(kind, scenes, stage1, vocoder, dumped, ends, tally, tmp_path):
-    script, words, most = words_of(kind, scenes, stage1, vocoder, dumped, tmp_path / "out")
-    refused(ends(script, *words, RLIMIT_FSIZE=most))
-    nothing_half_written(tmp_path)
+    script, words, limit = words_of(kind, scenes, stage1, vocoder, dumped, tmp_path / "out")
+    refused(ends(script, *words, RLIMIT_FSIZE=limit))
+    no_partial_files(tmp_path)
     tally("full disks survived")
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of few megabytes, where the user may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    """A file system of six megabytes, where the user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
     mount = shutil.which("mount")
     if (
         not mount
         or subprocess.run(
-            [mount, "-t", "tmpfs", "-o", "size=6m", "tmpfs", place], capture_output=True
+            [mount, "-t", "tmpfs", "-o", "size=6m", "tmpfs", disk], capture_output=True
         ).returncode
     ):
         pytest.skip("needs the right to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize("kind", ["dump", "vocode", "e2e", "simulate", "stage1", "vocoder"])
 def test_a_small_disk_fills_up(kind, scenes, config, stage1, vocoder, dumped, ends, tally, small_disk):
-    """All but a little of it is taken already."""
+    """Only 60 kB are free."""
     if kind in ("stage1", "vocoder"):
         script, words = {
             "stage1": ("DiffBinaural.train_realBinaural", stage1_words(scenes, small_disk)),
@@ -120,5 +120,5 @@ def test_a_small_disk_fills_up(kind, scenes, config, stage1, vocoder, dumped, en
     free = shutil.disk_usage(small_disk).free
     Path(small_disk / "ballast").write_bytes(bytes(max(free - 60_000, 0)))
     refused(ends(script, *words), cause="No space left on device")
-    nothing_half_written(small_disk)
+    no_partial_files(small_disk)
     tally("full disks survived")

@@ -1,4 +1,4 @@
-"""Files that mean harm: refused, and nothing of what they wanted has happened."""
+"""Hostile files are refused, and have no effect."""
 
 import html.parser
 import json
@@ -22,12 +22,12 @@ class Burglar:
         self.trace = trace
 
     def __reduce__(self):
-        """What a pickle of it does."""
+        """The call that a pickle makes."""
         return os.mkdir, (str(self.trace),)
 
 
 def burgle(path, trace):
-    """Put a pickle where a checkpoint or an array belongs."""
+    """Replace a checkpoint or an array by a pickle."""
     if path.suffix == ".npy":
         np.save(path, np.array([Burglar(trace)], dtype=object), allow_pickle=True)
     else:
@@ -36,7 +36,7 @@ def burgle(path, trace):
 
 @pytest.fixture
 def runs(stage1, vocoder, scenes, tmp_path):
-    """Copies of both runs and of the scenes, to be spoilt."""
+    """Copies of both runs and of the scenes, to be damaged."""
     return {
         name: Path(shutil.copytree(source, tmp_path / name))
         for name, source in (("stage1", stage1), ("vocoder", vocoder), ("scenes", scenes))
@@ -72,7 +72,7 @@ def resume_vocoder(runs, out):
 )
 def test_a_pickle_in_a_checkpoint_is_refused_and_not_run(where, script, runs, ends, tally, tmp_path):
     trace = tmp_path / "trace"
-    for name in ("state_previous.pth", "do_00000004", "do_00000002"):  # nothing to fall back on
+    for name in ("state_previous.pth", "do_00000004", "do_00000002"):  # no earlier state to go on from
         (runs[where.split("/")[0]] / name).unlink(missing_ok=True)
     burgle(tmp_path / where, trace)
     name, words = script(runs, tmp_path / "out")
@@ -132,9 +132,9 @@ def test_a_pickle_in_an_array_is_refused_and_not_run(script, runs, ends, tally, 
 
 @pytest.mark.parametrize(("make", "said"), [(huge_video, "pixels"), (lambda path: bomb(path), "picture")])
 def test_bombs_are_refused_within_bounds(make, said, runs, ends, tally, tmp_path):
-    place = tmp_path / "film.avi" if make is huge_video else tmp_path / "film/frame_000001.png"
-    place.parent.mkdir(exist_ok=True)
-    make(place)
+    path = tmp_path / "film.avi" if make is huge_video else tmp_path / "film/frame_000001.png"
+    path.parent.mkdir(exist_ok=True)
+    make(path)
     plain(tmp_path / "a.wav", tone(channels=1))
     script, words = e2e(runs, tmp_path / "out")
     outcome = ends(
@@ -143,7 +143,7 @@ def test_bombs_are_refused_within_bounds(make, said, runs, ends, tally, tmp_path
         "--input_wav",
         tmp_path / "a.wav",
         "--input_video",
-        place if make is huge_video else place.parent,
+        path if make is huge_video else path.parent,
         "--fps",
         10,
     )
@@ -176,7 +176,7 @@ def test_an_id_that_leaves_the_dataset_is_refused(name, script, runs, ends, tall
     }[script]
     outcome = ends(script, *words)
     assert outcome.status == 2, outcome.output
-    assert "is no id" in outcome.line
+    assert "is not an id" in outcome.line
     assert not (tmp_path / "o").exists()
     tally("hostile files refused")
 
@@ -194,7 +194,7 @@ def test_a_batch_that_writes_outside_its_folder_is_refused(name, runs, ends, tal
 
 
 class Tags(html.parser.HTMLParser):
-    """Counts a page's elements, and keeps what its scripts hold."""
+    """Elements of a page, and the content of its scripts."""
 
     def __init__(self):
         super().__init__()
@@ -210,7 +210,7 @@ class Tags(html.parser.HTMLParser):
 
 
 def test_html_in_ids_and_names_of_systems_is_inert(ends, tally, tmp_path):
-    """The page of a clip and a system with such names has the elements of one with plain names."""
+    """The page has the same elements as one with plain names."""
     pages = {}
     for name, system in (("plain", "plain"), (f"{EVIL}<script>x<!--", "<script>x<!--")):
         root = tmp_path / f"root{len(pages)}"

@@ -1,6 +1,6 @@
-"""Every kind of bad input through every script that reads its like: done as documented, or refused in a line.
+"""Every kind of bad input for every script that reads such input: processed as documented, or refused.
 
-A reader gives a script's name, its words, and what it must not leave when it refuses.
+A reader returns a script and its words, and the files that must not exist after a refusal.
 """
 
 import os
@@ -15,9 +15,9 @@ from scripted import dump_words, e2e_words, stage1_words, vocoder_words
 
 from DiffBinaural.dataset.dataset_real_binaural import FRAMES
 
-MOST_MB, MOST_SECONDS = 1500, 100
+MAX_MB, MAX_SECONDS = 1500, 100
 
-# What is refused by all readers, and by some; the rest is done as documented (SECURITY.md, Limits).
+# Inputs that all readers refuse, and that single readers refuse; SECURITY.md, Limits, documents the rest.
 NO_SOUND = {
     "nothing in it",
     "a header alone",
@@ -28,8 +28,8 @@ NO_SOUND = {
     "text",
     "noise bytes",
     "all NaN",
-    "some NaN",
-    "some inf",
+    "a few NaN",
+    "a few inf",
     "3 Hz",
     "44101 Hz",
 }
@@ -37,7 +37,7 @@ SHORT, CHANNELS = {"one sample", "seven samples"}, {"6 channels", "one channel"}
 NO_SOUND_FOR = {
     "e2e": set(),
     "copy": SHORT | CHANNELS,
-    "judge": {"breaks off"} | SHORT | CHANNELS,
+    "evaluate": {"breaks off"} | SHORT | CHANNELS,
     "dump": set(SOUNDS) - {"one channel"},
     "stage1": {"breaks off"} | SHORT | CHANNELS,
     "vocoder": SHORT | CHANNELS,
@@ -94,12 +94,12 @@ def first_of(dataset, split):
 
 
 def replaced(path):
-    path.unlink(missing_ok=True)  # it is a link to the shared one
+    path.unlink(missing_ok=True)  # a hard link to the session's dataset
     return path
 
 
 class World:
-    """What readers take their words from."""
+    """Fixtures, requested when a reader uses them."""
 
     def __init__(self, request, tmp_path):
         self.value, self.tmp = request.getfixturevalue, tmp_path
@@ -115,11 +115,11 @@ def its(request, tmp_path):
 
 @pytest.fixture
 def check(ends, tally, tmp_path):
-    """Run a script on a bad input, and judge how it ends."""
+    """Run a script on a bad input, and check its result."""
 
-    def judge(script, *words, accepted, named, leaves=()):
-        outcome = ends(script, *words, seconds=MOST_SECONDS)
-        assert outcome.peak_mb < MOST_MB, outcome.peak_mb
+    def run(script, *words, accepted, named, leaves=()):
+        outcome = ends(script, *words, seconds=MAX_SECONDS)
+        assert outcome.peak_mb < MAX_MB, outcome.peak_mb
         assert not list(tmp_path.rglob(".*.part")), "left half-written"
         assert outcome.status == (0 if accepted else 2), outcome.output
         if not accepted:
@@ -131,7 +131,7 @@ def check(ends, tally, tmp_path):
             assert not [path for path in leaves if path.exists()], "it refused, and wrote"
         tally("inputs tried")
 
-    return judge
+    return run
 
 
 # --- sounds -------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def sound_to_copy(its, write):
     ), [its.tmp / "o/bad.wav"]
 
 
-def sound_to_judge(its, write):
+def sound_to_evaluate(its, write):
     for name in ("true", "made", "mono"):
         (its.tmp / name).mkdir()
     write(its.tmp / "true/bad.wav")
@@ -263,7 +263,7 @@ def download(fairplay):
 SOUND_READERS = {
     "e2e": sound_to_e2e,
     "copy": sound_to_copy,
-    "judge": sound_to_judge,
+    "evaluate": sound_to_evaluate,
     "dump": sound_to_dump,
     "stage1": sound_to_stage1,
     "vocoder": sound_to_vocoder,
@@ -303,10 +303,12 @@ def video_to_e2e(its, write):
 
 
 def video_to_silent_e2e(its, write):
-    """With a sound of its own: then the video needs none."""
+    """With --input_wav, the video needs no sound track."""
     (script, words), leaves = video_to_e2e(its, write)
     plain(its.tmp / "good.wav")
-    return (script, (*words, "--input_wav", its.tmp / "good.wav")), leaves[1:]  # its sound is whole first
+    return (script, (*words, "--input_wav", its.tmp / "good.wav")), leaves[
+        1:
+    ]  # the sound is complete before the video is read
 
 
 def video_to_prepare(its, write):
@@ -346,7 +348,7 @@ def picture_to_stage1(its, write):
 
 
 def picture_to_dump(its, write):
-    """Of the pictures it looks at a few, and so they are all bad."""
+    """All pictures are bad, because only a few of them are read."""
     name = first_of(its.dataset, "test")
     for path in (its.dataset / FRAMES / name).iterdir():
         write(replaced(path))
@@ -458,7 +460,7 @@ def boxes_to_e2e(its, change):
 
 
 def test_ids_of_any_script_are_ids(its, ends, tally):
-    """Not a list that is bad, but one that looks so: its files are called alike."""
+    """An unusual id in a good list whose files have the same name."""
     old, new = first_of(its.dataset, "test"), "zażółć_日本 'x'"
     for path in sorted(its.dataset.rglob(f"{old}*")):
         path.rename(path.with_name(path.name.replace(old, new)))
@@ -523,7 +525,7 @@ def mel_to_both(its, write):
     ), [its.tmp / "o/g_best.pth"]
 
 
-def mel_to_judge(its, write):
+def mel_to_evaluate(its, write):
     mels, _ = bad_mel(its, write)
     return (
         "DiffBinaural.evaluate_mel_spectrogram_rmse",
@@ -540,7 +542,7 @@ def mel_to_judge(its, write):
     ), [its.tmp / "o.json"]
 
 
-MEL_READERS = {"vocode": mel_to_vocode, "both": mel_to_both, "judge": mel_to_judge}
+MEL_READERS = {"vocode": mel_to_vocode, "both": mel_to_both, "evaluate": mel_to_evaluate}
 
 
 @pytest.mark.parametrize("reader", MEL_READERS)

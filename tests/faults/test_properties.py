@@ -1,4 +1,4 @@
-"""Whatever comes, parsers answer with a value or their documented error; what is written comes back."""
+"""Parsers return a value or raise their documented error; files survive a round trip."""
 
 import json
 import math
@@ -51,7 +51,7 @@ ids = st.one_of(cells, st.sampled_from(["a", "b", "..", "../x", "/etc/x", "a/b",
 
 
 def answers(read, path):
-    """The value, or None where it is refused with the file's name."""
+    """The value, or None where it is refused by name."""
     try:
         return read(path)
     except (ValueError, FileNotFoundError) as error:
@@ -185,7 +185,7 @@ fovs = st.floats(20, 150)
 
 @many
 @given(st.floats(-89, 89), fovs)
-def test_directions_and_places_convert_into_one_another(azimuth, fov):
+def test_directions_and_positions_convert_into_one_another(azimuth, fov):
     x = azimuth_to_x(azimuth, fov)
     assert float(x_to_azimuth(x, fov)) == pytest.approx(azimuth, abs=1e-6)
     assert (x > 0) == (azimuth > 0) or abs(azimuth) < 1e-300
@@ -291,7 +291,7 @@ READ = {
 @given(st.integers(0, 10**9), st.integers(0, 255), st.integers(0, 10**9))
 @pytest.mark.parametrize("name", READ)
 def test_a_damaged_file_is_refused_by_name_or_read(name, tmp_path, at, value, end):
-    """A byte of it is another, and the rest may be missing."""
+    """A byte is changed, and the file may be truncated."""
     whole_files(tmp_path)
     path = tmp_path / name
     data = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Damaged checkpoints: refused by name, or passed over for the one before, and the same end reached."""
+"""Damaged checkpoints are refused by name, or a run resumes from the one before."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from scripted import e2e_words, stage1_words, stop_at, vocoder_words
 from DiffBinaural.utils.files import load_tensors, save_tensors
 
 
-def cut(path):
+def truncate(path):
     path.write_bytes(path.read_bytes()[:-3000])
 
 
@@ -36,11 +36,11 @@ def not_a_number(path):
                 return
 
 
-DAMAGE = {"cut": cut, "flipped": flip, "empty": empty, "NaN": not_a_number}
+DAMAGE = {"truncated": truncate, "flipped": flip, "empty": empty, "NaN": not_a_number}
 
 
 def half_way(kind, scenes, config, folder, start):
-    """A run that was killed when it had two states, and the words that end it."""
+    """Kill a run when it has two states; return its script and words."""
     script, words, awaited = {
         "stage1": ("DiffBinaural.train_realBinaural", stage1_words(scenes, folder), "state_previous.pth"),
         "vocoder": (
@@ -86,7 +86,7 @@ def test_where_none_is_whole_resume_refuses(kind, scenes, config, start, ends, t
     script, words = half_way(kind, scenes, config, tmp_path, start)
     for path in (tmp_path / "run").iterdir():
         if path.name.startswith(("state_", "do_")):
-            cut(path)
+            truncate(path)
     before = {path: path.read_bytes() for path in (tmp_path / "run").glob("[!.]*") if path.is_file()}
     outcome = ends(script, *words)
     assert outcome.status == 2, outcome.output
@@ -97,7 +97,7 @@ def test_where_none_is_whole_resume_refuses(kind, scenes, config, start, ends, t
 
 
 def other_network(path):
-    """The state of a wider model."""
+    """Replace a state by that of a wider model."""
     state = load_tensors(path)
     part = state["model"] if "model" in state else state["mpd"]
     name = next(name for name in part if part[name].ndim > 1)
@@ -131,7 +131,7 @@ def test_a_state_of_another_architecture_is_refused_by_name(
 
 @pytest.mark.parametrize("kind", ["stage1", "vocoder"])
 def test_another_runs_settings_are_refused(kind, scenes, config, stage1, vocoder, ends, tally, tmp_path):
-    """Its own checkpoints, but the config.json of a wider network."""
+    """The config.json is that of a wider network."""
     run = Path(shutil.copytree(stage1 if kind == "stage1" else vocoder, tmp_path / "run"))
     settings = json.loads((run / "config.json").read_text())
     if kind == "stage1":

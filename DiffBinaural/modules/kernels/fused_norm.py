@@ -1,4 +1,4 @@
-"""Group normalisation, scale, shift and SiLU on the CPU in two passes over memory, compiled by numba."""
+"""Fused group normalisation, scale, shift, SiLU on the CPU, compiled by numba: two passes over memory."""
 
 import math
 
@@ -6,20 +6,20 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from DiffBinaural.modules.kernels.compiled import as_many_threads, compiled, flat_array, parallel
+from DiffBinaural.modules.kernels.compiled import compiled, flat_array, parallel, use_torch_threads
 
 ROWS = 256  # positions that a thread takes at once
 LOG2_E = np.float32(1 / math.log(2))
 LN2_HIGH = np.float32(0.693359375)  # 355/512: its products with small integers are exact
 LN2_LOW = np.float32(math.log(2) - 0.693359375)
 EXP = tuple(np.float32(1 / math.factorial(k)) for k in range(8))  # Taylor's, good to 1e-8 on ± ln 2 / 2
-MOST = np.float32(87)  # e^88 is no float32 any more
+EXP_LIMIT = np.float32(87)  # e^88 is beyond float32
 
 
 @compiled
 def silu(v):
     """v / (1 + e^-v)."""
-    x = min(max(-v, -MOST), MOST)
+    x = min(max(-v, -EXP_LIMIT), EXP_LIMIT)
     n = np.rint(x * LOG2_E)
     r = x - n * LN2_HIGH - n * LN2_LOW
     power = EXP[0] + r * (
@@ -67,10 +67,10 @@ def fused_norm_silu(
 ) -> Tensor:
     """:func:`norm_silu` of x (B, C, H, W) in channels-last memory, float32 on the CPU, without gradients.
 
-    y  gets the result; may be x itself
+    y  receives the result; may be x itself
     """
     shape = (len(x), x.shape[2] * x.shape[3], x.shape[1])
-    as_many_threads()
+    use_torch_threads()
     norm_silu(
         flat_array(x.permute(0, 2, 3, 1), *shape),
         groups,

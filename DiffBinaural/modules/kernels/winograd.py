@@ -1,7 +1,7 @@
 """3x3 convolutions on the CPU with a quarter of the multiplications: F(4x4, 3x3) of Lavin & Gray 2016.
 
-A tile of 6 x 6 positions becomes 36 values with which a convolution is a product, value by value; the results
-are turned back into 4 x 4 positions.  That is 36 products of matrices over channels in place of 16 · 9.
+A tile of 6 x 6 positions becomes 36 values, in which a convolution is a product value by value; the results
+are transformed back into 4 x 4 positions.  That is 36 matrix products over channels in place of 16 · 9.
 """
 
 import math
@@ -11,12 +11,12 @@ import torch
 from numba import prange
 from torch import Tensor, nn
 
-from DiffBinaural.modules.kernels.compiled import as_many_threads, compiled, parallel
+from DiffBinaural.modules.kernels.compiled import compiled, parallel, use_torch_threads
 
-MADE = 4  # positions along an edge that a tile makes
-TILE = MADE + 2  # that go into it
-ENOUGH = 200  # tiles at once: large products that fit into caches
-NARROWEST = 48  # channels below which the direct form is as fast
+OUTPUT = 4  # positions along an edge of a tile's output
+TILE = OUTPUT + 2  # of its input
+TILES_AT_ONCE = 200  # large products that fit into caches
+MIN_CHANNELS = 48  # below, the direct form is as fast
 
 
 def toom_cook(points: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -25,25 +25,25 @@ def toom_cook(points: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     points  five
     ->      of an edge (6, 6), a kernel (6, 3), and back (4, 6): back · ((kernel · k) (edge · x)) is k over x
     """
-    into, kernel, back = np.zeros((TILE, TILE)), np.zeros((TILE, 3)), np.zeros((MADE, TILE))
+    into, kernel, back = np.zeros((TILE, TILE)), np.zeros((TILE, 3)), np.zeros((OUTPUT, TILE))
     for i, point in enumerate(points):
         others = np.delete(points, i)
         into[i, :-1] = np.poly(others)[::-1]
         kernel[i] = point ** np.arange(3) / np.prod(point - others)
-        back[:, i] = point ** np.arange(MADE)
+        back[:, i] = point ** np.arange(OUTPUT)
     into[-1], kernel[-1, -1], back[-1, -1] = np.poly(points)[::-1], 1, 1
     return into, kernel, back
 
 
-# With these points results are off by less than twice as much as in the direct form, with the usual 0, ±1, ±2
-# by up to four times
+# With these points rounding errors are less than twice those of the direct form; with the usual 0, ±1, ±2
+# they are up to four times as large
 INTO, KERNEL, BACK = toom_cook([0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2)])
 INTO, BACK = INTO.astype(np.float32), BACK.astype(np.float32)
 
 
 @compiled
 def line(x, b, row, nothing):
-    """A row of picture b in x (B, H, W, C) as (W · C,); outside of it, nothing."""
+    """A row of picture b in x (B, H, W, C) as (W · C,); `nothing` outside of it."""
     return x[b, row].reshape(-1) if 0 <= row < x.shape[1] else nothing
 
 
@@ -58,7 +58,7 @@ def mixed(row, y, a, b, c, d, e, f):
 def gathered(row, edge, y):
     """y (n, C): row over six neighbours in edge (4 n + 2, C), every fourth."""
     for t in range(y.shape[0]):
-        at = MADE * t
+        at = OUTPUT * t
         for c in range(y.shape[1]):
             y[t, c] = (
                 row[0] * edge[at, c]
@@ -71,10 +71,10 @@ def gathered(row, edge, y):
 
 
 @compiled
-def spread(row, half, bias, add, place, y):
-    """Every fourth of y (W, C), from `place` on: row over half (6, ⌈W/4⌉, C), bias, what is there (add)."""
-    for t in range((len(y) - place + MADE - 1) // MADE):
-        at = MADE * t + place
+def scatter(row, half, bias, add, first, y):
+    """Every fourth of y (W, C), from `first` on: row over half (6, ⌈W/4⌉, C), bias, the old value (add)."""
+    for t in range((len(y) - first + OUTPUT - 1) // OUTPUT):
+        at = OUTPUT * t + first
         for c in range(y.shape[1]):
             made = bias[c] + (
                 row[0] * half[0, t, c]
@@ -91,9 +91,9 @@ def spread(row, half, bias, add, place, y):
 def to_tiles(x, first, tiles):
     """x (B, H, W, C), zeros around it -> tiles (36, n, ⌈W/4⌉, C): n of B · ⌈H/4⌉ strips, from `first` on."""
     _, height, width, channels = x.shape
-    down, across = -(-height // MADE), tiles.shape[2]
+    down, across = -(-height // OUTPUT), tiles.shape[2]
     for strip in prange(tiles.shape[1]):
-        b, top = (first + strip) // down, (first + strip) % down * MADE - 1
+        b, top = (first + strip) // down, (first + strip) % down * OUTPUT - 1
         nothing = np.zeros(width * channels, np.float32)
         rows = (
             line(x, b, top, nothing),
@@ -103,7 +103,7 @@ def to_tiles(x, first, tiles):
             line(x, b, top + 4, nothing),
             line(x, b, top + 5, nothing),
         )
-        edge = np.zeros((MADE * across + 2, channels), np.float32)
+        edge = np.zeros((OUTPUT * across + 2, channels), np.float32)
         inner = edge[1 : width + 1].reshape(-1)
         for i in range(TILE):
             mixed(INTO[i], inner, *rows)
@@ -113,13 +113,13 @@ def to_tiles(x, first, tiles):
 
 @parallel
 def from_tiles(tiles, first, bias, add, y):
-    """Results (36, n, ⌈W/4⌉ · C) of strips -> y (B, H, W, C), with bias (C,), and what is there (add)."""
+    """Results (36, n, ⌈W/4⌉ · C) of strips -> y (B, H, W, C), plus bias (C,), and the value before (add)."""
     _, height, width, channels = y.shape
-    down = -(-height // MADE)
+    down = -(-height // OUTPUT)
     for strip in prange(tiles.shape[1]):
-        b, top = (first + strip) // down, (first + strip) % down * MADE
+        b, top = (first + strip) // down, (first + strip) % down * OUTPUT
         half = np.empty((TILE, tiles.shape[2]), np.float32)
-        for i in range(min(MADE, height - top)):
+        for i in range(min(OUTPUT, height - top)):
             for j in range(TILE):
                 mixed(
                     BACK[i],
@@ -131,8 +131,8 @@ def from_tiles(tiles, first, bias, add, y):
                     tiles[4 * TILE + j, strip],
                     tiles[5 * TILE + j, strip],
                 )
-            for place in range(min(MADE, width)):
-                spread(BACK[place], half.reshape(TILE, -1, channels), bias, add, place, y[b, top + i])
+            for j in range(min(OUTPUT, width)):
+                scatter(BACK[j], half.reshape(TILE, -1, channels), bias, add, j, y[b, top + i])
 
 
 class WinogradConv2d(nn.Module):
@@ -151,10 +151,10 @@ class WinogradConv2d(nn.Module):
 
     @staticmethod
     def suits(conv: nn.Conv2d) -> bool:
-        """Whether it can stand for a convolution, and gains."""
-        how = (conv.kernel_size, conv.padding, conv.stride, conv.dilation, conv.groups, conv.padding_mode)
-        usual = how == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and conv.bias is not None
-        return usual and conv.weight.dtype == torch.float32 and min(conv.weight.shape[:2]) >= NARROWEST
+        """Whether this form supports a convolution, and is the faster one."""
+        options = (conv.kernel_size, conv.padding, conv.stride, conv.dilation, conv.groups, conv.padding_mode)
+        usual = options == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and conv.bias is not None
+        return usual and conv.weight.dtype == torch.float32 and min(conv.weight.shape[:2]) >= MIN_CHANNELS
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W), channels last; plus: as of :class:`Conv2dPlus`."""
@@ -170,11 +170,11 @@ class WinogradConv2d(nn.Module):
     def convolve(self, x: np.ndarray, y: np.ndarray, *, add: bool) -> None:
         """x (B, H, W, inputs) -> y (B, H, W, outputs), as many strips at once as caches hold."""
         batch, height, width, inputs = x.shape
-        across, strips, bias = -(-width // MADE), batch * -(-height // MADE), self.bias.numpy()
-        most = min(max(ENOUGH // across, as_many_threads()), strips)
-        before, after = (torch.empty(TILE**2 * most * across * n) for n in (inputs, len(bias)))
-        for first in range(0, strips, most):
-            shape = TILE**2, min(most, strips - first), across
+        across, strips, bias = -(-width // OUTPUT), batch * -(-height // OUTPUT), self.bias.numpy()
+        at_once = min(max(TILES_AT_ONCE // across, use_torch_threads()), strips)
+        before, after = (torch.empty(TILE**2 * at_once * across * n) for n in (inputs, len(bias)))
+        for first in range(0, strips, at_once):
+            shape = TILE**2, min(at_once, strips - first), across
             count = math.prod(shape)
             tiles = before[: count * inputs].view(*shape, inputs)
             made = after[: count * len(bias)].view(shape[0], -1, len(bias))

@@ -1,0 +1,183 @@
+"""Mono sound with its video in, binaural sound out.
+
+>>> pipe = Pipeline.from_pretrained()                       # doctest: +SKIP
+>>> binaural = pipe("mono.wav", "clip.mp4")                 # doctest: +SKIP
+>>> pipe.convert("mono.wav", "clip.mp4", output="out.wav")  # doctest: +SKIP
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from BigVGAN.batch import check_outputs, check_track, write_track
+from BigVGAN.bigvgan import BigVGAN, hub_file, wanted_generator
+from BigVGAN.settings import E2EConfig, chosen_renderer
+from BigVGAN.synthesis import make_renderer
+from DiffBinaural.inference.audio_source import AudioSource
+from DiffBinaural.inference.frame_source import VideoFrames, length_notice
+from DiffBinaural.inference.loading import load_models
+from DiffBinaural.inference.sampler import Sampler
+from DiffBinaural.inference.timer import StageTimer
+from DiffBinaural.inference.windows import WindowCutter
+from DiffBinaural.modules.models import BinauralModel
+from DiffBinaural.utils.audio import WavWriter
+from DiffBinaural.utils.bundled import BUNDLED
+from DiffBinaural.utils.files import replacing
+from DiffBinaural.utils.helpers import pick_device
+from DiffBinaural.utils.mel_files import same_mel
+from DiffBinaural.utils.plots import Columns, draw_generated
+from DiffBinaural.utils.progress import Progress
+
+HUB_FILES = ("stage1/config.json", "stage1/unet_best.pth", "stage1/frame_best.pth", "vocoder/config.json")
+GENERATOR = "vocoder/g_best.pth"
+
+
+class Rendered(NamedTuple):
+    """Some frames of a clip, as sound and as mels."""
+
+    wav: Tensor  # (2, n) samples, left first
+    mels: Tensor  # (3, M, T) nepers: mono, left, right
+
+
+class Pipeline:
+    """A trained stage 1 with a renderer.
+
+    models   one of both ears, or one of each, left first
+    vocoder  None with a renderer on the mono's phase
+    cfg      how to sample and to render; its inputs and outputs are replaced from call to call
+    """
+
+    def __init__(self, models: list[BinauralModel], vocoder: BigVGAN | None, cfg: E2EConfig):
+        self.models, self.vocoder, self.cfg = models, vocoder, cfg
+        self.mel, self.view = models[0].cfg.mel, models[0].cfg.view
+        self.sample_rate = self.mel.sample_rate  # Hz
+
+    @classmethod
+    def from_config(cls, cfg: E2EConfig) -> "Pipeline":
+        """The pipeline that a command line describes.  Raises ValueError where its parts do not fit."""
+        device = pick_device(cfg.device)
+        models = load_models(cfg.run, device)
+        cfg = replace(cfg, renderer=chosen_renderer(cfg, models[0].predicts_phasor))
+        vocoder, mel = wanted_generator(cfg)
+        if vocoder:
+            same_mel(mel, models[0].cfg.mel, str(cfg.checkpoint_file))
+        return cls(models, vocoder, cfg)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path = BUNDLED, **options) -> "Pipeline":
+        """A pipeline with trained weights: by default those that come with the project.
+
+        source   a folder with stage1/ and vocoder/, a run folder of stage 1, or a repository of the Hugging
+                 hub (owner/name) that holds stage1/ and vocoder/
+        options  of inference_e2e.py: renderer="vocoder", checkpoint_file=…, device="cpu" …
+        """
+        folder = Path(source)
+        if not folder.is_dir():
+            for name in HUB_FILES:
+                hub_file(str(source), name)
+            folder = hub_file(str(source), GENERATOR).parents[1]
+        run = folder / "stage1" if (folder / "stage1").is_dir() else folder
+        if (folder / GENERATOR).is_file():
+            options = {"checkpoint_file": str(folder / GENERATOR), **options}
+        return cls.from_config(E2EConfig(run=(str(run),), input_video="", output="", **options))
+
+    def __call__(self, wav: str | Path | None, video: str | Path, **options) -> np.ndarray:
+        """The binaural sound (2, N) float32 at `sample_rate`, as long as the mono sound.
+
+        wav      sound file; None takes the video's own sound
+        video    video file, or a folder of images
+        options  of inference_e2e.py: detections=…, start=…, end=…, fps=…, fov=…
+        """
+        cfg = self._request(wav, video, **options)
+        return torch.cat([block.wav for block in self.run(*self.sources(cfg))], dim=-1).cpu().numpy()
+
+    def convert(
+        self,
+        wav: str | Path | None,
+        video: str | Path,
+        *,
+        output: str | Path,
+        mux: str | Path = "",
+        **options,
+    ) -> None:
+        """Write the binaural sound as a wav.
+
+        wav, video, options  as of :meth:`__call__`; also plot="mels.png", mux_codec="flac"
+        mux                  also write the video with the new sound to this file
+        """
+        self.convert_request(self._request(wav, video, output=str(output), mux=str(mux) or None, **options))
+
+    def convert_request(self, cfg: E2EConfig) -> None:
+        """Convert one video: write what the request names, then a line about it to stderr."""
+        audio, frames = self.sources(cfg)
+        check_outputs(cfg)
+        if cfg.mux:
+            check_track(cfg, self.sample_rate)
+        timer, columns = StageTimer(), Columns()
+        with (
+            Progress(
+                total=audio.expected or None, desc=Path(cfg.output).name, unit="sample", leave=False
+            ) as bar,
+            replacing(cfg.output) as part,
+            WavWriter(part, self.sample_rate) as out,
+        ):
+            for block in self.run(audio, frames, timer):
+                out.write(block.wav.cpu().numpy())
+                bar.update(block.wav.shape[1])
+                if cfg.plot:
+                    columns.add(block.mels)
+        if cfg.mux:
+            with timer("muxing"), replacing(cfg.mux) as part:
+                write_track(cfg, cfg.output, self.sample_rate, part, start=cfg.start, end=_end(cfg))
+        if cfg.plot:
+            draw_generated(cfg.plot, columns, self.mel)
+        if notice := length_notice(audio.samples / self.sample_rate, frames.seconds()):
+            print(notice, file=sys.stderr)
+        print(timer.summary(cfg.output, audio.samples, self.sample_rate), file=sys.stderr)
+
+    def run(
+        self, audio: AudioSource, frames: VideoFrames, timer: StageTimer | None = None
+    ) -> Iterator[Rendered]:
+        """The loop: sources, windows, denoising, rendering, block by block in bounded memory."""
+        timer, cfg = timer or StageTimer(), self.cfg
+        windows = WindowCutter(self.mel, self.view.window, frames.start)
+        samplers = [Sampler(model, cfg, frames.video.stem) for model in self.models]
+        renderer = make_renderer(cfg.renderer, self.mel, self.vocoder, exact_downmix=cfg.exact_downmix)
+        device, written, last = pick_device(cfg.device), 0, False
+        while not last:
+            with timer("reading"):
+                samples, last = audio.read()
+                batches = windows.push(samples, last=last)
+            for batch in batches:
+                with timer("frames"):
+                    visual = frames.scene(batch.times, self.view.window * (self.mel.hop / self.sample_rate))
+                with timer("denoising"):
+                    made = torch.cat([sampler.push(batch, visual) for sampler in samplers])
+                mono, mono_mel = windows.take(made.shape[-1])
+                made = made[..., : mono_mel.shape[-1]]  # a clip shorter than a window was padded
+                with timer(cfg.renderer):
+                    wav = renderer.push(mono.to(device), made.to(device), last=batch.last)
+                wav = wav[:, : audio.samples - written]
+                written += wav.shape[1]
+                yield Rendered(wav, torch.cat([mono_mel, made[:2]]))
+
+    def sources(self, cfg: E2EConfig) -> tuple[AudioSource, VideoFrames]:
+        """A request's sound and pictures, open to be read."""
+        end = _end(cfg)
+        audio = AudioSource(cfg.input_wav or cfg.input_video, cfg.start, end, self.sample_rate)
+        options = dict(start=cfg.start, end=end, fps=cfg.fps, fov=cfg.fov, detections=cfg.detections)
+        return audio, VideoFrames(cfg.input_video, self.view, **options)
+
+    def _request(self, wav: str | Path | None, video: str | Path, **options) -> E2EConfig:
+        return replace(self.cfg, input_wav=wav and str(wav), input_video=str(video), **options)
+
+
+def _end(cfg: E2EConfig) -> float:
+    return math.inf if cfg.end is None else cfg.end

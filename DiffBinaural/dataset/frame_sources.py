@@ -1,0 +1,130 @@
+"""Frame sources: the pictures of a recording, as a model takes them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from DiffBinaural.configs.advanced_diffusion_config import ViewConfig
+from DiffBinaural.dataset.video_transforms import first_maps, slots, whole_only
+from DiffBinaural.position_utils import FOV
+from DiffBinaural.utils.lists import Detection
+
+PICTURE_CACHE = 1 << 30  # bytes of pictures in slots that a dataset keeps
+
+
+class FrameSource:
+    """The pictures of a recording in slots, as a model takes them.
+
+    count, fps  number of its pictures; pictures a second, the first at time 0
+    """
+
+    def __init__(self, count: int, fps: float, view: ViewConfig):
+        self.count, self.fps, self.view = count, fps, view
+
+    def picture(self, k: int) -> dict[str, Tensor]:
+        """Picture k, slot by slot (S, …)."""
+        raise NotImplementedError
+
+    def chosen(self, start: float, seconds: float) -> list[int]:
+        """Numbers of the F pictures that lie evenly in a window that begins at `start`, both in seconds.
+
+        Before the first and after the last picture, that one is held.
+        """
+        times = start + (np.arange(self.view.frames) + 0.5) / self.view.frames * seconds
+        return np.clip(np.round(times * self.fps), 0, self.count - 1).astype(int).tolist()
+
+    def stack(self, numbers: Sequence[int]) -> dict[str, Tensor]:
+        """Several pictures (P, S, …)."""
+        pictures = [self.picture(k) for k in numbers]
+        return {name: torch.stack([one[name] for one in pictures]) for name in pictures[0]}
+
+    def window(self, start: float, seconds: float) -> dict[str, Tensor]:
+        """The pictures of a window (F, S, …) that begins at `start`, both in seconds of the recording."""
+        return self.stack(self.chosen(start, seconds))
+
+    def scene(self, times: list[float], seconds: float) -> dict[str, Tensor]:
+        """The pictures of windows that begin at these times, each picture once, and which (W, F) shows which.
+
+        seconds  length of a window
+        """
+        numbers, which = np.unique([self.chosen(time, seconds) for time in times], return_inverse=True)
+        pictures = first_maps(self.stack(numbers.tolist()))
+        return {**pictures, "which": torch.from_numpy(which).view(len(times), -1)}
+
+
+class RecordedFrames(FrameSource):
+    """The pictures of a recording with their detections, divided into slots on demand.
+
+    pictures    any sequence of RGB images
+    detections  at any rate: a picture takes those of the nearest moment, up to half a picture away
+    recordings  how many there are: they divide the memory for pictures in slots
+    fov         degrees from a picture's left edge to its right one
+
+    A picture is what :func:`slots` makes of it.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Image.Image],
+        fps: float,
+        detections: list[Detection],
+        view: ViewConfig,
+        recordings: int = 1,
+        fov: float = FOV,
+    ):
+        super().__init__(len(pictures), fps, view)
+        self.pictures, self.fov = pictures, fov
+        self.at_time: dict[float, list[Detection]] = {}
+        for d in detections:
+            self.at_time.setdefault(d.time, []).append(d)
+        self.times = np.array(list(self.at_time))
+        keep = PICTURE_CACHE // (recordings * view.slots * 3 * view.image_size**2)
+        self.picture = lru_cache(maxsize=keep)(self._picture)
+
+    def _picture(self, k: int) -> dict[str, Tensor]:
+        return slots(self.pictures[k], self.detected(k / self.fps), self.view, self.fov)
+
+    def detected(self, time: float) -> list[Detection]:
+        """The detections of the moment nearest to a time (s); none where that is over half a picture off."""
+        if not len(self.times):
+            return []
+        nearest = self.times[np.abs(self.times - time).argmin()]
+        return self.at_time[nearest] if abs(nearest - time) <= 0.5 / self.fps + 1e-6 else []
+
+
+class WithoutDetections(FrameSource):
+    """A frame source without its detections: only slot 0, the whole picture, is left."""
+
+    def __init__(self, source: FrameSource):
+        super().__init__(source.count, source.fps, source.view)
+        self.source = source
+
+    def picture(self, k: int) -> dict[str, Tensor]:
+        """Picture k, the other slots masked."""
+        picture = self.source.picture(k)
+        return {**picture, "mask": whole_only(picture["mask"])}
+
+
+class EncodedFrames(FrameSource):
+    """The visual features of a recording's pictures, as a frozen trunk computes them.
+
+    content  maps (n, 2, C, h, w) float16 of each of the n slots that hold something, picture by picture, and
+             of its mirror image; box (P, S, 4), mask (P, S)
+
+    A picture is maps (S, 2, C, h, w), 0 in padded slots, box and mask.
+    """
+
+    def __init__(self, content: dict[str, Tensor], fps: float, view: ViewConfig):
+        super().__init__(len(content["mask"]), fps, view)
+        self.maps, self.box, self.mask = (content[name] for name in ("maps", "box", "mask"))
+        self.ends = (~self.mask).sum(1).cumsum(0).tolist()
+
+    def picture(self, k: int) -> dict[str, Tensor]:
+        """The features of picture k, in its slots."""
+        maps = self.maps.new_zeros(len(self.mask[k]), *self.maps.shape[1:])
+        maps[~self.mask[k]] = self.maps[self.ends[k - 1] if k else 0 : self.ends[k]]
+        return {"maps": maps, "box": self.box[k], "mask": self.mask[k]}

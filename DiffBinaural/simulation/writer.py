@@ -1,0 +1,108 @@
+"""Writer of simulated datasets."""
+
+from functools import partial
+from pathlib import Path
+
+from DiffBinaural.dataset.dataset_real_binaural import DETECTIONS, FRAMES, write_sounds, write_split
+from DiffBinaural.simulation.appearance import FRAME
+from DiffBinaural.simulation.config import RATE, SimulateConfig
+from DiffBinaural.simulation.scenes import (
+    Scene,
+    Source,
+    draw_setting,
+    ground_truth,
+    scene_seeds,
+    simulate,
+)
+from DiffBinaural.simulation.signals import recordings
+from DiffBinaural.utils.distributed import SINGLE_PROCESS
+from DiffBinaural.utils.files import claim, replacing, write_json, write_rows
+from DiffBinaural.utils.locks import locked
+from DiffBinaural.utils.media_writing import write_picture, write_video
+from DiffBinaural.utils.processes import parallel_map
+
+PATTERNS = ("processed/*/", "processed/*/*/", "*/")  # folders with files that an interrupted run leaves
+
+
+def write_dataset(cfg: SimulateConfig) -> None:
+    """Simulate a dataset to train on; its lists are written last, when all clips are complete."""
+    root, seeds = Path(cfg.out), scene_seeds(cfg)
+    fovs = {clip_name(number): draw_setting(seed, cfg)["fov"] for number, seed in enumerate(seeds)}
+    settings = {
+        **common_settings(cfg),
+        "seconds": cfg.seconds,
+        "frame_size": FRAME,
+        "sample_rate": RATE,
+        "fov": cfg.fov[0] if cfg.fov[0] == cfg.fov[1] else fovs,
+    }
+    work = partial(write_scene, cfg=cfg, files=recording_files(cfg))
+    claim(root / "dataset.json", settings, "processed")
+    with locked(root, SINGLE_PROCESS, *PATTERNS):
+        write_lists_of_scenes(cfg, parallel_map(work, range(cfg.clips), cfg.workers))
+
+
+def common_settings(cfg: SimulateConfig) -> dict:
+    """Settings that both layouts keep in their JSON; two of its keys are older than the flags' names."""
+    names = ("sources", "room", "dry_fraction", "fps", "head_radius", "clips", "held_out", "audio_dir")
+    keys = {"dry_fraction": "dry_share", "audio_fraction": "audio_share"}
+    return {keys.get(name, name): getattr(cfg, name) for name in (*names, "audio_fraction", "seed")}
+
+
+def recording_files(cfg: SimulateConfig) -> tuple[Path, ...]:
+    """Dry recordings for the scenes; () for built-in sounds."""
+    return recordings(cfg.audio_dir) if cfg.audio_dir else ()
+
+
+def simulate_clip(number: int, seconds: float, cfg: SimulateConfig, files: tuple[Path, ...]) -> Scene:
+    """Simulate the scene of a clip by its number, from 0 on."""
+    seed = scene_seeds(cfg)[number]
+    return simulate(
+        seed,
+        seconds=seconds,
+        sources=cfg.sources,
+        fps=cfg.fps,
+        files=files,
+        recorded_fraction=cfg.audio_fraction,
+        **draw_setting(seed, cfg),
+    )
+
+
+def clip_name(number: int) -> str:
+    """Name of a clip by its number, from 0 on."""
+    return f"scene_{number:05d}"
+
+
+def write_scene(number: int, cfg: SimulateConfig, files: tuple[Path, ...]) -> tuple[Source, ...]:
+    """Simulate a clip, write its sounds, pictures and video; return its sources."""
+    root, name = Path(cfg.out), clip_name(number)
+    scene = simulate_clip(number, cfg.seconds, cfg, files)
+    write_sounds(root, name, scene.binaural)
+    for k, picture in enumerate(scene.frames, start=1):
+        with replacing(root / FRAMES / f"{name}/frame_{k:06d}.jpg") as path:
+            write_picture(path, picture)
+    with replacing(root / f"videos/{name}.mp4") as path:
+        write_video(path, scene.frames, cfg.fps, scene.binaural.mean(0, keepdims=True), RATE)
+    return scene.sources
+
+
+def write_lists_of_scenes(cfg: SimulateConfig, clips: list[tuple[Source, ...]]) -> None:
+    """Write ground truth, detections and splits.  clips: the sources of each"""
+    root, held_out = Path(cfg.out), cfg.held_out or max(1, round(cfg.clips / 7))
+    splits = ["train"] * (cfg.clips - 2 * held_out) + ["val"] * held_out + ["test"] * held_out
+    scenes, rows, boxes = {}, {split: [] for split in splits}, []
+    for number, (seed, sources, split) in enumerate(zip(scene_seeds(cfg), clips, splits, strict=True)):
+        name, label = clip_name(number), "+".join(s.family for s in sources)
+        scenes[name] = {
+            "seed": seed,
+            "split": split,
+            **draw_setting(seed, cfg),
+            "sources": ground_truth(sources),
+        }
+        rows[split].append((name, 0.0, round(cfg.seconds * RATE) / RATE, label))
+        boxes += [
+            (name, k, *box.round(2), 1.0, s.family) for s in sources for k, box in enumerate(s.boxes, 1)
+        ]
+    write_json(root / "scenes.json", scenes)
+    write_rows(root / DETECTIONS, "video_id,frame,x1,y1,x2,y2,score,label", boxes)
+    for split in rows:
+        write_split(root, split, rows[split])
