@@ -16,7 +16,7 @@ override D := demo-train
 test: .venv/installed
 	$(PY) -m pytest -n 2 --dist worksteal
 
-# The tests that run no script: under two minutes.
+# The tests that run no script on data: under two minutes.
 test-fast: .venv/installed
 	$(PY) -m pytest -n 2 --dist worksteal -m "fast and not slow"
 

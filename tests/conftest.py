@@ -17,14 +17,23 @@ def pytest_configure():
     torch.set_num_threads(1)
 
 
-RUN_SCRIPTS = {"scripts", "scenes"}  # fixtures of tests that are not fast
+# what is not fast: tests with these fixtures, which run scripts, and those with these names
+RUN_SCRIPTS = {"scripts", "scenes"}
+LONG = (
+    "/faults/",
+    "test_e2e.py",
+    "test_distributed.py",
+    "test_evaluate.py",
+    "test_report.py",
+    "test_ten_minutes",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the fast tests: those that run no script."""
+    """Mark the fast tests."""
     for item in items:
-        if "/faults/" not in item.nodeid and not RUN_SCRIPTS & set(item.fixturenames):
+        if not any(name in item.nodeid for name in LONG) and not RUN_SCRIPTS & set(item.fixturenames):
             item.add_marker(pytest.mark.fast)
 
 

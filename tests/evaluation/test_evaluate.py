@@ -22,7 +22,7 @@ from DiffBinaural.utils.files import write_json
 from DiffBinaural.utils.mel import mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.mel_files import save_mel_pair, write_mel_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MEL = MelConfig()
 RATE, HOP = MEL.sample_rate, MEL.hop
 START, SIZE = 0.5, 2 * RATE  # the clip "beta_000500" of the longer recording "beta"

@@ -28,7 +28,7 @@ from DiffBinaural.utils.lists import read_clips
 from DiffBinaural.utils.media_writing import write_video
 from DiffBinaural.utils.run_log import RunLog
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json"
 
 

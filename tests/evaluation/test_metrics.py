@@ -18,7 +18,7 @@ from DiffBinaural.utils.mel import band_centres, mel_spectrogram
 
 MEL = MelConfig()
 RATE = MEL.sample_rate
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "metrics.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text())
 CUES = ("ild_error", "itd_error", "iacc_error", "ipd_error", "si_sdr")
 
 

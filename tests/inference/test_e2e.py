@@ -40,7 +40,7 @@ from DiffBinaural.utils.files import save_tensors, write_json
 from DiffBinaural.utils.media import pictures, read_sound
 from DiffBinaural.utils.mel import mel_spectrogram, pad_to_hop
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RATE = 22_050
 PIXEL = (64, 48)
 

@@ -18,7 +18,7 @@ from DiffBinaural.evaluation.report import embedded, evenly_spaced
 from DiffBinaural.utils.audio import write_wav
 from DiffBinaural.utils.plots import svg_path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RATE = MelConfig.sample_rate
 HOSTILE = "<img src=x onerror=document.title='owned'>&\"{{CLIPS}}"
 LEVELS = {"first": 0.1, HOSTILE: 0.3, "third": 0.2}

@@ -30,7 +30,7 @@ from DiffBinaural.runs.state import Run
 from DiffBinaural.training import backward, data_parallel
 from DiffBinaural.utils.distributed import World, world
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "DiffBinaural/train_realBinaural.py"
 TRAIN_VOCODER = ROOT / "BigVGAN/train_binaural_mel.py"
 

@@ -33,7 +33,7 @@ from DiffBinaural.utils.audio import read_wav, resample
 from DiffBinaural.utils.lists import read_clips, split_path
 from DiffBinaural.utils.media import pictures, read_sound
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 IDS = ["000001", "000002", "000003", "000004"]
 SETS = ("train", "val", "test")
 EARS, MONO = "processed/binaural_audios_22050Hz", "processed/mono_audios_22050Hz"

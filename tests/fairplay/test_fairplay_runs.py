@@ -146,7 +146,7 @@ def official_env(made, true):
 
 
 def test_the_official_layout_scores_as_our_table_does(prepared, scripts, runs, tmp_path):
-    config = Path(__file__).parents[1] / "BigVGAN/configs/bigvgan_binaural_tiny.json"
+    config = Path(__file__).parents[2] / "BigVGAN/configs/bigvgan_binaural_tiny.json"
     torch.manual_seed(0)
     save_generator(tmp_path / "voc/g_best.pth", BigVGAN(load_config(config)))
     shutil.copyfile(config, tmp_path / "voc/config.json")

@@ -18,7 +18,7 @@ from DiffBinaural.inference.config import GenerateConfig
 from DiffBinaural.simulation.config import SimulateConfig
 from DiffBinaural.utils.arguments import parse, run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NEEDED = ["--id", "a", "--data_root", "d"]
 
 

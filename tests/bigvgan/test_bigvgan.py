@@ -27,8 +27,8 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import save_tensors
 from DiffBinaural.utils.mel import mel_spectrogram
 
-GOLDEN = json.loads((Path(__file__).parent / "golden/bigvgan.json").read_text())
-ROOT = Path(__file__).parents[1]
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/bigvgan.json").read_text())
+ROOT = Path(__file__).parents[2]
 CONFIGS = Path(bigvgan.__file__).parent / "configs"
 LOOSE = ("tiny_v1_6stage", "tiny_v2_no_tanh_no_bias")  # their float32 and float64 differ by 4e-4
 DISCRIMINATORS = {"mpd": MultiPeriodDiscriminator, "mrd": MultiResolutionDiscriminator}
