@@ -11,7 +11,7 @@ from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.convolutions import Conv1d, ConvTranspose1d, channels_last_1d, weight_normalised
 from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
 from BigVGAN.settings import E2EConfig, VocodeConfig
-from BigVGAN.utils import latest
+from BigVGAN.utils import latest, load_strict
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.files import load_tensors
@@ -214,39 +214,3 @@ def wanted_generator(cfg: VocodeConfig | E2EConfig) -> tuple[BigVGAN | None, Mel
         return None, MelConfig()
     vocoder = load_generator(cfg.checkpoint_file).to(pick_device(cfg.device))
     return vocoder, vocoder.cfg.mel
-
-
-def load_strict(module: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:
-    """Load a state dict in any layout of weight norm; ValueError names whatever does not fit."""
-    ours = module.state_dict()
-    state = in_layout(state, ours)
-    wrong = [f"lacks {name}" for name in ours if name not in state]
-    wrong += [f"has an unknown {name}" for name in state if name not in ours]
-    wrong += [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in ours.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if wrong:
-        rest = f", and {len(wrong) - 4} more" if len(wrong) > 4 else ""
-        raise ValueError(f"{source}: does not fit the config: {', '.join(wrong[:4])}{rest}")
-    module.load_state_dict(state)
-
-
-def in_layout(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Bring weights, of whichever layout, to the names in `wanted`: weight_g and weight_v, or weight."""
-    for i, name in enumerate(("weight_g", "weight_v")):  # torch's newer weight norm numbers them
-        state = {key.replace(f"parametrizations.weight.original{i}", name): t for key, t in state.items()}
-    converted = {}
-    for name, tensor in state.items():
-        stem, _, kind = name.rpartition(".")
-        g, v, plain = (f"{stem}.{k}" for k in ("weight_g", "weight_v", "weight"))
-        if kind == "weight" and g in wanted:
-            converted[g] = torch.norm_except_dim(tensor)
-            # A direction for channels without one; 0 / 0 would spread through the whole network.
-            converted[v] = tensor.where(converted[g] > 0, torch.ones_like(tensor))
-        elif kind == "weight_v" and plain in wanted and g in state:
-            converted[plain] = tensor * (state[g] / torch.norm_except_dim(tensor))
-        elif not (kind == "weight_g" and plain in wanted and v in state):
-            converted[name] = tensor
-    return converted

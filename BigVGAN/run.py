@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from BigVGAN.bigvgan import BigVGAN, generator_file, load_strict, read_generator
+from BigVGAN.bigvgan import BigVGAN, generator_file, read_generator
 from BigVGAN.discriminators import MultiPeriodDiscriminator, MultiResolutionDiscriminator
 from BigVGAN.env import CONFIG, VocoderConfig, load_config
 from BigVGAN.settings import TrueMelConfig
-from BigVGAN.utils import checkpoints, copy_config, latest, save_run
+from BigVGAN.utils import checkpoints, copy_config, latest, load_strict, save_run
 from DiffBinaural.training_stabilizer import SafeStep
 from DiffBinaural.utils.distributed import World
 from DiffBinaural.utils.files import load_tensors, newest_readable

@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from BigVGAN.env import CONFIG
 from DiffBinaural.utils.files import replacing, save_tensors
@@ -41,3 +42,39 @@ def copy_config(source: str | Path, folder: Path) -> None:
     """Copy a config into the folder of the checkpoints that it describes."""
     with replacing(folder / CONFIG) as partial:
         shutil.copyfile(source, partial)
+
+
+def load_strict(module: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:
+    """Load a state dict in any layout of weight norm; ValueError names whatever does not fit."""
+    ours = module.state_dict()
+    state = in_layout(state, ours)
+    wrong = [f"lacks {name}" for name in ours if name not in state]
+    wrong += [f"has an unknown {name}" for name in state if name not in ours]
+    wrong += [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in ours.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    if wrong:
+        rest = f", and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+        raise ValueError(f"{source}: does not fit the config: {', '.join(wrong[:4])}{rest}")
+    module.load_state_dict(state)
+
+
+def in_layout(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Bring weights, of whichever layout, to the names in `wanted`: weight_g and weight_v, or weight."""
+    for i, name in enumerate(("weight_g", "weight_v")):  # torch's newer weight norm numbers them
+        state = {key.replace(f"parametrizations.weight.original{i}", name): t for key, t in state.items()}
+    converted = {}
+    for name, tensor in state.items():
+        stem, _, kind = name.rpartition(".")
+        g, v, plain = (f"{stem}.{k}" for k in ("weight_g", "weight_v", "weight"))
+        if kind == "weight" and g in wanted:
+            converted[g] = torch.norm_except_dim(tensor)
+            # A direction for channels without one; 0 / 0 would spread through the whole network.
+            converted[v] = tensor.where(converted[g] > 0, torch.ones_like(tensor))
+        elif kind == "weight_v" and plain in wanted and g in state:
+            converted[plain] = tensor * (state[g] / torch.norm_except_dim(tensor))
+        elif not (kind == "weight_g" and plain in wanted and v in state):
+            converted[name] = tensor
+    return converted

@@ -35,7 +35,7 @@ class EvaluateMelConfig(EvaluateConfig):
     """Comparison of mel pairs with the truth."""
 
     metrics: tuple[str, ...] = option(
-        ("mel_rmse", "mel_ild_error", "mel_rmse_left", "mel_rmse_right", "mel_l1_left"), METRICS_HELP
+        ("mel_rmse", "mel_ild_error", "mel_rmse_left", "mel_rmse_right"), METRICS_HELP
     )
     plot: str | None = option(None, "PNG of the error over frequency, for each system and ear")
 

@@ -18,7 +18,7 @@ class Level(nn.Module):
     def __init__(self, inputs: list[int], outputs: int, condition: int, context: int | None, heads: int):
         super().__init__()
         self.blocks = nn.ModuleList(ResBlock(n, outputs, condition, inplace=True) for n in inputs)
-        self.look = CrossAttention(outputs, context, heads) if context else None
+        self.look = CrossAttention(outputs, context, heads) if context else None  # a checkpoint key
 
     def forward(self, x: Tensor, condition: Tensor, context: Tensor, positions) -> Tensor:
         for block in self.blocks:

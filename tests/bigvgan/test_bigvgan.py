@@ -18,11 +18,11 @@ from BigVGAN import bigvgan, loss
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.alias_free_activation.filter import kaiser_sinc_filter1d
-from BigVGAN.bigvgan import BigVGAN, generator_file, load_generator, load_strict, read_generator
+from BigVGAN.bigvgan import BigVGAN, generator_file, load_generator, read_generator
 from BigVGAN.convolutions import NarrowConv2d, weight_normalised
 from BigVGAN.discriminators import MultiPeriodDiscriminator, MultiResolutionDiscriminator
 from BigVGAN.env import VocoderConfig, load_config
-from BigVGAN.utils import save_generator
+from BigVGAN.utils import load_strict, save_generator
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import save_tensors
 from DiffBinaural.utils.mel import mel_spectrogram

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = {
     ".".join(p.relative_to(ROOT).with_suffix("").parts): p
     for tree in ("DiffBinaural", "BigVGAN")

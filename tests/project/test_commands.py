@@ -12,7 +12,7 @@ import pytest
 
 from DiffBinaural.utils.arguments import parse
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     p
     for p in sorted(ROOT.rglob("*.md"))

@@ -13,7 +13,7 @@ import pytest
 import DiffBinaural
 
 tomllib = pytest.importorskip("tomllib", reason="comes with Python 3.11")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OURS = ("DiffBinaural", "BigVGAN")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETTINGS, PROJECT = PYPROJECT["tool"]["setuptools"], PYPROJECT["project"]

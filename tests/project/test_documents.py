@@ -10,7 +10,7 @@ import pytest
 
 from DiffBinaural.utils.audio import read_wav, write_wav
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     p for folder in (".", "DiffBinaural", "BigVGAN", "weights") for p in sorted((ROOT / folder).glob("*.md"))
 ]
