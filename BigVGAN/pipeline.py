@@ -37,6 +37,7 @@ from DiffBinaural.utils.progress import Progress
 
 HUB_FILES = ("stage1/config.json", "stage1/unet_best.pth", "stage1/frame_best.pth", "vocoder/config.json")
 GENERATOR = "vocoder/g_best.pth"
+FIXED = ("run", "checkpoint_file", "renderer", "device")  # options that a pipeline keeps
 
 
 class Rendered(NamedTuple):
@@ -51,7 +52,7 @@ class Pipeline:
 
     models   one of both ears, or one of each, left first
     vocoder  None with a renderer on the mono's phase
-    cfg      how to sample and to render; its inputs and outputs are replaced from call to call
+    cfg      how to render, and defaults of all that may change from clip to clip
     """
 
     def __init__(self, models: list[BinauralModel], vocoder: BigVGAN | None, cfg: E2EConfig):
@@ -93,10 +94,10 @@ class Pipeline:
 
         wav      sound file; None takes the video's own sound
         video    video file, or a folder of images
-        options  of inference_e2e.py: detections=…, start=…, end=…, fps=…, fov=…
+        options  of inference_e2e.py: detections=…, start=…, end=…, fov=…, sampling_timesteps=…
         """
         cfg = self._request(wav, video, **options)
-        return torch.cat([block.wav for block in self.run(*self.sources(cfg))], dim=-1).cpu().numpy()
+        return torch.cat([block.wav for block in self.run(*self.sources(cfg), cfg)], dim=-1).cpu().numpy()
 
     def convert(
         self,
@@ -128,7 +129,7 @@ class Pipeline:
             replacing(cfg.output) as part,
             WavWriter(part, self.sample_rate) as out,
         ):
-            for block in self.run(audio, frames, timer):
+            for block in self.run(audio, frames, cfg, timer):
                 out.write(block.wav.cpu().numpy())
                 bar.update(block.wav.shape[1])
                 if cfg.plot:
@@ -143,14 +144,14 @@ class Pipeline:
         print(timer.summary(cfg.output, audio.samples, self.sample_rate), file=sys.stderr)
 
     def run(
-        self, audio: AudioSource, frames: VideoFrames, timer: StageTimer | None = None
+        self, audio: AudioSource, frames: VideoFrames, cfg: E2EConfig, timer: StageTimer | None = None
     ) -> Iterator[Rendered]:
         """The loop: sources, windows, denoising, rendering, block by block in bounded memory."""
-        timer, cfg = timer or StageTimer(), self.cfg
+        timer, name = timer or StageTimer(), self.cfg.renderer
         windows = WindowCutter(self.mel, self.view.window, frames.start)
         samplers = [Sampler(model, cfg, frames.video.stem) for model in self.models]
-        renderer = make_renderer(cfg.renderer, self.mel, self.vocoder, exact_downmix=cfg.exact_downmix)
-        device, written, last = pick_device(cfg.device), 0, False
+        renderer = make_renderer(name, self.mel, self.vocoder, exact_downmix=cfg.exact_downmix)
+        device, written, last = pick_device(self.cfg.device), 0, False
         while not last:
             with timer("reading"):
                 samples, last = audio.read()
@@ -162,7 +163,7 @@ class Pipeline:
                     made = torch.cat([sampler.push(batch, visual) for sampler in samplers])
                 mono, mono_mel = windows.take(made.shape[-1])
                 made = made[..., : mono_mel.shape[-1]]  # a clip shorter than a window was padded
-                with timer(cfg.renderer):
+                with timer(name):
                     wav = renderer.push(mono.to(device), made.to(device), last=batch.last)
                 wav = wav[:, : audio.samples - written]
                 written += wav.shape[1]
@@ -176,6 +177,8 @@ class Pipeline:
         return audio, VideoFrames(cfg.input_video, self.view, **options)
 
     def _request(self, wav: str | Path | None, video: str | Path, **options) -> E2EConfig:
+        if fixed := [name for name in options if name in FIXED]:
+            raise ValueError(f"{fixed[0]} cannot change from clip to clip; give it to from_pretrained")
         return replace(self.cfg, input_wav=wav and str(wav), input_video=str(video), **options)
 
 

@@ -473,6 +473,9 @@ def test_five_lines_of_python(scripts, tmp_path):
     assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
     assert np.abs(heard(tmp_path / "out.wav").T - binaural).max() <= 0.5 / 32768 + 1e-7
     assert (tmp_path / "out.mp4").stat().st_size > 1000
+    assert not np.array_equal(pipe(wav, video, guidance_scale=0), binaural), "an option changes the result"
+    with pytest.raises(ValueError, match="renderer cannot change from clip to clip"):
+        pipe(wav, video, renderer="vocoder")
 
 
 def test_a_pipeline_from_a_run_folder_or_a_hub(nets, tmp_path, monkeypatch):
