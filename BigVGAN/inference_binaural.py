@@ -3,8 +3,8 @@
 python BigVGAN/inference_binaural.py --checkpoint_file checkpoints/vocoder/g_best.pth \\
     --input_wavs_dir data/real/processed/binaural_audios_22050Hz --output_dir generated/copy
 
-With --renderer mono it is what the phase between the ears can give at best: true mels and phasor, rendered on
-the phase of (L+R)/2.
+With --renderer mono_phase it is what the phase between the ears can give at best: true mels and phasor,
+rendered on the phase of (L+R)/2.
 """
 
 from BigVGAN.bigvgan import wanted_generator

@@ -5,7 +5,7 @@ python BigVGAN/inference_diffbinaural_mels.py --checkpoint_file checkpoints/voco
 
 Or, where stage 1 made the phase between the ears too, rendered on the phase of the mono sounds:
 
-python BigVGAN/inference_diffbinaural_mels.py --renderer mono --mels_dir generated/first \\
+python BigVGAN/inference_diffbinaural_mels.py --renderer mono_phase --mels_dir generated/first \\
     --mono_dir data/real/processed/mono_audios_22050Hz --output_dir generated/wavs
 """
 

@@ -21,10 +21,10 @@ from BigVGAN.bigvgan import BigVGAN, hub_file, wanted_generator
 from BigVGAN.settings import E2EConfig, chosen_renderer
 from BigVGAN.synthesis import make_renderer
 from DiffBinaural.inference.audio_source import AudioSource
-from DiffBinaural.inference.frame_source import VideoFrames, length_notice
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.sampler import Sampler
 from DiffBinaural.inference.timer import StageTimer
+from DiffBinaural.inference.video_frames import VideoFrames, length_notice
 from DiffBinaural.inference.windows import WindowCutter
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.audio import WavWriter
@@ -35,13 +35,14 @@ from DiffBinaural.utils.mel_files import same_mel
 from DiffBinaural.utils.plots import Columns, draw_generated
 from DiffBinaural.utils.progress import Progress
 
-HUB_FILES = ("stage1/config.json", "stage1/unet_best.pth", "stage1/frame_best.pth", "vocoder/config.json")
 GENERATOR = "vocoder/g_best.pth"
+STAGE_1 = ("stage1/config.json", "stage1/unet_best.pth", "stage1/frame_best.pth")
+HUB_FILES = (*STAGE_1, "vocoder/config.json", GENERATOR)
 FIXED = ("run", "checkpoint_file", "renderer", "device")  # options that a pipeline keeps
 
 
 class Rendered(NamedTuple):
-    """Some frames of a clip, as sound and as mels."""
+    """Successive mel frames of a clip, with their sound."""
 
     wav: Tensor  # (2, n) samples, left first
     mels: Tensor  # (3, M, T) nepers: mono, left, right
@@ -81,9 +82,8 @@ class Pipeline:
         """
         folder = Path(source)
         if not folder.is_dir():
-            for name in HUB_FILES:
-                hub_file(str(source), name)
-            folder = hub_file(str(source), GENERATOR).parents[1]
+            files = [hub_file(str(source), name) for name in HUB_FILES]  # of one snapshot
+            folder = files[0].parents[1]
         run = folder / "stage1" if (folder / "stage1").is_dir() else folder
         if (folder / GENERATOR).is_file():
             options = {"checkpoint_file": str(folder / GENERATOR), **options}
@@ -117,7 +117,7 @@ class Pipeline:
 
     def convert_request(self, cfg: E2EConfig) -> None:
         """Convert one video: write what the request names, then a line about it to stderr."""
-        audio, frames = self.sources(cfg)
+        audio, video = self.sources(cfg)
         check_outputs(cfg)
         if cfg.mux:
             check_track(cfg, self.sample_rate)
@@ -129,7 +129,7 @@ class Pipeline:
             replacing(cfg.output) as part,
             WavWriter(part, self.sample_rate) as out,
         ):
-            for block in self.run(audio, frames, cfg, timer):
+            for block in self.run(audio, video, cfg, timer):
                 out.write(block.wav.cpu().numpy())
                 bar.update(block.wav.shape[1])
                 if cfg.plot:
@@ -139,17 +139,18 @@ class Pipeline:
                 write_track(cfg, cfg.output, self.sample_rate, part, start=cfg.start, end=_end(cfg))
         if cfg.plot:
             draw_generated(cfg.plot, columns, self.mel)
-        if notice := length_notice(audio.samples / self.sample_rate, frames.seconds()):
+        if notice := length_notice(audio.samples / self.sample_rate, video.seconds()):
             print(notice, file=sys.stderr)
         print(timer.summary(cfg.output, audio.samples, self.sample_rate), file=sys.stderr)
 
     def run(
-        self, audio: AudioSource, frames: VideoFrames, cfg: E2EConfig, timer: StageTimer | None = None
+        self, audio: AudioSource, video: VideoFrames, cfg: E2EConfig, timer: StageTimer | None = None
     ) -> Iterator[Rendered]:
         """The loop: sources, windows, denoising, rendering, block by block in bounded memory."""
         timer, name = timer or StageTimer(), self.cfg.renderer
-        windows = WindowCutter(self.mel, self.view.window, frames.start)
-        samplers = [Sampler(model, cfg, frames.video.stem) for model in self.models]
+        seconds = self.view.window * (self.mel.hop / self.sample_rate)  # of a window
+        windows = WindowCutter(self.mel, self.view.window, video.start)
+        samplers = [Sampler(model, cfg, video.name) for model in self.models]
         renderer = make_renderer(name, self.mel, self.vocoder, exact_downmix=cfg.exact_downmix)
         device, written, last = pick_device(self.cfg.device), 0, False
         while not last:
@@ -157,17 +158,17 @@ class Pipeline:
                 samples, last = audio.read()
                 batches = windows.push(samples, last=last)
             for batch in batches:
-                with timer("frames"):
-                    visual = frames.scene(batch.times, self.view.window * (self.mel.hop / self.sample_rate))
+                with timer("pictures"):
+                    visual = video.scene(batch.times, seconds)
                 with timer("denoising"):
                     made = torch.cat([sampler.push(batch, visual) for sampler in samplers])
                 mono, mono_mel = windows.take(made.shape[-1])
                 made = made[..., : mono_mel.shape[-1]]  # a clip shorter than a window was padded
                 with timer(name):
                     wav = renderer.push(mono.to(device), made.to(device), last=batch.last)
-                wav = wav[:, : audio.samples - written]
+                wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
-                yield Rendered(wav, torch.cat([mono_mel, made[:2]]))
+                yield Rendered(wav, torch.cat([mono_mel, made[:2]]))  # without the phasor
 
     def sources(self, cfg: E2EConfig) -> tuple[AudioSource, VideoFrames]:
         """A request's sound and pictures, open to be read."""

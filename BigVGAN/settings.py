@@ -8,6 +8,7 @@ from BigVGAN.env import _require
 from DiffBinaural.configs.advanced_diffusion_config import FOV, SamplingConfig
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
 from DiffBinaural.inference.config import RUN_HELP
+from DiffBinaural.inference.rendering import RENDERERS
 from DiffBinaural.utils.bundled import BUNDLED
 
 
@@ -77,7 +78,7 @@ class VocodeConfig:
     """How mels become sound."""
 
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
-    renderer: Literal["vocoder", "mono_phase", "wiener"] = option(
+    renderer: Literal[("vocoder", *RENDERERS)] = option(
         "vocoder",
         "vocoder: makes each ear's phase itself; mono_phase: phase of the mono sound, rotated by the "
         "predicted phasor; wiener: the same in the least-squares sense",
@@ -158,7 +159,7 @@ class E2EConfig(SamplingConfig):
     )
     run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
-    renderer: Literal["auto", "vocoder", "mono_phase", "wiener"] = option(
+    renderer: Literal[("auto", "vocoder", *RENDERERS)] = option(
         "auto",
         "as in inference_diffbinaural_mels.py; auto: wiener for a run with a phasor, else vocoder",
         renamed=RENAMED_RENDERERS,

@@ -1,15 +1,17 @@
 """The registry of metrics.
 
-To add a metric, write one decorated function in the module of its kind; nothing else needs to know of it::
+To add a metric, write one decorated function in the module of its kind::
 
     @metric(SOUND_QUALITY, "lower", "dB")
     def loudness_error(estimate, reference, rate):
         '''Error of the loudness, ears averaged.'''
         sounding(estimate, reference)
-        return np.abs(loudness(estimate) - loudness(reference)).mean()
+        return np.abs(10 * np.log10((estimate**2).mean(axis=1) / (reference**2).mean(axis=1))).mean()
 
 - OFFICIAL in official.py, INTERAURAL in interaural.py and SOUND_QUALITY in sound_quality.py compare sounds
   (2, N) at `rate` Hz; MEL_METRICS in mel_metrics.py compares log mels (2, M, T), with a MelConfig for `rate`.
+- The decorator's words: its table, whether "lower" or "higher" is better, the unit; `scale` in print; `at` Hz
+  that the sounds are resampled to first.
 - The function's name is the metric's name in every table, JSON, CSV and report; the report explains it with
   the first line of its docstring.
 - Raise NotMeasurable where a clip does not allow the figure, as :func:`sounding` does for silence.

@@ -66,8 +66,7 @@ def downmixed(ears: Tensor, mono: Tensor) -> Tensor:
 
 
 # name -> function (mono spectra (F, T), gains (2, F, T), phasor (F, T)) -> spectra of the ears (2, F, T).
-# To add a renderer, write such a function, enter it here, and add its name to the choices in
-# BigVGAN/settings.py.
+# To add a renderer, write such a function and enter it here: its name becomes a choice of --renderer.
 RENDERERS = {"mono_phase": closed_form, "wiener": wiener}
 
 

@@ -28,10 +28,10 @@ from DiffBinaural.dataset.base import WINDOW_HOP, covering, whole_clip
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.inference import sampler, windows
 from DiffBinaural.inference.audio_source import AudioSource
-from DiffBinaural.inference.frame_source import VideoFrames
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.sampler import Sampler
+from DiffBinaural.inference.video_frames import VideoFrames
 from DiffBinaural.inference.windows import WindowCutter
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.utils.audio import WavWriter, resample, write_wav

@@ -43,6 +43,7 @@ class VideoFrames(RecordedFrames):
         fov: float = FOV,
     ):
         self.video, self.start, self.end = Path(video), start, end
+        self.name = self.video.stem  # its seed: another name gives other noise
         self.images = images_of(self.video) if self.video.is_dir() else []
         rate = fps if self.images else PICTURE_RATE
         first = int(start * rate)
@@ -105,7 +106,7 @@ def images_of(folder: Path) -> list[Path]:
 
 
 def length_notice(sound: float, picture: float) -> str:
-    """What is done when sound and picture differ in length (seconds); empty when they agree to a picture."""
+    """What is done when sound and picture differ in length (seconds); empty when they agree to 0.1 s."""
     if abs(sound - picture) <= 1 / PICTURE_RATE:
         return ""
     what = (
