@@ -224,7 +224,7 @@ def frozen():
     return ModelBuilder(cfg).build().eval()
 
 
-def looking(count=7):
+def recorded_frames(count=7):
     noise = np.random.default_rng(1).integers(0, 255, (count, 40, 80, 3), dtype=np.uint8)
     found = [Detection(k / 10, (10 + k, 5, 30 + k, 25), s) for k in (0, 1, 4) for s in (0.9, 0.5)[: k % 3]]
     return RecordedFrames([Image.fromarray(p) for p in noise], 10, found, VIEW)
@@ -232,11 +232,11 @@ def looking(count=7):
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_remembered_pictures_are_the_pictures_plain_and_mirrored(frozen, mirror):
-    eyes = looking()
-    remembered = EncodedFrames(encode_recording(frozen, eyes), 10, VIEW)
-    assert remembered.chosen(0.1, 0.5) == eyes.chosen(0.1, 0.5)
+    source = recorded_frames()
+    encoded = EncodedFrames(encode_recording(frozen, source), 10, VIEW)
+    assert encoded.chosen(0.1, 0.5) == source.chosen(0.1, 0.5)
     pair = []
-    for one in (eyes, remembered):
+    for one in (source, encoded):
         window = one.window(0.0, 0.7)
         window = mirrored({**window, "binaural_mel": torch.zeros(2, 1, 1)}) if mirror else window
         if "maps" in window:
@@ -251,7 +251,7 @@ def test_remembered_pictures_are_the_pictures_plain_and_mirrored(frozen, mirror)
 def test_a_clip_generated_from_remembered_pictures_is_the_same(frozen, scenes):
     plain = GenAudioRealBinaural(scenes, "test", MEL, VIEW)
     once = GenAudioRealBinaural(scenes, "test", MEL, VIEW)
-    once.use_cache(Cache(), lambda eyes: encode_recording(frozen, eyes))
+    once.use_cache(Cache(), lambda source: encode_recording(frozen, source))
     how = SamplingConfig(sampling_timesteps=2)
     a, b = (generate(frozen, data[0], how) for data in (plain, once))
     assert "maps" in once[0]

@@ -143,7 +143,7 @@ def words(nets, video, out, *more):
     )
 
 
-def heard(path):
+def samples_of(path):
     wav, rate = soundfile.read(path, always_2d=True)
     assert (rate, wav.shape[1]) == (RATE, 2)
     assert np.abs(wav).max() > 1e-3, "silence proves nothing"
@@ -243,7 +243,7 @@ def test_any_sound_and_any_video(scripts, nets, tmp_path, capsys, case):
         call += ("--input_wav", path)
     assert abs(samples / rate - seconds) < 0.07, "codecs fill up blocks, no more"
     scripts("BigVGAN.inference_e2e", *call)
-    assert len(heard(tmp_path / "out.wav")) == -(-samples * RATE // rate)
+    assert len(samples_of(tmp_path / "out.wav")) == -(-samples * RATE // rate)
     said = capsys.readouterr().err.splitlines()[-2:]
     assert "real-time factor" in said[-1]
     wanted = {"longer": "the last picture is held for 0.3", "shorter": "of the video are not used"}
@@ -271,7 +271,7 @@ def test_a_folder_of_pictures_is_a_video(scripts, nets, tmp_path):
             "BigVGAN.inference_e2e",
             *words(nets, tmp_path / video, tmp_path / out, "--input_wav", tmp_path / "in.wav"),
         )
-    assert np.array_equal(heard(tmp_path / "a.wav"), heard(tmp_path / "b.wav"))
+    assert np.array_equal(samples_of(tmp_path / "a.wav"), samples_of(tmp_path / "b.wav"))
     with pytest.raises(ValueError, match="--mux copies a video"):
         scripts(
             "BigVGAN.inference_e2e",
@@ -299,7 +299,7 @@ def test_a_part_of_a_clip_is_as_long_as_it_was_asked_for(scripts, nets, tmp_path
     soundfile.write(tmp_path / "in.wav", sound, 48_000)
     call = ("--input_wav", tmp_path / "in.wav", "--start", 0.5, "--end", 1.3, "--mux", tmp_path / "out.mp4")
     scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "in.mp4", tmp_path / "out.wav", *call))
-    assert len(heard(tmp_path / "out.wav")) == round(0.8 * RATE)
+    assert len(samples_of(tmp_path / "out.wav")) == round(0.8 * RATE)
     assert "the sound lasts" not in capsys.readouterr().err
     greys = [int(shown[:8].mean()) for shown in pictures(tmp_path / "in.mp4", 25)]
     copied = [int(shown[:8].mean()) for shown in pictures(tmp_path / "out.mp4", 25)]
@@ -373,8 +373,8 @@ def test_a_csv_names_pairs(scripts, nets, tmp_path):
         "input_video,input_wav,output,end\nin.mp4,x.wav,one.wav,\nin.mp4,y.flac,sub/two.wav,0.5\n"
     )
     scripts("BigVGAN.inference_e2e", *words(nets, table, tmp_path / "out"))
-    assert len(heard(tmp_path / "out/one.wav")) == round(0.4 * RATE)
-    assert len(heard(tmp_path / "out/sub/two.wav")) == round(0.5 * RATE)
+    assert len(samples_of(tmp_path / "out/one.wav")) == round(0.4 * RATE)
+    assert len(samples_of(tmp_path / "out/sub/two.wav")) == round(0.5 * RATE)
     table.write_text("input_video,input_wav\nin.mp4,x.wav\nin.mp4,y.flac\n")
     with pytest.raises(ValueError, match=r"in\.wav: .* would both go there"):
         scripts("BigVGAN.inference_e2e", *words(nets, table, tmp_path / "out"))
@@ -471,7 +471,7 @@ def test_five_lines_of_python(scripts, tmp_path):
         "BigVGAN.inference_e2e", "--input_wav", wav, "--input_video", video, "--output", tmp_path / "b.wav"
     )
     assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
-    assert np.abs(heard(tmp_path / "out.wav").T - binaural).max() <= 0.5 / 32768 + 1e-7
+    assert np.abs(samples_of(tmp_path / "out.wav").T - binaural).max() <= 0.5 / 32768 + 1e-7
     assert (tmp_path / "out.mp4").stat().st_size > 1000
     assert not np.array_equal(pipe(wav, video, guidance_scale=0), binaural), "an option changes the result"
     with pytest.raises(ValueError, match="renderer cannot change from clip to clip"):
@@ -583,7 +583,7 @@ def test_the_muxed_file_plays(scripts, nets, tmp_path, source, target, codec):
         "BigVGAN.inference_e2e",
         *words(nets, video, tmp_path / "out.wav", "--mux", muxed, "--mux_codec", codec),
     )
-    wav = heard(tmp_path / "out.wav").T
+    wav = samples_of(tmp_path / "out.wav").T
     (old, *span), (new, *new_span) = stream_of(video, "video"), stream_of(muxed, "video")
     assert new == old
     assert new_span[1] - new_span[0] == pytest.approx(span[1] - span[0], abs=0.02)
