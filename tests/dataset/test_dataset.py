@@ -154,7 +154,7 @@ def test_a_mixed_scene_is_the_sum_of_its_sounds_and_shows_all_its_sources(scenes
     gain = scene["mono_mel"][..., 3:77].mean() - truth[:1].mean()
     assert torch.allclose(scene["mono_mel"][..., 3:77], truth[:1] + gain, atol=0.02)
     assert torch.allclose(scene["binaural_mel"][..., 3:77], truth[1:] + gain, atol=0.02), "one gain for all"
-    singles = [data.seen(k, s) for k, s in zip((0, other), starts, strict=True)]
+    singles = [data.pictures(k, s) for k, s in zip((0, other), starts, strict=True)]
     mean = torch.stack([one["objects"][:, 0] for one in singles]).float().mean(0)
     assert (scene["objects"][:, 0].float() - mean).abs().max() <= 0.5
     assert torch.equal(scene["box"][:, 1], singles[0]["box"][:, 1])
