@@ -328,7 +328,7 @@ def test_a_folder_without_weights_a_stray_file_and_no_folder_say_so(tmp_path):
 
 
 def test_torchs_deprecation_of_weight_norm_is_not_shown():
-    code = "from tests.test_bigvgan import DISCRIMINATORS, SMALL, VocoderConfig, small; small();" + (
+    code = "from tests.bigvgan.test_bigvgan import DISCRIMINATORS, SMALL, VocoderConfig, small; small();" + (
         "[kind(VocoderConfig(**SMALL, discriminator_channel_mult=0.1)) for kind in DISCRIMINATORS.values()]"
     )
     words = [sys.executable, "-W", "error::FutureWarning", "-c", code]
@@ -517,7 +517,7 @@ def peak_of(seconds):
     """Peak memory in MB of a process that vocodes a silence, less the mel and the sound themselves."""
     frames, changes = round(seconds * 22050 / 256), "resblock='2', resblock_dilation_sizes=((1,),)"
     code = (
-        "import resource, sys, torch; from tests.test_bigvgan import small;"
+        "import resource, sys, torch; from tests.bigvgan.test_bigvgan import small;"
         f"small({changes}).vocode(torch.full((1, 80, {frames}), -11.5));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

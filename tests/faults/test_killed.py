@@ -225,8 +225,15 @@ def steps_shown(log):
     return max(map(int, re.findall(r" (\d+)/\d+ \[", text)), default=0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.parametrize("kind", ["stage1", "vocoder"])
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("stage1", signal.SIGTERM),
+        ("vocoder", signal.SIGINT),
+        pytest.param("stage1", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("vocoder", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_asked_to_stop_a_training_saves_first_and_says_so(
     kind, number, scenes, config, start, ends, tmp_path
 ):

@@ -98,7 +98,10 @@ def same_weights(a, b, names=("unet_latest.pth", "frame_latest.pth", "unet_best.
         assert all(torch.equal(one[key], other[key]) for key in one), name
 
 
-@pytest.mark.parametrize(("processes", "batch", "accumulate"), [(2, 2, 1), (2, 1, 2), (1, 1, 4)])
+@pytest.mark.parametrize(
+    ("processes", "batch", "accumulate"),
+    [(2, 2, 1), pytest.param(2, 1, 2, marks=pytest.mark.slow), (1, 1, 4)],
+)
 def test_the_first_gradient_is_that_of_one_process_on_the_whole_batch(
     scenes, tmp_path, processes, batch, accumulate
 ):
@@ -268,6 +271,7 @@ def vocoder_gradient(scenes, folder, config):
         return run.kept
 
 
+@pytest.mark.slow
 def test_the_vocoders_first_gradient_is_that_of_one_process(scenes, narrow, tmp_path):
     alone = vocoder_gradient(scenes, tmp_path / "one", narrow)
     torchrun(2, __file__, scenes, tmp_path / "two", narrow)
