@@ -20,17 +20,16 @@ class AudioSource:
     start, end  seconds of the file
     rate        Hz to convert to
     samples     at that rate, as far as the sound has been read; expected: an estimate of all, 0 = unknown
-    isolated    whether the file holds sound alone, without a video
     """
 
     def __init__(self, path: str | Path, start: float, end: float, rate: int):
-        self.path, self.rate, self.samples, self.isolated = path, rate, 0, is_sound_file(path)
-        own, seconds = (sound_info if self.isolated else sound_rate)(path)
+        self.path, self.rate, self.samples, sound_alone = path, rate, 0, is_sound_file(path)
+        own, seconds = (sound_info if sound_alone else sound_rate)(path)
         self.file_rate = checked_rate(path, own, rate)
         self.first, self.stop = (t if t == math.inf else round(t * self.file_rate) for t in (start, end))
         self.expected = round(max(min(seconds, end) - start, 0) * rate)
         self.position = 0  # samples of the file that have been read
-        self.blocks = wav_blocks(path) if self.isolated else sound_blocks(path)
+        self.blocks = wav_blocks(path) if sound_alone else sound_blocks(path)
         self.resampler = Resampler(self.file_rate, rate, RESAMPLED_SECONDS)
 
     def read(self) -> tuple[Tensor, bool]:
