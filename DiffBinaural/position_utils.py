@@ -1,19 +1,12 @@
-"""Geometry of pictures, directions, the sphere that models a head."""
+"""Geometry of pictures, of directions."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.polynomial.legendre import legvander
-from scipy.special import spherical_jn, spherical_yn
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import FOV
-
-HEAD_RADIUS = 0.0875  # metres
-SPEED_OF_SOUND = 343.0  # metres a second
-ORDERS = 44  # terms of the sphere's series; at 11 kHz the last is below 1e-11
 
 
 def azimuth_to_x(azimuth, fov: float):
@@ -29,6 +22,12 @@ def azimuth_to_x(azimuth, fov: float):
 def x_to_azimuth(x, fov: float):
     """Inverse of :func:`azimuth_to_x`: degrees, positive right."""
     return np.degrees(np.arctan(np.asarray(x) * math.tan(math.radians(fov / 2))))
+
+
+def angles_of(rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth, elevation (…,) in degrees of rays (…, 3): x right, y ahead, z up, of any length."""
+    across, ahead, up = (rays[..., k] for k in range(3))
+    return np.degrees(np.arctan2(across, ahead)), np.degrees(np.arctan2(up, np.hypot(across, ahead)))
 
 
 def zoom(fov: float) -> float:
@@ -86,51 +85,3 @@ def fourier_features(values: Tensor, bands: int) -> Tensor:
 def mirror_positions(positions: Tensor) -> Tensor:
     """Positions (..., 2) or boxes (..., 4) in the mirrored picture: x changes its sign."""
     return torch.cat([-positions[..., :1], positions[..., 1:]], -1)
-
-
-def low_frequency_itd(azimuth):
-    """t_left - t_right in seconds of a rigid sphere well below 500 Hz: 3a/c sin(azimuth) (Kuhn 1977).
-
-    azimuth  degrees, positive right, where the right ear leads and the ITD is positive
-    """
-    return 3 * HEAD_RADIUS / SPEED_OF_SOUND * np.sin(np.radians(azimuth))
-
-
-def high_frequency_itd(azimuth):
-    """t_left - t_right in seconds above 3 kHz: a/c (azimuth + sin(azimuth)) (Woodworth 1938).
-
-    azimuth  degrees in ±90, positive right
-    """
-    angle = np.radians(azimuth)
-    return HEAD_RADIUS / SPEED_OF_SOUND * (angle + np.sin(angle))
-
-
-@lru_cache
-def sphere_modes(rate: int, n_fft: int, radius: float) -> tuple[Tensor, Tensor]:
-    """Even and odd coefficients of the series, (ORDERS/2, 2 (n_fft/2 + 1)) each: real, imaginary alternating.
-
-    Time runs as e^{+i w t}, so h_m is j_m - i y_m, and 0 Hz passes unchanged.
-    """
-    mu = 2 * np.pi * np.fft.rfftfreq(n_fft, 1 / rate)[1:] * radius / SPEED_OF_SOUND
-    m = np.arange(ORDERS)[:, None]
-    slope = spherical_jn(m, mu, derivative=True) - 1j * spherical_yn(m, mu, derivative=True)
-    modes = np.hstack([m == 0, 1j ** (m - 1) * (2 * m + 1) / (mu**2 * slope)])
-    real = torch.view_as_real(torch.from_numpy(modes.astype(np.complex64))).flatten(1)
-    return real[0::2].contiguous(), real[1::2].contiguous()
-
-
-def sphere_response(
-    sine: np.ndarray, rate: int, n_fft: int, radius: float = HEAD_RADIUS
-) -> tuple[Tensor, Tensor]:
-    """Response of a rigid sphere with ears at ±90° to a plane wave (Duda & Martens 1998, infinite distance).
-
-    sine    (T,)  cosine of the angle between the source and the right ear's axis; at ear height sin(azimuth)
-    radius  of the sphere, metres
-    ->      two (T, n_fft/2 + 1) complex64: common and differing part of the ears, relative to the wave at
-            the centre without a head; left = common - differing, right = common + differing
-    """
-    legendre = torch.from_numpy(legvander(sine, ORDERS - 1).astype(np.float32))
-    # P_m(-x) = (-1)^m P_m(x), and the left ear is opposite: even orders are common, odd orders differ
-    both = sphere_modes(rate, n_fft, radius)
-    common, differing = (legendre[:, k::2] @ modes for k, modes in enumerate(both))
-    return tuple(torch.view_as_complex(part.unflatten(1, (-1, 2))) for part in (common, differing))
