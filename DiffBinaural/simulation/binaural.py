@@ -1,4 +1,4 @@
-"""Binaural synthesis: dry sounds on moving paths, at the ears of a rigid sphere."""
+"""Binaural synthesis: dry sounds on moving paths, at the ears of a head."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,13 +8,16 @@ import torch.nn.functional as F
 from scipy.signal import oaconvolve
 from torch import Tensor
 
-from DiffBinaural.position_utils import HEAD_RADIUS, SPEED_OF_SOUND, sphere_response
+from DiffBinaural.heads.head import Head
+from DiffBinaural.heads.sphere import SPEED_OF_SOUND
+from DiffBinaural.position_utils import angles_of
 from DiffBinaural.simulation.config import RATE
-from DiffBinaural.simulation.room import Room, image_sources
+from DiffBinaural.simulation.room import ORDERS, Room
 
 HOP = 512  # samples from block to block: 23 ms, in which a moving source hardly moves
 GUARD = HOP // 2  # samples of silence on either side of a block, for the response of the head
 FFT = 3 * HOP  # a block of 2 HOP between its guards
+STEP = 8  # blocks for which a reflection keeps its direction: 0.19 s; its delay is followed in each
 
 
 def positions_at(azimuth, elevation, distance: float) -> np.ndarray:
@@ -23,40 +26,62 @@ def positions_at(azimuth, elevation, distance: float) -> np.ndarray:
     return distance * ray / np.linalg.norm(ray, axis=-1, keepdims=True)
 
 
-def delayed_blocks(dry: np.ndarray, delay: np.ndarray) -> Tensor:
-    """Spectra (T, FFT/2 + 1) of Hann-windowed blocks of a sound (N,) delayed by `delay` (T,) samples."""
-    longest = delay.max()
-    padded = torch.from_numpy(np.pad(dry.astype(np.float32), (HOP + longest, 2 * HOP)))
-    starts = torch.from_numpy(longest + HOP * np.arange(len(delay)) - delay)
-    blocks = padded.unfold(0, 2 * HOP, 1)[starts] * torch.hann_window(2 * HOP)
-    return torch.fft.rfft(F.pad(blocks, (GUARD, GUARD)))
+def block_spectra(blocks: Tensor) -> Tensor:
+    """Spectra (..., FFT/2 + 1) of blocks (..., 2 HOP), Hann-windowed, between their guards."""
+    return torch.fft.rfft(F.pad(blocks * torch.hann_window(2 * HOP), (GUARD, GUARD)))
 
 
 def spatialise(
-    dry: np.ndarray, path: Callable, room: Room | None = None, radius: float = HEAD_RADIUS
+    dry: np.ndarray, path: Callable, head: Head, room: Room | None = None, number: int = 0
 ) -> np.ndarray:
-    """Render a sound on a path around the head, with first-order reflections when there is a room.
+    """Render a sound on a path around the head: direct sound, reflections and tail of a room.
 
     dry     (N,)  at RATE
     path    times (T,) in seconds -> (T, 3) metres, x right, y ahead, z up
-    radius  of the head, metres
-    ->      (2, N) float32: left, right; the mean of the ears has no delay against the dry sound
+    number  of the source in the scene
+    ->      (2, N) float32: left, right; the direct sound is as loud at any distance, and the mean of the ears
+            has no delay against the dry sound
     """
     count = -(-len(dry) // HOP) + 1
     position = path(HOP * np.arange(count) / RATE)
-    direct, halves = (
-        np.linalg.norm(position, axis=1),
-        torch.zeros(2, count, FFT // 2 + 1, dtype=torch.complex64),
-    )
-    for order, image in enumerate([position, *(image_sources(position, room.walls) if room else ())]):
-        far = np.linalg.norm(image, axis=1)
-        delay = np.round((far - direct) / SPEED_OF_SOUND * RATE).astype(int)
-        level = torch.from_numpy(direct / far).float() * (room.reflection if order else 1)
-        blocks = delayed_blocks(dry, delay) * level[:, None]
-        for half, response in zip(halves, sphere_response(image[:, 0] / far, RATE, FFT, radius), strict=True):
-            half.addcmul_(response, blocks)
-    common, differing = overlap_add_blocks(torch.fft.irfft(halves, FFT))[:, HOP + GUARD :][:, : len(dry)]
-    return np.stack([common - differing, common + differing])
+    sound = torch.from_numpy(np.pad(dry.astype(np.float32), (HOP, 2 * HOP)))
+    blocks = block_spectra(sound.unfold(0, 2 * HOP, HOP)[:count])
+    spectra = head.responses(*angles_of(position), RATE, FFT) * blocks
+    if room is None:
+        return joined_blocks(spectra)[:, : len(dry)]
+    factor, tail = room.reverberation(position, head, number)
+    add_reflections(spectra, sound, position, head, room, factor)
+    late = oaconvolve(dry.astype(np.float32)[None], tail.astype(np.float32), axes=1)
+    return joined_blocks(spectra)[:, : len(dry)] + late[:, : len(dry)]
+
+
+def add_reflections(
+    spectra: Tensor, sound: Tensor, position: np.ndarray, head: Head, room: Room, factor: float
+) -> None:
+    """Add a source's early reflections to spectra (2, T, FFT/2 + 1), in place.
+
+    sound     (HOP + N + 2 HOP,) the dry sound between zeros
+    position  (T, 3) metres
+    factor    on the amplitude of all
+    """
+    images, direct = room.images(position, *ORDERS), np.linalg.norm(position, axis=-1)
+    far = np.linalg.norm(images, axis=-1)
+    levels = torch.from_numpy(direct / far).float()
+    walls = torch.from_numpy(factor * room.reflection(np.fft.rfftfreq(FFT, 1 / RATE), *ORDERS)).float()
+    delays = np.round((far - direct) / SPEED_OF_SOUND * RATE).astype(int)
+    starts = torch.from_numpy(HOP * np.arange(len(position)) + delays.max() - delays)
+    late = F.pad(sound, (int(delays.max()), 0)).unfold(0, 2 * HOP, 1)
+    for first in range(0, len(position), STEP):  # few at a time: they stay in the cache
+        now, middle = slice(first, first + STEP), min(first + STEP // 2, len(position) - 1)
+        blocks = block_spectra(late[starts[:, now]] * levels[:, now, None])
+        responses = head.responses(*angles_of(images[:, middle]), RATE, FFT) * walls
+        for block, response in zip(blocks, responses.unbind(1), strict=True):
+            spectra[:, now].addcmul_(response[:, None], block)
+
+
+def joined_blocks(spectra: Tensor) -> np.ndarray:
+    """Sound (2, N) of blocks' spectra (2, T, FFT/2 + 1), from the first block's middle on."""
+    return overlap_add_blocks(torch.fft.irfft(spectra, FFT))[:, HOP + GUARD :]
 
 
 def overlap_add_blocks(blocks: Tensor) -> np.ndarray:
@@ -69,8 +94,8 @@ def overlap_add_blocks(blocks: Tensor) -> np.ndarray:
 
 
 def mix_at_ears(
-    sounds: Sequence[np.ndarray], paths: Sequence[Callable], room: Room | None, radius: float = HEAD_RADIUS
+    sounds: Sequence[np.ndarray], paths: Sequence[Callable], head: Head, room: Room | None
 ) -> np.ndarray:
-    """All sources (N,) on their paths, with the room's tail: (2, N)."""
-    pair = sum(spatialise(sound, path, room, radius) for sound, path in zip(sounds, paths, strict=True))
-    return pair + oaconvolve(sum(sounds)[None], room.tail, axes=1)[:, : pair.shape[1]] if room else pair
+    """All sources (N,) on their paths, in the room: (2, N)."""
+    pairs = zip(sounds, paths, strict=True)
+    return sum(spatialise(sound, path, head, room, number) for number, (sound, path) in enumerate(pairs))

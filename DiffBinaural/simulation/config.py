@@ -5,6 +5,7 @@ from typing import Literal
 
 from DiffBinaural.configs.advanced_diffusion_config import FOV, MelConfig
 from DiffBinaural.configs.fields import SEED_HELP, option, positive, required
+from DiffBinaural.heads.named import HEAD_HELP, RADII, head_named
 
 RATE = MelConfig.sample_rate  # Hz, of everything simulated
 
@@ -45,7 +46,11 @@ class SimulateConfig:
     sources: tuple[int, int] = option(
         (1, 3), "sound sources per scene, from..to", type=integer_range, metavar="1..3"
     )
-    room: bool = option(True, "reflections and a short reverberant tail; without, an anechoic field")
+    room: bool = option(
+        True,
+        "a room, drawn anew for each scene: RT60 0.1 to 1 s, direct sound -3 to 20 dB above the "
+        "reverberation; without, an anechoic field",
+    )
     dry_fraction: float = option(
         0.0, "with --room: fraction of the scenes that have no room", aliases=("--dry_share",)
     )
@@ -60,6 +65,10 @@ class SimulateConfig:
     head_radius: tuple[float, float] = option(
         (8.75, 8.75), "radius of the listener's head in cm, from..to", type=real_range, metavar="8..9.5"
     )
+    eared_fraction: float = option(
+        0.0, "fraction of the scenes whose spherical head wears modelled ears, drawn anew for each"
+    )
+    head: str | None = option(None, HEAD_HELP + "; in place of --head_radius")
     fov: tuple[float, float] = option(
         (FOV, FOV), "horizontal field of view in degrees, from..to", type=real_range, metavar="60..120"
     )
@@ -78,11 +87,15 @@ class SimulateConfig:
             )
         if not (0 <= self.dry_fraction <= 1 and 0 <= self.audio_fraction <= 1):
             raise ValueError("--dry_fraction and --audio_fraction must be from 0 to 1")
-        if not 5 <= self.head_radius[0] <= self.head_radius[1] <= 15:
+        if not RADII[0] <= self.head_radius[0] <= self.head_radius[1] <= RADII[1]:
             raise ValueError(
                 f"--head_radius is {self.head_radius[0]:g}..{self.head_radius[1]:g}; "
-                "give from..to within 5..15 cm"
+                f"give from..to within {RADII[0]:g}..{RADII[1]:g} cm"
             )
+        if not 0 <= self.eared_fraction <= 1 or (self.head and self.eared_fraction):
+            raise ValueError("--eared_fraction must be from 0 to 1, and goes without --head")
+        if self.head:
+            head_named(self.head)
         if not 20 <= self.fov[0] <= self.fov[1] <= FOV:
             raise ValueError(f"--fov is {self.fov[0]:g}..{self.fov[1]:g}; give from..to within 20..{FOV:g}")
         if self.layout == "fairplay" and self.fov != (FOV, FOV):

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from DiffBinaural.position_utils import FOV, HEAD_RADIUS
+from DiffBinaural.heads.named import head_named
+from DiffBinaural.position_utils import FOV
 from DiffBinaural.simulation.appearance import draw_frames
 from DiffBinaural.simulation.binaural import mix_at_ears, positions_at
 from DiffBinaural.simulation.config import RATE, SimulateConfig
-from DiffBinaural.simulation.room import draw_room
+from DiffBinaural.simulation.room import DISTANCE, Room, draw_room
 from DiffBinaural.simulation.signals import FAMILIES, Rng, excerpt, melody
 
 MAX_AZIMUTH = 55.0  # degrees to either side; less in a narrow picture
@@ -26,11 +27,21 @@ class Source:
     family: str  # a family of built-in sounds, or the name of a recording
     azimuth: np.ndarray  # (K,) degrees in each picture
     boxes: np.ndarray  # (K, 4) x1, y1, x2, y2 in pixels
+    distance: float  # metres
+    drr: float | None  # dB, direct over reflected sound; None without a room
 
 
 def ground_truth(sources: Sequence[Source]) -> list[dict]:
-    """Family, and azimuth in each picture (degrees), of the sources of a scene, for JSON."""
-    return [{"family": s.family, "azimuth": np.round(s.azimuth, 3).tolist()} for s in sources]
+    """Family, azimuth in each picture (degrees), distance (m), drr (dB) of a scene's sources, for JSON."""
+    return [
+        {
+            "family": s.family,
+            "azimuth": np.round(s.azimuth, 3).tolist(),
+            "distance": round(s.distance, 3),
+            "drr": s.drr and round(s.drr, 2),
+        }
+        for s in sources
+    ]
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Scene:
     binaural: np.ndarray  # (2, N) float32 at RATE, whole multiples of 2^-15
     frames: np.ndarray  # (K, H, W, 3) uint8; picture k, from 0, shows time k / fps
     sources: tuple[Source, ...]
+    rt60: float | None = None  # seconds; None without a room
 
 
 def scene_seeds(cfg: SimulateConfig) -> list[int]:
@@ -48,10 +60,13 @@ def scene_seeds(cfg: SimulateConfig) -> list[int]:
 
 
 def draw_setting(seed: int, cfg: SimulateConfig) -> dict:
-    """Draw the setting of a scene: whether it has a room, radius (m) of the head, fov (degrees)."""
+    """Draw the setting of a scene: whether it has a room, name of the head, fov (degrees)."""
     rng = np.random.default_rng([seed, 1])
-    dry, radius, fov = rng.random(), rng.uniform(*cfg.head_radius) / 100, rng.uniform(*cfg.fov)
-    return {"room": cfg.room and dry >= cfg.dry_fraction, "radius": round(radius, 5), "fov": round(fov, 2)}
+    dry, radius, fov = rng.random(), rng.uniform(*cfg.head_radius), rng.uniform(*cfg.fov)
+    head = cfg.head or f"sphere:{radius:.3f}"
+    if rng.random() < cfg.eared_fraction:
+        head += f":{rng.integers(1 << 31)}"
+    return {"room": cfg.room and dry >= cfg.dry_fraction, "head": head, "fov": round(fov, 2)}
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,13 @@ def draw_path(rng: Rng, seconds: float, fov: float = FOV) -> Path3D:
     across, up = (
         random_path(rng, seconds, limit * narrowing, still) for limit in (MAX_AZIMUTH, MAX_ELEVATION)
     )
-    return Path3D(across, up, rng.uniform(0.8, 1.6))
+    return Path3D(across, up, math.exp(rng.uniform(*np.log(DISTANCE))))
+
+
+def placed_in(path: Path3D, room: Room, seconds: float) -> Path3D:
+    """The path at the distance that a room has space for."""
+    rays = positions_at(*path.angles(np.linspace(0, seconds, 2 + round(10 * seconds))), 1.0)
+    return replace(path, distance=room.placed(path.distance, rays))
 
 
 def shape_of(name: str, k: int) -> str:
@@ -126,7 +147,7 @@ def simulate(
     fps: int = 10,
     files: tuple[Path, ...] = (),
     recorded_fraction: float = 1.0,
-    radius: float = HEAD_RADIUS,
+    head: str = "sphere",
     fov: float = FOV,
 ) -> Scene:
     """Simulate a scene; the same arguments give the same arrays, and `room` changes the reverberation alone.
@@ -134,7 +155,7 @@ def simulate(
     sources            lowest and highest number of sources
     files              dry recordings to use instead of built-in sounds
     recorded_fraction  of the sources that are recordings, where there are files
-    radius             of the head, metres
+    head               name, as of heads.named
     fov                degrees from the left edge of the picture to the right; sources stay within it
     """
     streams = np.random.SeedSequence(seed).spawn(4)
@@ -142,13 +163,19 @@ def simulate(
     n, count = round(seconds * RATE), sound_rng.integers(sources[0], sources[1] + 1)
     names, shapes, sounds = zip(*draw_sources(sound_rng, count, n, files, recorded_fraction), strict=True)
     paths = [draw_path(path_rng, seconds, fov) for _ in names]
-    binaural = mix_at_ears(sounds, paths, draw_room(room_rng, radius) if room else None, radius)
+    ears = head_named(head)
+    space = draw_room(room_rng) if room else None
+    if space:
+        paths = [placed_in(path, space, seconds) for path in paths]
+    binaural = mix_at_ears(sounds, paths, ears, space)
     binaural *= sound_rng.uniform(0.5, 0.9) / np.abs(binaural).max()
 
     times = np.arange(math.ceil(n / RATE * fps - 1e-6)) / fps
     angles = [path.angles(times) for path in paths]
     frames, boxes = draw_frames(picture_rng, shapes, angles, fov)
-    described = (
-        Source(*known) for known in zip(names, (azimuth for azimuth, _ in angles), boxes, strict=True)
-    )
-    return Scene(np.round(binaural * 32768).astype(np.float32) / 32768, frames, tuple(described))
+    distances = [path.distance for path in paths]
+    ratios = [space and space.drr_at(distance) for distance in distances]
+    known = zip(names, (azimuth for azimuth, _ in angles), boxes, distances, ratios, strict=True)
+    described = tuple(Source(*each) for each in known)
+    exact = np.round(binaural * 32768).astype(np.float32) / 32768
+    return Scene(exact, frames, described, space and space.rt60)

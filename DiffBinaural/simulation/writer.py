@@ -1,14 +1,15 @@
 """Writer of simulated datasets."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from DiffBinaural.dataset.dataset_real_binaural import DETECTIONS, FRAMES, write_sounds, write_split
+from DiffBinaural.dataset.dataset_real_binaural import write_sounds, write_split
+from DiffBinaural.dataset.recordings import DETECTIONS, FRAMES
 from DiffBinaural.simulation.appearance import FRAME
 from DiffBinaural.simulation.config import RATE, SimulateConfig
 from DiffBinaural.simulation.scenes import (
     Scene,
-    Source,
     draw_setting,
     ground_truth,
     scene_seeds,
@@ -27,18 +28,24 @@ PATTERNS = ("processed/*/", "processed/*/*/", "*/")  # folders with files that a
 def write_dataset(cfg: SimulateConfig) -> None:
     """Simulate a dataset to train on; its lists are written last, when all clips are complete."""
     root, seeds = Path(cfg.out), scene_seeds(cfg)
-    fovs = {clip_name(number): draw_setting(seed, cfg)["fov"] for number, seed in enumerate(seeds)}
+    drawn = {clip_name(number): draw_setting(seed, cfg) for number, seed in enumerate(seeds)}
     settings = {
         **common_settings(cfg),
         "seconds": cfg.seconds,
         "frame_size": FRAME,
         "sample_rate": RATE,
-        "fov": cfg.fov[0] if cfg.fov[0] == cfg.fov[1] else fovs,
+        "fov": common_value({name: setting["fov"] for name, setting in drawn.items()}),
+        "head": common_value({name: setting["head"] for name, setting in drawn.items()}),
     }
     work = partial(write_scene, cfg=cfg, files=recording_files(cfg))
     claim(root / "dataset.json", settings, "processed")
     with locked(root, SINGLE_PROCESS, *PATTERNS):
         write_lists_of_scenes(cfg, parallel_map(work, range(cfg.clips), cfg.workers))
+
+
+def common_value(values: dict):
+    """The value that all clips have in common, else a dict of all: {id: value}."""
+    return next(iter(values.values())) if len(set(values.values())) == 1 else values
 
 
 def common_settings(cfg: SimulateConfig) -> dict:
@@ -72,8 +79,8 @@ def clip_name(number: int) -> str:
     return f"scene_{number:05d}"
 
 
-def write_scene(number: int, cfg: SimulateConfig, files: tuple[Path, ...]) -> tuple[Source, ...]:
-    """Simulate a clip, write its sounds, pictures and video; return its sources."""
+def write_scene(number: int, cfg: SimulateConfig, files: tuple[Path, ...]) -> Scene:
+    """Simulate a clip, write its sounds, pictures and video; return it without these."""
     root, name = Path(cfg.out), clip_name(number)
     scene = simulate_clip(number, cfg.seconds, cfg, files)
     write_sounds(root, name, scene.binaural)
@@ -82,27 +89,31 @@ def write_scene(number: int, cfg: SimulateConfig, files: tuple[Path, ...]) -> tu
             write_picture(path, picture)
     with replacing(root / f"videos/{name}.mp4") as path:
         write_video(path, scene.frames, cfg.fps, scene.binaural.mean(0, keepdims=True), RATE)
-    return scene.sources
+    return replace(scene, binaural=scene.binaural[:, :0], frames=scene.frames[:0])
 
 
-def write_lists_of_scenes(cfg: SimulateConfig, clips: list[tuple[Source, ...]]) -> None:
-    """Write ground truth, detections and splits.  clips: the sources of each"""
+def write_lists_of_scenes(cfg: SimulateConfig, clips: list[Scene]) -> None:
+    """Write ground truth, detections and splits.  clips: of :func:`write_scene`"""
     root, held_out = Path(cfg.out), cfg.held_out or max(1, round(cfg.clips / 7))
     splits = ["train"] * (cfg.clips - 2 * held_out) + ["val"] * held_out + ["test"] * held_out
     scenes, rows, boxes = {}, {split: [] for split in splits}, []
-    for number, (seed, sources, split) in enumerate(zip(scene_seeds(cfg), clips, splits, strict=True)):
-        name, label = clip_name(number), "+".join(s.family for s in sources)
+    for number, (seed, scene, split) in enumerate(zip(scene_seeds(cfg), clips, splits, strict=True)):
+        sources, name = scene.sources, clip_name(number)
         scenes[name] = {
             "seed": seed,
             "split": split,
             **draw_setting(seed, cfg),
+            "rt60": scene.rt60 and round(scene.rt60, 3),
             "sources": ground_truth(sources),
         }
+        label = "+".join(s.family for s in sources)
         rows[split].append((name, 0.0, round(cfg.seconds * RATE) / RATE, label))
         boxes += [
-            (name, k, *box.round(2), 1.0, s.family) for s in sources for k, box in enumerate(s.boxes, 1)
+            (name, k, *box.round(2), 1.0, s.family, track)
+            for track, s in enumerate(sources)
+            for k, box in enumerate(s.boxes, 1)
         ]
     write_json(root / "scenes.json", scenes)
-    write_rows(root / DETECTIONS, "video_id,frame,x1,y1,x2,y2,score,label", boxes)
+    write_rows(root / DETECTIONS, "video_id,frame,x1,y1,x2,y2,score,label,track", boxes)
     for split in rows:
         write_split(root, split, rows[split])
