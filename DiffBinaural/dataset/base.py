@@ -1,69 +1,33 @@
 """From a clip to tensors: windows of its mels, with the pictures that belong to them."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
+from DiffBinaural.dataset.cutting import MARGIN, QUIET, clip_with_source, padded, whole_clip
 from DiffBinaural.dataset.frame_sources import EncodedFrames, FrameSource, RecordedFrames
-from DiffBinaural.dataset.video_transforms import first_maps, mirrored, whole_only
+from DiffBinaural.dataset.video_transforms import first_maps, mirrored, without_detections
+from DiffBinaural.heads.direct_path import direct_path
+from DiffBinaural.heads.named import head_named
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.cache import MAPPED, Cache
 from DiffBinaural.utils.files import naming
 from DiffBinaural.utils.lists import EARS, Clip, Detection
-from DiffBinaural.utils.mel import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
-
-SILENCE = math.log(FLOOR)  # nepers
-QUIET = {"mono_mel": SILENCE, "binaural_mel": SILENCE, "phasor": 0.0}  # what silence is in each
-WINDOW_HOP = 60  # frames from window to window; the rest overlaps
-
-
-# --- windows out of a clip, and back: one idea --------------------------------------------------------------
-
-
-def covering(n: int, size: int, hop: int) -> list[int]:
-    """Starts of windows of `size` that cover [0, n); the last is pulled back to end exactly at n."""
-    last = max(n - size, 0)
-    return [*range(0, last, hop), last]
-
-
-def extract_windows(x: Tensor, starts: list[int], size: int) -> Tensor:
-    """Windows (W, …, size) of x (…, n); n >= size."""
-    return torch.stack([x[..., s : s + size] for s in starts])
-
-
-def stitch(windows: Tensor, starts: list[int], n: int) -> Tensor:
-    """Merge windows (W, …, size) into (…, n): a weighted mean where they overlap, smooth at all borders.
-
-    The weights are a raised cosine that never reaches 0, so every frame is covered, the first and last too.
-    ``stitch(extract_windows(x)) == x`` for every covering.
-    """
-    total, weight = windows.new_zeros(*windows.shape[1:-1], n), windows.new_zeros(n)
-    add_windows(total, weight, windows, starts)
-    return total / weight
-
-
-def add_windows(total: Tensor, weight: Tensor, windows: Tensor, starts: list[int]) -> None:
-    """What :func:`stitch` divides: add windows to total (…, n), and to weight (n) what they count."""
-    size = windows.shape[-1]
-    phase = (torch.arange(size, device=windows.device) + 0.5) * (math.pi / size)
-    fade = (torch.sin(phase) ** 2 + 1e-3).to(windows.dtype)
-    for window, start in zip(windows, starts, strict=True):
-        total[..., start : start + size] += window * fade
-        weight[start : start + size] += fade
-
-
-def padded(mel: Tensor, size: int, silence: float = SILENCE) -> Tensor:
-    """Append silence to a log mel (…, T) shorter than `size`."""
-    return torch.nn.functional.pad(mel, (0, max(size - mel.shape[-1], 0)), value=silence)
-
-
-# --- datasets -----------------------------------------------------------------------------------------------
+from DiffBinaural.utils.mel import (
+    frame_spectra,
+    interaural_phasor,
+    mel_of,
+    mel_spectrogram,
+    pad_to_hop,
+    phasor_of,
+    reflected,
+)
 
 
 class BinauralDataset(torch.utils.data.Dataset):
@@ -75,6 +39,8 @@ class BinauralDataset(torch.utils.data.Dataset):
     hide_detections   augment: chance that a window shows only the whole picture
     ears              whose mels a sample holds; default: those of the class
     phasor            a sample also holds the phasor between the ears
+    spectra           and spectra (3, F, T) of mono, left, right
+    direct_path       and direct (S - 1, F, T): heads.direct_path of its slots; sounding (S - 1, T)
 
     The index n chooses the clip, n modulo the number of clips, and seeds everything random about the window:
     the same n gives the same sample in any process, at any time.  Of the mirrored pair a one-ear sample keeps
@@ -97,8 +63,11 @@ class BinauralDataset(torch.utils.data.Dataset):
         seed: int = 0,
         ears: tuple[int, ...] | None = None,
         phasor: bool = False,
+        spectra: bool = False,
+        direct_path: bool = False,
     ):
         self.ears, self.phasor = ears or self.ears, phasor
+        self.spectra, self.direct_path = spectra, direct_path
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
         self.use_cache(Cache(), None)
@@ -113,7 +82,7 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     def prepare(self, i: int) -> None:
         """Compute now what every epoch needs of clip i."""
-        self.mels(i)
+        self.whole_sound(i) if self.spectra else self.mels(i)
 
     def check_pictures(self, video_id: str) -> None:
         """Read every picture of a recording; ValueError names the one that is broken."""
@@ -132,6 +101,10 @@ class BinauralDataset(torch.utils.data.Dataset):
         """Degrees that a recording's pictures show from edge to edge."""
         return FOV
 
+    def head(self, video_id: str) -> str:
+        """Name of the head that a recording was made with."""
+        return "sphere"
+
     def __len__(self) -> int:
         return len(self.clips) * self.windows_per_clip
 
@@ -139,12 +112,15 @@ class BinauralDataset(torch.utils.data.Dataset):
         random = np.random.default_rng([self.seed, n])
         sample = {**self.drawn(n % len(self.clips), random), "n": n}
         if random.random() < self.hide_detections:
-            sample["mask"] = whole_only(sample["mask"])
+            sample = without_detections(sample)
         sample = first_maps(mirrored(sample) if self.mirror and random.random() < 0.5 else sample)
         return {**sample, "binaural_mel": sample["binaural_mel"][list(self.ears)]}
 
     def drawn(self, i: int, random: np.random.Generator) -> dict[str, Tensor]:
         """A random window of clip i: mono_mel (1, M, T), binaural_mel (2, M, T), pictures (F, S, …)."""
+        if self.spectra:
+            start = self.random_start(i, random)
+            return {**self.analysed_window(self.sound_around(i, start)), **self.pictures(i, start)}
         mels = self.mels(i)
         start = int(random.integers(max(mels["mono_mel"].shape[-1] - self.view.window, 0) + 1))
         stop = start + self.view.window
@@ -153,12 +129,47 @@ class BinauralDataset(torch.utils.data.Dataset):
         }
         return {**pieces, **self.pictures(i, start)}
 
+    def whole_sound(self, i: int) -> Tensor:
+        """Clip i whole: mono, left, right, (3, N), N a whole number of frames."""
+
+        def make():
+            mono, pair = self.sound(self.clips[i])
+            return {"sound": pad_to_hop(torch.from_numpy(np.concatenate([mono, pair])), self.mel.hop)}
+
+        return self.cache.get(f"{self.clips[i].span}.sound", make)["sound"]
+
+    def random_start(self, i: int, random: np.random.Generator) -> int:
+        """Mel frame at which a random window of clip i begins."""
+        frames = self.whole_sound(i).shape[-1] // self.mel.hop
+        return int(random.integers(max(frames - self.view.window, 0) + 1))
+
+    def sound_around(self, i: int, start: int) -> Tensor:
+        """Clip i's sound (3, N) from MARGIN frames before a window to MARGIN behind it, else silence."""
+        hop, sound = self.mel.hop, self.whole_sound(i)
+        first, size = (start - MARGIN) * hop, (self.view.window + 2 * MARGIN) * hop
+        piece = F.pad(sound[:, max(first, 0) : first + size], (max(-first, 0), 0))
+        return F.pad(piece, (0, size - piece.shape[-1]))
+
+    def analysed_window(self, sound: Tensor) -> dict[str, Tensor]:
+        """What a sample holds of mono, left, right (3, N) of :meth:`sound_around`."""
+        spectra = frame_spectra(reflected(sound, self.mel), self.mel)[..., MARGIN : MARGIN + self.view.window]
+        mels = mel_of(spectra, self.mel)
+        found = {"mono_mel": mels[:1], "binaural_mel": mels[1:]}
+        if self.phasor:
+            found["phasor"] = phasor_of(spectra[1:], self.mel)
+        return {**found, "spectra": spectra} if self.spectra else found
+
     def pictures(self, i: int, start: int) -> dict[str, Tensor]:
         """The pictures of the window of clip i that starts at mel frame `start`."""
         clip, seconds = self.clips[i], self.mel.hop / self.mel.sample_rate
-        return self.frame_source(clip.video_id).window(
+        found = self.frame_source(clip.video_id).window(
             clip.start + start * seconds, self.view.window * seconds
         )
+        directions = found.pop("directions")
+        if not self.direct_path:
+            return found
+        direct = direct_path(head_named(self.head(clip.video_id)), directions, self.mel)
+        return {**found, "direct": direct, "sounding": directions[:, 2]}
 
     def mels(self, i: int) -> dict[str, Tensor]:
         """Log mels of the whole clip i: mono_mel (1, M, T) and, where known, binaural_mel (2, M, T).
@@ -195,7 +206,7 @@ class BinauralDataset(torch.utils.data.Dataset):
         if self.encode is None:
             return source
         content = self.cache.get(f"{video_id}.maps", lambda: self.encode(source))
-        return EncodedFrames(content, fps, self.view)
+        return EncodedFrames(content, fps, self.view, source.paths)
 
 
 class WholeClips(BinauralDataset):
@@ -208,36 +219,11 @@ class WholeClips(BinauralDataset):
 
     def __getitem__(self, i: int) -> dict:
         clip = self.clips[i]
-        return whole_clip(clip.stem, self.mels(i), self.frame_source(clip.video_id), clip.start, self.mel)
+        source, head = self.frame_source(clip.video_id), self.head(clip.video_id)
+        return whole_clip(clip.stem, self.mels(i), source, clip.start, self.mel, head)
 
     def without_pictures(self, i: int) -> dict:
         """Item i before any picture is read: see :func:`clip_with_source`."""
         clip = self.clips[i]
-        source = self.frame_source(clip.video_id)
-        return clip_with_source(clip.stem, self.mels(i), source, clip.start, self.mel)
-
-
-def whole_clip(stem: str, mels: dict[str, Tensor], source: FrameSource, begin: float, cfg: MelConfig) -> dict:
-    """All windows of a clip, in order, and each picture that they show once.
-
-    mels   mono_mel (1, M, T), and binaural_mel (2, M, T) and phasor (2, M, T) where known
-    begin  seconds of the recording at which the clip begins
-    ->     stem, starts (W numbers), the mels, objects (P, S, 3, H, W) or maps (P, S, C, h, w), box (P, S, 4),
-           mask (P, S), and which (W, F): the pictures of each window
-    """
-    clip = clip_with_source(stem, mels, source, begin, cfg)
-    pictures = clip.pop("source").scene(clip.pop("times"), clip.pop("seconds"))
-    return {**clip, **pictures}
-
-
-def clip_with_source(
-    stem: str, mels: dict[str, Tensor], source: FrameSource, begin: float, cfg: MelConfig
-) -> dict:
-    """:func:`whole_clip` before any picture is read.
-
-    -> stem, starts, the mels, and what :meth:`FrameSource.scene` needs: source, times (W), seconds
-    """
-    size, hop = source.view.window, cfg.hop / cfg.sample_rate
-    starts = covering(max(mels["mono_mel"].shape[-1], size), size, WINDOW_HOP)
-    times = [begin + start * cfg.hop / cfg.sample_rate for start in starts]
-    return {"stem": stem, "starts": starts, **mels, "source": source, "times": times, "seconds": size * hop}
+        source, head = self.frame_source(clip.video_id), self.head(clip.video_id)
+        return clip_with_source(clip.stem, self.mels(i), source, clip.start, self.mel, head)

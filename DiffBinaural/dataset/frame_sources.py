@@ -1,7 +1,7 @@
 """Frame sources: the pictures of a recording, as a model takes them."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import ViewConfig
+from DiffBinaural.dataset.tracks import SourcePaths
 from DiffBinaural.dataset.video_transforms import first_maps, slots, whole_only
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.lists import Detection
@@ -29,6 +30,10 @@ class FrameSource:
         """Picture k, slot by slot (S, …)."""
         raise NotImplementedError
 
+    def directions(self, times: np.ndarray) -> Tensor:
+        """Where the detected sources are at times (T,) in seconds: as of SourcePaths, (S - 1, 3, T)."""
+        raise NotImplementedError
+
     def chosen(self, start: float, seconds: float) -> list[int]:
         """Numbers of the F pictures that lie evenly in a window that begins at `start`, both in seconds.
 
@@ -43,24 +48,37 @@ class FrameSource:
         return {name: torch.stack([one[name] for one in pictures]) for name in pictures[0]}
 
     def window(self, start: float, seconds: float) -> dict[str, Tensor]:
-        """The pictures of a window (F, S, …) that begins at `start`, both in seconds of the recording."""
-        return self.stack(self.chosen(start, seconds))
+        """The pictures of a window (F, S, …) that begins at `start`, both in seconds of the recording.
+
+        With directions (S - 1, 3, T) of the detected sources in its mel frames.
+        """
+        return {
+            **self.stack(self.chosen(start, seconds)),
+            "directions": self.frame_directions(start, seconds),
+        }
+
+    def frame_directions(self, start: float, seconds: float) -> Tensor:
+        """:meth:`directions` at the middle of a window's mel frames."""
+        return self.directions(start + (np.arange(self.view.window) + 0.5) / self.view.window * seconds)
 
     def scene(self, times: list[float], seconds: float) -> dict[str, Tensor]:
         """The pictures of windows that begin at these times, each picture once, and which (W, F) shows which.
+
+        With directions (W, S - 1, 3, T) as of :meth:`window`.
 
         seconds  length of a window
         """
         numbers, which = np.unique([self.chosen(time, seconds) for time in times], return_inverse=True)
         pictures = first_maps(self.stack(numbers.tolist()))
-        return {**pictures, "which": torch.from_numpy(which).view(len(times), -1)}
+        directions = torch.stack([self.frame_directions(time, seconds) for time in times])
+        return {**pictures, "which": torch.from_numpy(which).view(len(times), -1), "directions": directions}
 
 
 class RecordedFrames(FrameSource):
     """The pictures of a recording with their detections, divided into slots on demand.
 
     pictures    any sequence of RGB images
-    detections  at any rate: a picture takes those of the nearest moment, up to half a picture away
+    detections  at any rate: a picture takes a source's nearest one, up to half a picture away
     recordings  how many there are: they divide the memory for pictures in slots
     fov         degrees from a picture's left edge to its right one
 
@@ -77,23 +95,26 @@ class RecordedFrames(FrameSource):
         fov: float = FOV,
     ):
         super().__init__(len(pictures), fps, view)
-        self.pictures, self.fov = pictures, fov
-        self.at_time: dict[float, list[Detection]] = {}
-        for d in detections:
-            self.at_time.setdefault(d.time, []).append(d)
-        self.times = np.array(list(self.at_time))
+        self.pictures, self.fov, self.detections = pictures, fov, detections
         keep = PICTURE_CACHE // (recordings * view.slots * 3 * view.image_size**2)
         self.picture = lru_cache(maxsize=keep)(self._picture)
 
-    def _picture(self, k: int) -> dict[str, Tensor]:
-        return slots(self.pictures[k], self.detected(k / self.fps), self.view, self.fov)
+    @cached_property
+    def paths(self) -> SourcePaths:
+        """The detected sources, slot by slot."""
+        size = self.first_picture().size if self.detections else (1, 1)
+        return SourcePaths(self.detections, self.fps, size, self.fov, self.view.slots - 1)
 
-    def detected(self, time: float) -> list[Detection]:
-        """The detections of the moment nearest to a time (s); none where that is over half a picture off."""
-        if not len(self.times):
-            return []
-        nearest = self.times[np.abs(self.times - time).argmin()]
-        return self.at_time[nearest] if abs(nearest - time) <= 0.5 / self.fps + 1e-6 else []
+    def first_picture(self) -> Image.Image:
+        """A picture, for its size."""
+        return self.pictures[0]
+
+    def directions(self, times: np.ndarray) -> Tensor:
+        """As of :class:`FrameSource`."""
+        return self.paths.directions(times, (self.count - 1) / self.fps)
+
+    def _picture(self, k: int) -> dict[str, Tensor]:
+        return slots(self.pictures[k], self.paths.detected(k / self.fps), self.view, self.fov)
 
 
 class WithoutDetections(FrameSource):
@@ -108,18 +129,24 @@ class WithoutDetections(FrameSource):
         picture = self.source.picture(k)
         return {**picture, "mask": whole_only(picture["mask"])}
 
+    def directions(self, times: np.ndarray) -> Tensor:
+        """None: all slots are empty."""
+        return torch.zeros(self.view.slots - 1, 3, len(times))
+
 
 class EncodedFrames(FrameSource):
     """The visual features of a recording's pictures, as a frozen trunk computes them.
 
     content  maps (n, 2, C, h, w) float16 of each of the n slots that hold something, picture by picture, and
              of its mirror image; box (P, S, 4), mask (P, S)
+    paths    the detected sources
 
     A picture is maps (S, 2, C, h, w), 0 in padded slots, box and mask.
     """
 
-    def __init__(self, content: dict[str, Tensor], fps: float, view: ViewConfig):
+    def __init__(self, content: dict[str, Tensor], fps: float, view: ViewConfig, paths: SourcePaths):
         super().__init__(len(content["mask"]), fps, view)
+        self.paths = paths
         self.maps, self.box, self.mask = (content[name] for name in ("maps", "box", "mask"))
         self.ends = (~self.mask).sum(1).cumsum(0).tolist()
 
@@ -128,3 +155,7 @@ class EncodedFrames(FrameSource):
         maps = self.maps.new_zeros(len(self.mask[k]), *self.maps.shape[1:])
         maps[~self.mask[k]] = self.maps[self.ends[k - 1] if k else 0 : self.ends[k]]
         return {"maps": maps, "box": self.box[k], "mask": self.mask[k]}
+
+    def directions(self, times: np.ndarray) -> Tensor:
+        """As of :class:`FrameSource`."""
+        return self.paths.directions(times, (self.count - 1) / self.fps)

@@ -1,5 +1,7 @@
 """From a picture with its detections to the slots that the visual encoder takes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image
@@ -13,27 +15,27 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def slots(
-    picture: Image.Image, detections: list[Detection], view: ViewConfig, fov: float = FOV
+    picture: Image.Image, detections: Sequence[Detection | None], view: ViewConfig, fov: float = FOV
 ) -> dict[str, Tensor]:
-    """Divide a picture into slots: the whole, then the detected sources by falling score.
+    """Divide a picture into slots: the whole, then the detected sources.
 
-    fov  degrees from the picture's left edge to its right one
+    detections  of each further slot; None = empty
+    fov         degrees from the picture's left edge to its right one
     -> objects  (S, 3, H, W) uint8 RGB
        box      (S, 4)       centre and half-sizes, y up; ±1 are the edges of a picture of FOV degrees
        mask     (S,) bool    True = padding
     """
     width, height = picture.size
-    best = sorted(detections, key=lambda d: -d.score)[: view.slots - 1]
-    corners = [(0, 0, width, height), *(_inside(d.box, width, height) for d in best)]
+    corners = {0: (0, 0, width, height)}
+    corners |= {s: _inside(d.box, width, height) for s, d in enumerate(detections[: view.slots - 1], 1) if d}
     size = (view.image_size, view.image_size)
     objects = torch.zeros(view.slots, 3, *size, dtype=torch.uint8)
     box, mask = torch.zeros(view.slots, 4), torch.ones(view.slots, dtype=torch.bool)
-    for slot, corner in enumerate(corners):
+    for slot, corner in corners.items():
         crop = picture.resize(size, Image.Resampling.BILINEAR, box=corner, reducing_gap=2.0)
         objects[slot] = torch.from_numpy(np.array(crop)).permute(2, 0, 1)
-    units = boxes_to_units(np.array(corners, dtype=np.float64), width, height)
-    box[: len(corners)] = torch.as_tensor(units * zoom(fov)).float()
-    mask[: len(corners)] = False
+        units = boxes_to_units(np.array(corner, dtype=np.float64), width, height)
+        box[slot], mask[slot] = torch.as_tensor(units * zoom(fov)).float(), False
     return {"objects": objects, "box": box, "mask": mask}
 
 
@@ -52,13 +54,19 @@ def normalised(objects: Tensor) -> Tensor:
 
 
 def mirrored(sample: dict) -> dict:
-    """The mirror image of a sample: pictures flipped, x negated, ears swapped, L·R* conjugate; a new dict."""
+    """The mirror image of a sample: pictures flipped, x negated, ears swapped; a new dict.
+
+    So L R* becomes its conjugate, and (L - R)/(L + R) changes its sign.
+    """
     flips = {
         "objects": lambda x: x.flip(-1),
         "maps": lambda x: x.flip(-4),
         "box": mirror_positions,
         "binaural_mel": lambda x: x.flip(-3),
         "phasor": lambda x: x * x.new_tensor([[[1]], [[-1]]]),
+        "spectra": lambda x: x[[0, 2, 1]],
+        "direct": lambda x: -x,
+        "directions": lambda x: x * x.new_tensor([[-1], [1], [1]]),
     }
     return {name: flips[name](value) if name in flips else value for name, value in sample.items()}
 
@@ -66,6 +74,12 @@ def mirrored(sample: dict) -> dict:
 def whole_only(mask: Tensor) -> Tensor:
     """A mask (…, S) that leaves only slot 0, the whole picture."""
     return mask | (torch.arange(mask.shape[-1], device=mask.device) > 0)
+
+
+def without_detections(sample: dict) -> dict:
+    """A sample of which only the whole picture is left; a new dict."""
+    blank = {name: torch.zeros_like(sample[name]) for name in ("direct", "sounding") if name in sample}
+    return {**sample, **blank, "mask": whole_only(sample["mask"])}
 
 
 def on_device(batch: dict, device: torch.device) -> dict:

@@ -6,15 +6,8 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from DiffBinaural.dataset.dataset_real_binaural import (
-    BINAURAL,
-    FRAMES,
-    MONO,
-    RATE,
-    FrameFolder,
-    write_sounds,
-    write_split,
-)
+from DiffBinaural.dataset.dataset_real_binaural import BINAURAL, MONO, RATE, write_sounds, write_split
+from DiffBinaural.dataset.recordings import FRAMES, FrameFolder
 from DiffBinaural.fairplay.download import (
     TOLERANCE,
     Download,

@@ -7,13 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from DiffBinaural.dataset.dataset_real_binaural import (
-    BINAURAL,
-    FRAMES,
-    MONO,
-    RATE,
-    FrameFolder,
-)
+from DiffBinaural.dataset.dataset_real_binaural import BINAURAL, MONO, RATE
+from DiffBinaural.dataset.recordings import FRAMES, FrameFolder
 from DiffBinaural.fairplay.download import checked_file, read_frames, read_lists, read_recording
 from DiffBinaural.fairplay.preparation import PATTERNS, SETTINGS, Job
 from DiffBinaural.utils.audio import read_wav

@@ -38,6 +38,8 @@ class Detection:
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
     score: float
     label: str = ""
+    track: str = ""  # an id that it has in common with the same source's other detections; "": not known
+    sounding: float = 1.0  # probability that it makes the sound
 
 
 def checked_id(video_id: str, source: str | Path) -> str:
@@ -132,6 +134,8 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
     """Detections by video id, sorted by time.
 
     fps  pictures a second, to convert the 1-based column `frame` to seconds; a column `time` takes precedence
+
+    Columns label, track and sounding may be missing.
     """
     found: dict[str, list[Detection]] = {}
     for line, row in enumerate(read_rows(path, ("video_id", "x1", "y1", "x2", "y2", "score")), start=2):
@@ -145,7 +149,11 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
                 f"{where}: box {tuple(box)} is empty or endless; expected numbers with x1 < x2 "
                 "and y1 < y2 in pixels"
             )
-        detection = Detection(time, tuple(box), score, row.get("label") or "")
+        sounding = number(row, "sounding", where) if row.get("sounding") else 1.0
+        if not 0 <= sounding <= 1:
+            raise ValueError(f"{where}: sounding is {sounding:g}; expected a probability, 0 to 1")
+        named = {name: row.get(name) or "" for name in ("label", "track")}
+        detection = Detection(time, tuple(box), score, **named, sounding=sounding)
         found.setdefault(row["video_id"], []).append(detection)
     return {video_id: sorted(rows, key=lambda d: d.time) for video_id, rows in found.items()}
 

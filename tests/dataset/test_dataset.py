@@ -16,11 +16,12 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     TrainConfig,
     ViewConfig,
 )
-from DiffBinaural.dataset.base import SILENCE
-from DiffBinaural.dataset.dataset_real_binaural import FrameFolder, RealBinaural
+from DiffBinaural.dataset.cutting import SILENCE
+from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.dataset_real_binaural_mix import RealBinauralMix, together
 from DiffBinaural.dataset.frame_sources import EncodedFrames, RecordedFrames
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
+from DiffBinaural.dataset.recordings import FrameFolder
 from DiffBinaural.dataset.video_transforms import mirrored, on_device
 from DiffBinaural.inference.features import encode_recording
 from DiffBinaural.inference.generation import generate
@@ -146,8 +147,8 @@ def test_a_mixed_scene_is_the_sum_of_its_sounds_and_shows_all_its_sources(scenes
     other = 0
     while other == 0:
         other = int(random.integers(3))
-    starts = [int(random.integers(data._sound(k).shape[-1] // 256 - 80 + 1)) for k in (0, other)]
-    whole = [data._sound(k) for k in (0, other)]
+    starts = [int(random.integers(data.whole_sound(k).shape[-1] // 256 - 80 + 1)) for k in (0, other)]
+    whole = [data.whole_sound(k) for k in (0, other)]
     size = min(x.shape[-1] - s * 256 for x, s in zip(whole, starts, strict=True))
     total = sum(x[:, s * 256 : s * 256 + size] for x, s in zip(whole, starts, strict=True))
     truth = mel_spectrogram(total, MEL)[..., 3:77]
@@ -233,7 +234,7 @@ def recorded_frames(count=7):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_remembered_pictures_are_the_pictures_plain_and_mirrored(frozen, mirror):
     source = recorded_frames()
-    encoded = EncodedFrames(encode_recording(frozen, source), 10, VIEW)
+    encoded = EncodedFrames(encode_recording(frozen, source), 10, VIEW, source.paths)
     assert encoded.chosen(0.1, 0.5) == source.chosen(0.1, 0.5)
     pair = []
     for one in (source, encoded):
