@@ -20,8 +20,12 @@ from BigVGAN.batch import check_outputs, check_track, write_track
 from BigVGAN.bigvgan import BigVGAN, hub_file, wanted_generator
 from BigVGAN.settings import E2EConfig, chosen_renderer
 from BigVGAN.synthesis import make_renderer
+from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
+from DiffBinaural.heads.named import head_named
 from DiffBinaural.inference.audio_source import AudioSource
+from DiffBinaural.inference.geometry import GeometrySampler
 from DiffBinaural.inference.loading import load_models
+from DiffBinaural.inference.rendering import GEOMETRY
 from DiffBinaural.inference.sampler import Sampler
 from DiffBinaural.inference.timer import StageTimer
 from DiffBinaural.inference.video_frames import VideoFrames, length_notice
@@ -51,19 +55,22 @@ class Rendered(NamedTuple):
 class Pipeline:
     """A trained stage 1 with a renderer.
 
-    models   one of both ears, or one of each, left first
+    models   one of both ears, or one of each, left first; none for --renderer geometry
     vocoder  None with a renderer on the mono's phase
     cfg      how to render, and defaults of all that may change from clip to clip
     """
 
     def __init__(self, models: list[BinauralModel], vocoder: BigVGAN | None, cfg: E2EConfig):
         self.models, self.vocoder, self.cfg = models, vocoder, cfg
-        self.mel, self.view = models[0].cfg.mel, models[0].cfg.view
+        trained = models[0].cfg if models else TrainConfig(id="", data_root="")
+        self.mel, self.view = trained.mel, trained.view
         self.sample_rate = self.mel.sample_rate  # Hz
 
     @classmethod
     def from_config(cls, cfg: E2EConfig) -> "Pipeline":
         """The pipeline that a command line describes.  Raises ValueError where its parts do not fit."""
+        if cfg.renderer == GEOMETRY:
+            return cls([], None, cfg)
         device = pick_device(cfg.device)
         models = load_models(cfg.run, device)
         cfg = replace(cfg, renderer=chosen_renderer(cfg, models[0].predicts_phasor))
@@ -141,7 +148,8 @@ class Pipeline:
             draw_generated(cfg.plot, columns, self.mel)
         if notice := length_notice(audio.samples / self.sample_rate, video.seconds()):
             print(notice, file=sys.stderr)
-        print(timer.summary(cfg.output, audio.samples, self.sample_rate), file=sys.stderr)
+        how = f"renderer {self.cfg.renderer}, head {head_named(cfg.head).name}"
+        print(timer.summary(cfg.output, audio.samples, self.sample_rate, how), file=sys.stderr)
 
     def run(
         self, audio: AudioSource, video: VideoFrames, cfg: E2EConfig, timer: StageTimer | None = None
@@ -150,9 +158,12 @@ class Pipeline:
         timer, name = timer or StageTimer(), self.cfg.renderer
         seconds = self.view.window * (self.mel.hop / self.sample_rate)  # of a window
         windows = WindowCutter(self.mel, self.view.window, video.start)
-        samplers = [Sampler(model, cfg, video.name) for model in self.models]
-        renderer = make_renderer(name, self.mel, self.vocoder, exact_downmix=cfg.exact_downmix)
-        device, written, last = pick_device(self.cfg.device), 0, False
+        head = head_named(cfg.head)
+        samplers = [Sampler(model, cfg, video.name, head) for model in self.models]
+        samplers = samplers or [GeometrySampler(self.mel, head)]
+        renderer = make_renderer(name, self.mel, self.vocoder, head=cfg.head, exact_downmix=cfg.exact_downmix)
+        device, written, last, frames = pick_device(self.cfg.device), 0, False, 0
+        shares = name == GEOMETRY or self.models[0].slots
         while not last:
             with timer("reading"):
                 samples, last = audio.read()
@@ -165,7 +176,13 @@ class Pipeline:
                 mono, mono_mel = windows.take(made.shape[-1])
                 made = made[..., : mono_mel.shape[-1]]  # a clip shorter than a window was padded
                 with timer(name):
-                    wav = renderer.push(mono.to(device), made.to(device), last=batch.last)
+                    times = (
+                        video.start
+                        + (frames + np.arange(made.shape[-1]) + 0.5) * self.mel.hop / self.sample_rate
+                    )
+                    frames += made.shape[-1]
+                    places = video.directions(times) if shares else None
+                    wav = renderer.push(mono.to(device), made.to(device), places, last=batch.last)
                 wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
                 yield Rendered(wav, torch.cat([mono_mel, made[:2]]))  # without the phasor

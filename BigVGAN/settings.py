@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from BigVGAN.env import _require
 from DiffBinaural.configs.advanced_diffusion_config import FOV, SamplingConfig
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
+from DiffBinaural.heads.named import HEAD_HELP, head_named
 from DiffBinaural.inference.config import RUN_HELP
-from DiffBinaural.inference.rendering import RENDERERS
+from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY, RENDERERS
 from DiffBinaural.utils.bundled import BUNDLED
 
 
@@ -61,8 +63,17 @@ class BothMelConfig(TrueMelConfig):
 
 WEIGHTS = str(BUNDLED / "vocoder/g_best.pth")
 WEIGHTS_HELP = "vocoder weights, with their config.json beside them; only for --renderer vocoder"
-EXACT_HELP = "with --renderer mono_phase: (L+R)/2 of the output equals the mono sound, as with wiener"
+EXACT_HELP = (
+    "with --renderer levelled and mono_phase: (L+R)/2 of the output equals the mono sound, as with others"
+)
 RENAMED_RENDERERS = {"mono": "mono_phase"}
+CHOICES = ("auto", "vocoder", *RENDERERS, GEOMETRY)
+RENDERER_HELP = (
+    "levelled: the mono sound filtered so that the ears have the predicted levels and, as far as it is "
+    "certain, the predicted phase; wiener: likewise in the least-squares sense, with (L+R)/2 = mono; "
+    "mono_phase: the phase however uncertain; geometry: by the directions of the detected sources alone; "
+    "vocoder: makes each ear's phase itself; auto: levelled where "
+)
 
 
 def check_renderer(cfg, renderer: str) -> None:
@@ -78,10 +89,9 @@ class VocodeConfig:
     """How mels become sound."""
 
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
-    renderer: Literal[("vocoder", *RENDERERS)] = option(
-        "vocoder",
-        "vocoder: makes each ear's phase itself; mono_phase: phase of the mono sound, rotated by the "
-        "predicted phasor; wiener: the same in the least-squares sense",
+    renderer: Literal[CHOICES] = option(
+        "auto",
+        RENDERER_HELP + "the mels have a phase and the mono sounds are given, else vocoder",
         renamed=RENAMED_RENDERERS,
     )
     exact_downmix: bool = option(False, EXACT_HELP)
@@ -107,7 +117,7 @@ class VocodeMelsConfig(VocodeConfig):
     gt_dir: str | None = option(None, "for fairplay: folder of true binaural wavs, <video_id>.wav")
     mono_dir: str | None = option(
         None,
-        "folder of mono wavs: the input of --renderer mono_phase and wiener; for "
+        "folder of mono wavs: the input of all renderers but vocoder; for "
         "fairplay, mixed_mono.wav, default: (L+R)/2 of the truth",
     )
 
@@ -118,14 +128,17 @@ class VocodeMelsConfig(VocodeConfig):
             "--layout fairplay writes the truth beside the prediction; give --gt_dir",
         )
         _require(
-            self.renderer == "vocoder" or self.mono_dir is not None,
+            self.renderer in ("auto", "vocoder") or self.mono_dir is not None,
             f"--renderer {self.renderer} needs the mono sounds; give their folder, --mono_dir",
         )
         mono_dir = self.mono_dir if self.renderer == "vocoder" else None
         _require(
             self.layout == "fairplay" or (self.gt_dir or mono_dir) is None,
-            "--gt_dir is for --layout fairplay, --mono_dir for that or for --renderer mono_phase and wiener",
+            "--gt_dir is for --layout fairplay, --mono_dir for that or for renderers other than vocoder",
         )
+        if self.renderer == "auto":
+            predicted = self.mono_dir and any(Path(self.mels_dir).glob("*_phasor.npy"))
+            object.__setattr__(self, "renderer", DEFAULT_RENDERER if predicted else "vocoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +156,15 @@ class CopySynthesisConfig(VocodeConfig):
             "give either --input_wavs_dir or --input_mels_dir",
         )
         _require(
-            self.renderer == "vocoder" or self.input_wavs_dir is not None,
+            self.renderer in ("auto", "vocoder") or self.input_wavs_dir is not None,
             f"--renderer {self.renderer} needs --input_wavs_dir here: mel files come without the mono sound",
         )
+        _require(
+            self.renderer != GEOMETRY,
+            "--renderer geometry: sounds and their mels do not tell where sources are",
+        )
+        if self.renderer == "auto":  # copy synthesis is a test of the vocoder
+            object.__setattr__(self, "renderer", "vocoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +178,12 @@ class E2EConfig(SamplingConfig):
     )
     run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
-    renderer: Literal[("auto", "vocoder", *RENDERERS)] = option(
+    renderer: Literal[CHOICES] = option(
         "auto",
-        "as in inference_diffbinaural_mels.py; auto: wiener for a run with a phasor, else vocoder",
+        RENDERER_HELP + "the run predicts the phase, else vocoder",
         renamed=RENAMED_RENDERERS,
     )
+    head: str = option("sphere", HEAD_HELP)
     exact_downmix: bool = option(False, EXACT_HELP)
     output: str = required("binaural wav to write; for a batch, the folder for <video>.wav")
     input_wav: str | None = option(
@@ -187,6 +207,7 @@ class E2EConfig(SamplingConfig):
         super().__post_init__()
         positive(self, "fps", "fov")
         _require(self.fov < 180, f"--fov is {self.fov:g}; a picture shows less than 180 degrees")
+        head_named(self.head)
         _require(
             0 <= self.start < (math.inf if self.end is None else self.end),
             f"--start is {self.start}, --end {self.end}; expected 0 <= start < end, in seconds",
@@ -195,7 +216,8 @@ class E2EConfig(SamplingConfig):
 
 def chosen_renderer(cfg: E2EConfig, predicts_phasor: bool) -> str:
     """The renderer for the mels of a run, which predicts the phasor between the ears or not."""
-    renderer = ("wiener" if predicts_phasor else "vocoder") if cfg.renderer == "auto" else cfg.renderer
+    default = DEFAULT_RENDERER if predicts_phasor else "vocoder"
+    renderer = default if cfg.renderer == "auto" else cfg.renderer
     _require(
         renderer == "vocoder" or predicts_phasor,
         f"--renderer {renderer}: {cfg.run[0]} makes no phase between "

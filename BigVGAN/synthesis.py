@@ -14,7 +14,8 @@ from BigVGAN.meldataset import MelFolder, WavFolder
 from BigVGAN.settings import VocodeConfig, VocodeMelsConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.metric import OFFICIAL_RATE
-from DiffBinaural.inference.rendering import MonoPhaseRenderer
+from DiffBinaural.heads.named import head_named
+from DiffBinaural.inference.rendering import GEOMETRY, MonoPhaseRenderer
 from DiffBinaural.utils.audio import read_part, resample, write_wav
 from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.distributed import SINGLE_PROCESS
@@ -82,20 +83,25 @@ class VocoderRenderer:
     def __init__(self, vocoder: BigVGAN, chunk: int = VOCODER_CHUNK):
         self.vocoder, self.pieces = vocoder, Pieces(chunk, vocoder.overlap)
 
-    def push(self, mono: Tensor | None, mel: Tensor, *, last: bool = False) -> Tensor:
-        """As of :class:`MonoPhaseRenderer`; the mono is not needed, nor is a phasor."""
+    def push(
+        self, mono: Tensor | None, mel: Tensor, directions: Tensor | None = None, *, last: bool = False
+    ) -> Tensor:
+        """As of :class:`MonoPhaseRenderer`; the mono is not needed, nor is more than the mels."""
         return self.vocoder.vocode_pieces(self.pieces.push(mel[:2], last=last), mel[:2])[:, 0]
 
 
-def make_renderer(name: str, mel: MelConfig, vocoder: BigVGAN | None, *, exact_downmix: bool, **chunk):
-    """The renderer of a name: its push(mono, mel, last=…) gives samples (2, n).
+def make_renderer(
+    name: str, mel: MelConfig, vocoder: BigVGAN | None, *, head: str, exact_downmix: bool, **chunk
+):
+    """The renderer of a name: its push(mono, mel, directions, last=…) gives samples (2, n).
 
     vocoder  needed by "vocoder" alone
+    head     name of the listener's, where directions of sources are given
     chunk    frames at once; default: the renderer's own
     """
     if name == "vocoder":
         return VocoderRenderer(vocoder, **chunk)
-    return MonoPhaseRenderer(mel, name, exact_downmix=exact_downmix, **chunk)
+    return MonoPhaseRenderer(mel, name, head=head_named(head), exact_downmix=exact_downmix, **chunk)
 
 
 def mono_reader(folder: str | Path, rate: int) -> Callable[[str, int], Tensor]:
@@ -143,11 +149,20 @@ def vocode_folder(
             )
         for i in Progress([i for i, known in enumerate(there) if not known], desc=cfg.renderer, unit="clip"):
             name, mel, samples = items[i]
-            mel = torch.from_numpy(mel).to(device)
-            mono = mono_of(name, samples).to(device) if mono_of else mel.new_empty(0)
+            mono = mono_of(name, samples).to(device) if mono_of else torch.empty(0, device=device)
             mono = F.pad(mono, (0, mel.shape[-1] * items.cfg.hop - len(mono)))
+            shares, directions, head = (mono_of and items.sources(i)) or (mel[4:], mel[4:], "sphere")
+            if cfg.renderer == GEOMETRY and not len(directions):
+                raise ValueError(f"--renderer geometry: {name} comes without the directions of its sources")
+            known = torch.from_numpy(np.concatenate([mel, shares])).to(device)
             renderer = make_renderer(
-                cfg.renderer, items.cfg, vocoder, exact_downmix=cfg.exact_downmix, chunk=cfg.chunk
+                cfg.renderer,
+                items.cfg,
+                vocoder,
+                head=head,
+                exact_downmix=cfg.exact_downmix,
+                chunk=cfg.chunk,
             )
-            wav = renderer.push(mono, mel, last=True)[:, :samples]
+            places = torch.from_numpy(directions) if len(directions) else None
+            wav = renderer.push(mono, known, places, last=True)[:, :samples]
             writer.write(name, wav.cpu().numpy(), rate)

@@ -43,6 +43,8 @@ def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
         windows_per_clip=cfg.windows_per_clip,
         hide_detections=cfg.hide_detections,
         phasor=cfg.model.interaural_phase,
+        spectra=cfg.model.direct_path,
+        direct_path=cfg.model.direct_path,
     )
     val = whole(
         cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split, phasor=cfg.model.interaural_phase

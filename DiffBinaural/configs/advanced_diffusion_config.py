@@ -1,7 +1,7 @@
 """Settings of stage 1."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
@@ -48,6 +48,11 @@ class ModelConfig:
     interaural_phase: bool = option(
         False, "also predict the phase between the ears, for rendering with the phase of the mono input"
     )
+    direct_path: bool = option(
+        False,
+        "show the UNet what the listener's head makes of each detected source; it predicts each source's "
+        "share of the sound, and what that lacks. Implies --interaural_phase",
+    )
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,12 @@ class DiffusionConfig:
     time_shift: float = option(10.0, "above 1, training draws noisy times more often; 1 = uniform")
     drop_vision: float = option(0.1, "probability of training a window without its pictures, for guidance")
     phase_weight: float = option(0.1, "with --interaural_phase: weight of its loss relative to the mel loss")
+    heard_weight: float = option(
+        0.1, "with --direct_path: weight of the error of the rendered sound relative to the mel loss"
+    )
+    cue_weight: float = option(
+        0.01, "with --direct_path: weight of the error of the level between the ears, likewise"
+    )
     timesteps: int = 1000
     mel_low: float = math.log(1e-5)  # nepers; mapped to -1: silence
     mel_high: float = 2.5  # nepers; mapped to +1: just above a full-scale sine
@@ -140,6 +151,12 @@ class TrainConfig:
         )
         if not 1 <= self.mix_sources <= 4:
             raise ValueError(f"--mix_sources is {self.mix_sources}; give 2 to 4, or 1 for no mixing")
+        if self.model.direct_path and not self.model.interaural_phase:
+            object.__setattr__(self, "model", replace(self.model, interaural_phase=True))
+        if self.model.direct_path and self.diffusion.objective not in ("pred_residual", "pred_x0"):
+            raise ValueError(
+                f"--direct_path needs --objective pred_residual or pred_x0, not {self.diffusion.objective}"
+            )
         if self.model.interaural_phase and self.ears != "both":
             raise ValueError(f"--interaural_phase needs --ears both, not {self.ears}")
 
@@ -204,7 +221,9 @@ class SamplingConfig:
     """Sampling of a trained model."""
 
     sampling_timesteps: int | None = option(
-        None, "denoising steps; default: 2, or 25 for a model that predicts noise or velocity"
+        None,
+        "denoising steps; default: 1 for a model with --direct_path, 25 for one that predicts noise or "
+        "velocity, else 2",
     )
     sampler: Literal["ddim", "ddpm", "dpm++"] = option("ddim", "dpm++: DPM-Solver++(2M), second order")
     eta: float = option(0.0, "noise added in each DDIM step: 0 = none, 1 = as much as DDPM")
@@ -224,6 +243,8 @@ class SamplingConfig:
         positive(self, "sampling_timesteps", "batch_windows")
 
 
-def steps_of(cfg: SamplingConfig, objective: str) -> int:
-    """Denoising steps, by default of a model with this objective (DiffBinaural/README, Steps)."""
-    return cfg.sampling_timesteps or (2 if objective in ("pred_residual", "pred_x0") else 25)
+def steps_of(cfg: SamplingConfig, trained: TrainConfig) -> int:
+    """Denoising steps, by default as many as suit a model trained like this (DiffBinaural/README, Steps)."""
+    few = 1 if trained.model.direct_path else 2
+    default = few if trained.diffusion.objective in ("pred_residual", "pred_x0") else 25
+    return cfg.sampling_timesteps or default

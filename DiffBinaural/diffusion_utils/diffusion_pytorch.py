@@ -160,9 +160,17 @@ class Diffusion:
         weight         factor of each cell's error, broadcasts to x0; None = 1
         ->    (B,)
         """
-        abar = self.signal_power(t, x0)
-        output = net(q_sample(x0, abar, noise), t)
-        error = output.float() - self.target(x0, noise, abar, base)
+        return self.error(net(self.noised(x0, t, noise), t), x0, base, t, noise, weight)
+
+    def noised(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """x_t of data (B, …) at integer times (B,)."""
+        return q_sample(x0, self.signal_power(t, x0), noise)
+
+    def error(
+        self, output: Tensor, x0: Tensor, base: Tensor, t: Tensor, noise: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """:meth:`loss` of a network's output (B, …)."""
+        error = output.float() - self.target(x0, noise, self.signal_power(t, x0), base)
         error = error.abs() if self.cfg.loss == "l1" else error**2
         error = error if weight is None else error * weight
         return error.flatten(1).mean(1) * self.weight.to(error)[t]

@@ -3,10 +3,13 @@
 import torch
 from torch import Tensor
 
-from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig
-from DiffBinaural.dataset.base import QUIET, extract_windows, padded
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig
+from DiffBinaural.dataset.cutting import QUIET, extract_windows, padded
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.dataset.video_transforms import on_device
+from DiffBinaural.heads.direct_path import direct_path
+from DiffBinaural.heads.head import Head
+from DiffBinaural.heads.named import head_named
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.position_utils import mirror_positions
 
@@ -46,8 +49,9 @@ def encode_recording(model: BinauralModel, source: RecordedFrames) -> dict[str, 
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def window_batch(clip: dict, maps: Tensor, group: Tensor, size: int) -> dict[str, Tensor]:
+def window_batch(clip: dict, maps: Tensor, group: Tensor, cfg: TrainConfig) -> dict[str, Tensor]:
     """Some windows of a whole clip as a batch on the device of its pictures' maps (P, S, C, h, w)."""
+    size = cfg.view.window
     shown = clip["which"][group]
     starts = [clip["starts"][w] for w in group]
     mels = {
@@ -56,7 +60,17 @@ def window_batch(clip: dict, maps: Tensor, group: Tensor, size: int) -> dict[str
         if name in clip
     }
     boxes = {name: clip[name][shown].to(maps.device) for name in ("box", "mask")}
-    return {**mels, **boxes, "maps": maps[shown.to(maps.device)]}
+    batch = {**mels, **boxes, "maps": maps[shown.to(maps.device)]}
+    if cfg.model.direct_path:
+        directions = clip["directions"][group]
+        batch["direct"] = paths_of(directions, head_named(clip["head"]), cfg.mel).to(maps.device)
+        batch["sounding"] = directions[:, :, 2].to(maps.device)
+    return batch
+
+
+def paths_of(directions: Tensor, head: Head, cfg: MelConfig) -> Tensor:
+    """The direct paths (W, S, F, T) of windows, from the directions (W, S, 3, T) of their slots."""
+    return torch.stack([direct_path(head, window, cfg) for window in directions])
 
 
 def contexts(model: BinauralModel, visual: dict[str, Tensor], cfg: SamplingConfig) -> Tensor:

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, TrainConfig
-from DiffBinaural.dataset.base import WINDOW_HOP, WholeClips, extract_windows, padded
+from DiffBinaural.dataset.base import WholeClips
+from DiffBinaural.dataset.cutting import WINDOW_HOP, extract_windows, padded
 from DiffBinaural.dataset.frame_sources import WithoutDetections
+from DiffBinaural.heads.named import head_named
 from DiffBinaural.inference.config import ClipsConfig, GenerateConfig
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.sampler import Sampler
@@ -36,7 +38,7 @@ def batches_of(clip: dict, cfg: TrainConfig, count: int) -> Iterator[tuple[Windo
         else:
             shown, which = torch.unique(clip["which"][mine], return_inverse=True)
             visual = {name: clip[name][shown] for name in ("objects", "maps", "box", "mask") if name in clip}
-            visual["which"] = which
+            visual |= {"which": which, "directions": clip["directions"][mine]}
         until = starts[first + count] if first + count < len(starts) else frames
         mono = extract_windows(padded(clip["mono_mel"], size), starts[mine], size)
         yield WindowBatch(starts[mine], until, frames, mono, times), visual
@@ -51,15 +53,31 @@ def generate(
 
     clip   item of a WholeClips dataset, or its `without_pictures`
     count  windows of a batch, by default 60 s; changes memory, not the result
-    ->     (rows, M, T) on the CPU: each ear's log mel in nepers, then the phasor where the model predicts it
+    ->     (rows, M, T) on the CPU: each ear's log mel in nepers, then the phasor where the model predicts it,
+           then the slots' shares where it knows their direct paths
     """
-    sampler = Sampler(model, cfg, clip["stem"])
+    sampler = Sampler(model, cfg, clip["stem"], head_named(clip["head"]))
     mel = torch.cat([sampler.push(*batch) for batch in batches_of(clip, model.cfg, count)], dim=-1)
     return mel[..., : clip["mono_mel"].shape[-1]]
 
 
+def clip_directions(clip: dict, cfg: TrainConfig) -> Tensor:
+    """Where a clip's detected sources are in its mel frames: (S - 1, 3, T), as of SourcePaths.
+
+    clip  item of a WholeClips dataset, or its `without_pictures`
+    """
+    if "source" in clip:
+        found = [clip["source"].frame_directions(time, clip["seconds"]) for time in clip["times"]]
+    else:
+        found = list(clip["directions"])
+    whole = torch.zeros(cfg.view.slots - 1, 3, clip["starts"][-1] + cfg.view.window)
+    for start, directions in zip(clip["starts"], found, strict=True):
+        whole[..., start : start + cfg.view.window] = directions
+    return whole[..., : clip["mono_mel"].shape[-1]]
+
+
 def generate_pair(models: list[BinauralModel], clip: dict, cfg: SamplingConfig) -> Tensor:
-    """A clip from one model of both ears, or from one of each: (2 or, with a phasor, 4, M, T)."""
+    """A clip from one model of both ears, or from one of each: (2 or, with a phasor, 4 and more, M, T)."""
     return torch.cat([generate(model, clip, cfg) for model in models])
 
 
@@ -98,7 +116,8 @@ def generate_all(
                 if not cfg.detections:
                     clip["source"] = WithoutDetections(clip["source"])
                 mel = generate_pair(models, clip, cfg)
-                save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy())
+                places = clip_directions(clip, models[0].cfg).numpy() if models[0].slots else None
+                save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy(), places, clip["head"])
                 yield clip, mel
 
 

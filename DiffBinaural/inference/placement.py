@@ -1,8 +1,13 @@
 """A clip whose source is moved to a given position."""
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from DiffBinaural.position_utils import FOV, angles_of
 
 UNDETECTED = 0.25  # half-size of a whole picture that stands for a source
 
@@ -24,7 +29,14 @@ def move_source(clip: dict, x: float, y: float) -> dict:
         objects[p, 1:2] = picture[detected]
         box[p, 1:2] = torch.tensor([x, y, *half])
     mask = torch.arange(slots).expand_as(clip["mask"]) > 1
-    return {**clip, "objects": objects, "box": box, "mask": mask}
+    directions = torch.zeros_like(clip["directions"])
+    across, up = (
+        math.tan(math.radians(FOV / 2)) * value for value in (x, y / 2)
+    )  # a picture twice as wide as high
+    azimuth, elevation = angles_of(np.array([across, 1.0, up]))
+    if slots > 1:
+        directions[:, 0] = torch.tensor([azimuth, elevation, 1.0])[:, None]
+    return {**clip, "objects": objects, "box": box, "mask": mask, "directions": directions}
 
 
 def pasted(picture: Tensor, crop: Tensor, box: tuple[float, float, float, float]) -> Tensor:

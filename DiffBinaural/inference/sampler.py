@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, steps_of
-from DiffBinaural.dataset.base import add_windows, extract_windows
+from DiffBinaural.dataset.cutting import add_windows, extract_windows
 from DiffBinaural.diffusion_utils.diffusion_pytorch import needs_fresh
+from DiffBinaural.heads.direct_path import direct_path
+from DiffBinaural.heads.head import Head
+from DiffBinaural.heads.sphere import Sphere
 from DiffBinaural.inference.features import contexts
 from DiffBinaural.inference.windows import BLOCK, WindowBatch
+from DiffBinaural.modules.direct_path_head import DirectPaths
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.helpers import generator_for
 from DiffBinaural.utils.progress import Progress
@@ -105,16 +109,18 @@ class Sampler:
     """Samples a clip batch by batch: the same mel as from all its windows at once, in bounded memory.
 
     name  of the clip; with cfg.seed it determines the noise
+    head  of the listener; None: the sphere
     """
 
-    def __init__(self, model: BinauralModel, cfg: SamplingConfig, name: str):
-        self.model, self.cfg, self.name = model, cfg, name
+    def __init__(self, model: BinauralModel, cfg: SamplingConfig, name: str, head: Head | None = None):
+        self.model, self.cfg, self.name, self.head = model, cfg, name, head or Sphere()
         self.device, self.size = next(model.parameters()).device, model.cfg.view.window
-        self.order = model.diffusion.sample_steps(steps_of(cfg, model.cfg.diffusion.objective))
+        self.order = model.diffusion.sample_steps(steps_of(cfg, model.cfg))
         self.steps = [Step(self.size) for _ in self.order]
         self.starts: list[int] = []  # of all windows so far
         self.mono: dict[int, Tensor] = {}  # of the windows that are being denoised, by number
         self.context: dict[int, Tensor] = {}  # (ways, K, D)
+        self.paths: dict[int, DirectPaths] = {}  # where the model knows them
         self.known = 0  # frames whose windows have come
 
     @torch.inference_mode()
@@ -123,9 +129,9 @@ class Sampler:
 
         visual  of the windows, from :meth:`FrameSource.scene`
         ->      the next frames of the clip (rows, M, n), n >= 0, on the CPU: each ear's log mel in nepers,
-                then the phasor where the model predicts it
+                then the phasor where the model predicts it, then the slots' shares where it knows their paths
         """
-        self._add(batch, contexts(self.model, visual, self.cfg))
+        self._add(batch, contexts(self.model, visual, self.cfg), visual["directions"])
         first, self.known = self.known, batch.starts[-1] + self.size
         x = before = self.noise(0, first, self.known).to(self.device)
         with Progress(total=len(batch.starts) * len(self.steps), desc="denoising", unit="window") as bar:
@@ -136,14 +142,19 @@ class Sampler:
                 x, before = self._advance(number, *step.settled(batch.until))
         for done in [w for w in self.mono if w < self.steps[-1].done]:
             del self.mono[done], self.context[done]
+            self.paths.pop(done, None)
         return self.model.to_mel(x).cpu()
 
-    def _add(self, batch: WindowBatch, context: Tensor) -> None:
+    def _add(self, batch: WindowBatch, context: Tensor, directions: Tensor) -> None:
         if not self.starts:
             rows, bands = list(self.model.rows), batch.mono.shape[-2]
             self.noise = Noise(self.cfg.seed, self.name, rows, bands, batch.frames)
-        for start, mono, tokens in zip(batch.starts, batch.mono, context, strict=True):
-            self.mono[len(self.starts)], self.context[len(self.starts)] = mono, tokens
+        for start, mono, tokens, places in zip(batch.starts, batch.mono, context, directions, strict=True):
+            number = len(self.starts)
+            self.mono[number], self.context[number] = mono, tokens
+            if self.model.slots:
+                direct = direct_path(self.head, places, self.model.cfg.mel)
+                self.paths[number] = self.model.direct_paths(direct, places[:, 2])
             self.starts.append(start)
 
     def _denoise(self, windows: Tensor, numbers: range, step: int, bar: Progress) -> Tensor:
@@ -153,13 +164,23 @@ class Sampler:
             mono, context = (
                 torch.stack([held[numbers[w]] for w in group]) for held in (self.mono, self.context)
             )
+            here = self._paths([numbers[w] for w in group])
+            there = here and here.mirrored()
             ways = [
-                model.denoiser(mono.to(self.device), way, cfg.guidance_scale) for way in context.unbind(1)
+                model.denoiser(mono.to(self.device), tokens, cfg.guidance_scale, paths)
+                for tokens, paths in zip(context.unbind(1), (here, there), strict=False)
             ]
             denoise = symmetric(ways[0], ways[1], model.exchange) if cfg.symmetric else ways[0]
             made.append(denoise(windows[group], self.order[step][0]))
             bar.update(len(group))
         return torch.cat(made)
+
+    def _paths(self, numbers: list[int]) -> DirectPaths | None:
+        """The direct paths of windows, by their numbers."""
+        if not self.paths:
+            return None
+        parts = zip(*(self.paths[number] for number in numbers), strict=True)
+        return DirectPaths(*(torch.stack(part).to(self.device) for part in parts))
 
     def _advance(self, step: int, x: Tensor, x0: Tensor, before: Tensor, first: int) -> tuple[Tensor, Tensor]:
         """Settled frames from a step's noise level to the next one's.  -> x there, x₀"""

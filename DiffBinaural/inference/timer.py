@@ -22,11 +22,11 @@ class StageTimer:
         finally:
             self.seconds[stage] += time.monotonic() - start
 
-    def summary(self, path: str | Path, samples: int, rate: int) -> str:
-        """A line about the file that has been written and the time that it took."""
+    def summary(self, path: str | Path, samples: int, rate: int, how: str) -> str:
+        """A line about the file that has been written, how, and the time that it took."""
         took, seconds = sum(self.seconds.values()), samples / rate
         each = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in self.seconds.items())
         return (
-            f"{path}: {samples} samples, {seconds:.2f} s, in {took:.1f} s ({each}); "
+            f"{path}: {samples} samples, {seconds:.2f} s, {how}, in {took:.1f} s ({each}); "
             f"real-time factor {took / seconds:.2f}"
         )

@@ -67,6 +67,10 @@ class VideoFrames(RecordedFrames):
         self.pictures = {k: picture for k, picture in self.pictures.items() if k >= oldest}
         return scene
 
+    def first_picture(self) -> Image.Image:
+        """The first of those that are held: earlier ones are gone, or were never read."""
+        return next(iter(self.pictures.values()))
+
     def seconds(self) -> float:
         """How long the part between start and end lasts."""
         if self.images:

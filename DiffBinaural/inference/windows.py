@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.dataset.base import WINDOW_HOP, extract_windows, padded
+from DiffBinaural.dataset.cutting import WINDOW_HOP, extract_windows, padded
 from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.mel import mel_spectrogram
 

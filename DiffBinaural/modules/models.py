@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion, guided
 from DiffBinaural.modules.audioVisual_model import VisualEncoder, make_trunk
+from DiffBinaural.modules.direct_path_head import DirectPaths, channels_in, channels_out, combined, shown
+from DiffBinaural.modules.heard_loss import heard_losses
 from DiffBinaural.modules.unet import UNet
 from DiffBinaural.utils.lists import EARS
 
@@ -17,7 +19,9 @@ class BinauralModel(nn.Module):
 
     Nepers outside, [-1, 1] inside.  ears: the numbers of those it makes, left first.  Where it makes
     the phase between them too, the phasor's real and imaginary part are channels behind the two mels, the
-    same outside and inside.  rows: the numbers of its channels among left, right, real, imaginary.
+    same outside and inside; where it knows the direct paths of the detected sources, each one's share of the
+    sound comes behind these.  rows: the numbers of its channels among left, right, real, imaginary, shares.
+    slots: for detected sources, 0 where their direct paths are not known to it.
     """
 
     def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
@@ -25,6 +29,7 @@ class BinauralModel(nn.Module):
         self.cfg, self.unet, self.frame, self.ears = cfg, unet, frame, EARS[cfg.ears]
         self.predicts_phasor = cfg.model.interaural_phase
         self.rows = channels(cfg)
+        self.slots = detected_slots(cfg)
         self.diffusion = Diffusion(cfg.diffusion)
         self.range = (cfg.diffusion.mel_low, cfg.diffusion.mel_high)
 
@@ -51,10 +56,37 @@ class BinauralModel(nn.Module):
         weight = None
         if self.predicts_phasor:
             x0, weight = torch.cat((x0, batch["phasor"]), dim=1), self.error_weights(mono)
-        per_window = self.diffusion.loss(
-            lambda x, t: self.unet(x, t, mono, context), x0, self.base(mono), t, noise, weight
-        )
-        return {"diffusion": per_window.mean()}
+        paths = self.direct_paths(batch["direct"], batch["sounding"]) if self.slots else None
+        paths = paths and paths.hidden(hidden)
+        noisy = self.diffusion.noised(x0, t, noise[:, : x0.shape[1]])
+        output = self.residual(noisy, t, mono, context, paths)
+        rows, base = x0.shape[1], self.base(mono)
+        error = self.diffusion.error(output[:, :rows], x0, base, t, noise[:, :rows], weight)
+        losses = {"diffusion": error.mean()}
+        if self.slots and "spectra" in batch:
+            x0 = self.to_mel(
+                base + output[:, :rows]
+                if self.cfg.diffusion.objective == "pred_residual"
+                else output[:, :rows]
+            )
+            heard = heard_losses(x0, output[:, rows:], batch, self.cfg.mel)
+            losses["heard"] = self.cfg.diffusion.heard_weight * heard["heard"]
+            losses["cue"] = self.cfg.diffusion.cue_weight * heard["cue"]
+        return losses
+
+    def direct_paths(self, direct: Tensor, sounding: Tensor) -> DirectPaths:
+        """The direct paths of windows from d (B, S, F, T), the probability that a slot sounds (B, S, T)."""
+        return DirectPaths.of(direct, sounding, self.cfg.mel)
+
+    def residual(
+        self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor, paths: DirectPaths | None
+    ) -> Tensor:
+        """The UNet's prediction (B, rows, M, T); with direct paths, from their shares, which come last."""
+        if paths is None:
+            return self.unet(x, t, mono, context)
+        output = self.unet(x[:, :4], t, mono, context, shown(paths)).float()
+        low, high = self.range
+        return combined(output, paths, self.cfg.mel, 2 / (high - low))
 
     def base(self, mono: Tensor) -> Tensor:
         """What a residual is added to: the mono mel (B, 1, M, T) in both ears; nothing in the phasor."""
@@ -72,42 +104,59 @@ class BinauralModel(nn.Module):
         level = level / level.mean((1, 2, 3), keepdim=True).clamp(min=1e-3) * self.cfg.diffusion.phase_weight
         return torch.cat((torch.ones_like(mono), torch.ones_like(mono), level, level), dim=1)
 
-    def denoiser(self, mono_mel: Tensor, context: Tensor, guidance_scale: float = 1.0) -> Callable:
+    def denoiser(
+        self,
+        mono_mel: Tensor,
+        context: Tensor,
+        guidance_scale: float = 1.0,
+        paths: DirectPaths | None = None,
+    ) -> Callable:
         """A function (x, t) -> x₀ in [-1, 1] for these windows; t is an int.
 
-        mono_mel  (B, 1, M, T) nepers;  context: (B, K, D)
+        mono_mel  (B, 1, M, T) nepers;  context: (B, K, D);  paths: where the model knows direct paths
         """
         mono = to_unit(mono_mel, *self.range)
 
-        def seeing(tokens):
+        def seeing(tokens, paths):
             def denoise(x, t):
                 times = torch.full((len(x),), t, device=x.device)
-                output = self.unet(x, times, mono, tokens).float()
+                output = self.residual(x, times, mono, tokens, paths).float()
+                if paths is not None:
+                    output, shares = output.tensor_split((4,), dim=1)
                 abar = self.diffusion.signal_power(times, x)
-                return self.diffusion.to_x0(output, x, abar, self.base(mono))
+                x0 = self.diffusion.to_x0(output, x[:, : output.shape[1]], abar, self.base(mono))
+                return x0 if paths is None else torch.cat((x0, shares), dim=1)
 
             return denoise
 
-        return guided(seeing(context), seeing(self.blind(context)), guidance_scale)
+        unseen = paths and paths.hidden(torch.ones(len(mono), dtype=torch.bool, device=mono.device))
+        return guided(seeing(context, paths), seeing(self.blind(context), unseen), guidance_scale)
 
     def exchange(self, x: Tensor) -> Tensor:
         """Left and right (…, rows, M, T) exchanged, the phasor between them conjugate."""
         if self.cfg.ears != "both":
             raise ValueError(f"--symmetric exchanges two ears; this run makes only the {self.cfg.ears} one")
-        ears, real, imaginary = x[..., :2, :, :], x[..., 2:3, :, :], x[..., 3:, :, :]
-        return torch.cat((ears.flip(-3), real, -imaginary), dim=-3)
+        ears, real, imaginary, shares = x.tensor_split((2, 3, 4), dim=-3)
+        return torch.cat((ears.flip(-3), real, -imaginary, shares), dim=-3)
 
     def to_mel(self, unit: Tensor) -> Tensor:
-        """Out of the diffusion's units: mels (rows, M, T) into nepers; a phasor into the unit circle."""
+        """Out of the diffusion's units: mels (…, rows, M, T) into nepers; a phasor into the unit circle."""
         if not self.predicts_phasor:
             return from_unit(unit, *self.range)
-        mel, phasor = unit.split(2)
-        return torch.cat((from_unit(mel, *self.range), phasor / phasor.norm(dim=0).clamp(min=1)))
+        mel, phasor, shares = unit.tensor_split((2, 4), dim=-3)
+        phasor = phasor / phasor.square().sum(-3, keepdim=True).clamp(min=1).sqrt()
+        return torch.cat((from_unit(mel, *self.range), phasor, shares), dim=-3)
 
 
 def channels(cfg: TrainConfig) -> tuple[int, ...]:
-    """Which of left, right, real and imaginary part of the phasor a model makes."""
-    return (*EARS[cfg.ears], 2, 3) if cfg.model.interaural_phase else EARS[cfg.ears]
+    """Which of left, right, real and imaginary part of the phasor, and shares of slots a model makes."""
+    phasor = (2, 3) if cfg.model.interaural_phase else ()
+    return (*EARS[cfg.ears], *phasor, *range(4, 4 + detected_slots(cfg)))
+
+
+def detected_slots(cfg: TrainConfig) -> int:
+    """Slots for detected sources whose direct paths a model knows."""
+    return cfg.view.slots - 1 if cfg.model.direct_path else 0
 
 
 def to_unit(mel: Tensor, low: float, high: float) -> Tensor:
@@ -138,4 +187,8 @@ class ModelBuilder:
         cfg = self.cfg
         trunk = make_trunk(cfg.arch_frame, cfg.visual_weights if self.pretrained else "random")
         frame = VisualEncoder(cfg.model, trunk, frozen=not cfg.train_trunk)
-        return BinauralModel(cfg, UNet(cfg.model, cfg.mel.n_mels, len(channels(cfg))), frame)
+        slots = detected_slots(cfg)
+        unet = UNet(
+            cfg.model, cfg.mel.n_mels, len(channels(cfg)) - slots, channels_in(slots), channels_out(slots)
+        )
+        return BinauralModel(cfg, unet, frame)

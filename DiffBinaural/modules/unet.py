@@ -30,14 +30,18 @@ class UNet(nn.Module):
     """Denoises both ears at once.
 
     ears    channels in and out; two more with the phasor between the ears
+    hints   further channels in: what is known of the detected sources
+    extra   further channels out, which are not denoised
     n_mels  bands, each with a learned offset: head shadow depends on frequency, convolutions alone do not
     """
 
-    def __init__(self, cfg: ModelConfig, n_mels: int, ears: int = 2):
+    def __init__(self, cfg: ModelConfig, n_mels: int, ears: int = 2, hints: int = 0, extra: int = 0):
         super().__init__()
         dims, condition = [cfg.dim * m for m in cfg.mults], 4 * cfg.dim
         self.patch, self.factor = cfg.patch, cfg.patch * 2 ** (len(dims) - 1)
-        self.stem = nn.Conv2d(ears + 1, cfg.dim, 2 * cfg.patch + 1, stride=cfg.patch, padding=cfg.patch)
+        self.stem = nn.Conv2d(
+            ears + 1 + hints, cfg.dim, 2 * cfg.patch + 1, stride=cfg.patch, padding=cfg.patch
+        )
         bands = -(-n_mels // self.factor) * self.factor // cfg.patch
         self.bands = nn.Parameter(torch.zeros(cfg.dim, bands, 1))
         self.null_vision = nn.Parameter(torch.zeros(cfg.context_dim))  # the context without pictures
@@ -58,7 +62,7 @@ class UNet(nn.Module):
         deep = dims[-1]
         self.middle = nn.ModuleList((ResBlock(deep, deep, condition), SelfAttention(deep, cfg.heads)))
         self.last = ResBlock(dims[0], dims[0], condition, inplace=True)
-        self.head = nn.Conv2d(dims[0], ears * cfg.patch**2, 3, padding=1)
+        self.head = nn.Conv2d(dims[0], (ears + extra) * cfg.patch**2, 3, padding=1)
         self.head_norm = group_norm_silu(dims[0], inplace=True)
 
     def fold(self, *, cpu: bool) -> "UNet":
@@ -70,18 +74,22 @@ class UNet(nn.Module):
                     setattr(part, name, quickest(layer))
         return self
 
-    def forward(self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor, hints: Tensor | None = None
+    ) -> Tensor:
         """Predict what the objective asks for.
 
         x        (B, ears, M, T)  noisy mels in units of the diffusion; any T
         t        (B,)             integer diffusion times
         mono     (B, 1, M, T)     clean mono mel, same units
         context  (B, K, context)  of the pictures
-        ->       (B, ears, M, T)
+        hints    (B, hints, M, T) where it was built for them
+        ->       (B, ears + extra, M, T)
         """
         bands, frames = x.shape[-2:]
         pad = (0, -frames % self.factor, 0, -bands % self.factor)
-        h = self.stem(F.pad(torch.cat((x, mono), dim=1), pad, mode="replicate")) + self.bands
+        known = (x, mono) if hints is None else (x, mono, hints)
+        h = self.stem(F.pad(torch.cat(known, dim=1), pad, mode="replicate")) + self.bands
         condition = F.silu(self.to_condition(sinusoids(t, self.dim)))
         condition = self.to_condition2(condition) + self.seen(context.mean(dim=1))
         skips = []

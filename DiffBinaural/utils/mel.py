@@ -50,9 +50,14 @@ def mel_spectrogram(wav: Tensor, cfg: MelConfig) -> Tensor:
     Raises ValueError for a sound too short to be reflected at its ends.
     """
     spectrum = frame_spectra(reflected(wav.reshape(-1, wav.shape[-1]), cfg), cfg)
-    magnitude = (spectrum.real**2 + spectrum.imag**2 + NOISE).sqrt()
-    mel = (mel_basis(cfg, wav.device) @ magnitude).clamp(min=FLOOR).log()
+    mel = mel_of(spectrum, cfg)
     return mel.reshape(*wav.shape[:-1], *mel.shape[-2:])
+
+
+def mel_of(spectrum: Tensor, cfg: MelConfig) -> Tensor:
+    """Log mel (…, M, T) of spectra (…, F, T): of :func:`frame_spectra`."""
+    magnitude = (spectrum.real**2 + spectrum.imag**2 + NOISE).sqrt()
+    return (mel_basis(cfg, spectrum.device) @ magnitude).clamp(min=FLOOR).log()
 
 
 def reflected(wav: Tensor, cfg: MelConfig) -> Tensor:
@@ -78,8 +83,12 @@ def interaural_phasor(pair: Tensor, cfg: MelConfig) -> Tensor:
     pair  (2, N)     samples, left ear first
     ->    (2, M, T)  real and imaginary part, on the mel's frames; 0 in silence
     """
-    spectrum = frame_spectra(reflected(pair, cfg), cfg)
-    cross, basis = spectrum[0] * spectrum[1].conj(), mel_basis(cfg, pair.device)
+    return phasor_of(frame_spectra(reflected(pair, cfg), cfg), cfg)
+
+
+def phasor_of(spectrum: Tensor, cfg: MelConfig) -> Tensor:
+    """:func:`interaural_phasor` of the ears' spectra (2, F, T)."""
+    cross, basis = spectrum[0] * spectrum[1].conj(), mel_basis(cfg, spectrum.device)
     left, right = basis @ (spectrum.real**2 + spectrum.imag**2 + NOISE)
     return (basis @ torch.stack((cross.real, cross.imag))) / (left * right).sqrt()
 

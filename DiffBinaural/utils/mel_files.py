@@ -9,24 +9,36 @@ import numpy as np
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.configs.fields import from_dict
 from DiffBinaural.utils.files import UNREADABLE, read_json, replacing, write_json
-from DiffBinaural.utils.lists import SIDES
 
 MEL_CONFIG = "mel_config.json"
 
 
-def save_mel_pair(folder: str | Path, stem: str, pair: np.ndarray) -> None:
-    """Write a log mel pair as <stem>_left.npy and <stem>_right.npy, float32, and its phasor if it has one.
+def save_mel_pair(
+    folder: str | Path,
+    stem: str,
+    pair: np.ndarray,
+    directions: np.ndarray | None = None,
+    head: str = "sphere",
+) -> None:
+    """Write a log mel pair as <stem>_left.npy and <stem>_right.npy, float32, and what else there is of it.
 
-    pair  (2, M, T), or (4, M, T) whose last two rows are written as <stem>_phasor.npy; without them an
-          older <stem>_phasor.npy is deleted
+    pair        (2, M, T), or (4 + S, M, T): rows 2 and 3 are written as <stem>_phasor.npy, later ones, the
+                shares of sources, as <stem>_shares.npy
+    directions  (S, 3, T) of these, written as <stem>_directions.npy, and the head as <stem>_head.json
+    Older files of what there is not are deleted.
     """
-    phasor = Path(folder) / f"{stem}_phasor.npy"
-    names = {Path(folder) / f"{stem}_{side}.npy": mel for side, mel in zip(SIDES, pair[:2], strict=True)}
-    if len(pair) > 2:
-        names[phasor] = pair[2:]
+    parts = {"left": pair[0], "right": pair[1], "phasor": pair[2:4], "shares": pair[4:]}
+    parts["directions"] = pair[:0] if directions is None else directions
+    head_file = Path(folder) / f"{stem}_head.json"
+    if len(parts["directions"]):
+        write_json(head_file, {"head": head})
     else:
-        phasor.unlink(missing_ok=True)  # of mels that are replaced
-    for path, rows in names.items():
+        head_file.unlink(missing_ok=True)
+    for name, rows in parts.items():
+        path = Path(folder) / f"{stem}_{name}.npy"
+        if not len(rows):
+            path.unlink(missing_ok=True)  # of mels that are replaced
+            continue
         with replacing(path) as partial, open(partial, "wb") as file:
             np.save(file, np.asarray(rows, dtype=np.float32), allow_pickle=False)
 
@@ -58,6 +70,32 @@ def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
     if left != right:
         raise ValueError(f"{paths[0]}: {left} frames, {paths[1].name} has {right}; expected equal lengths")
     return np.stack(ears)
+
+
+def load_sources(
+    stem: str, folder: str | Path, n_mels: int, frames: int
+) -> tuple[np.ndarray, np.ndarray, str] | None:
+    """Read what is known of a pair's sources: shares (S, M, T), directions (S, 3, T), name of the head.
+
+    None where stage 1 was trained without --direct_path.  ValueError where a file is anything else.
+    """
+    paths = {name: Path(folder) / f"{stem}_{name}.npy" for name in ("shares", "directions")}
+    head_file = Path(folder) / f"{stem}_head.json"
+    if not any(path.is_file() for path in (*paths.values(), head_file)):
+        return None
+    shares, directions = (load_array(path) for path in paths.values())
+    slots = len(shares) if shares.ndim else 1
+    expected = {"shares": (slots, n_mels, frames), "directions": (slots, 3, frames)}
+    for name, array in (("shares", shares), ("directions", directions)):
+        if array.shape != expected[name] or not np.isfinite(array).all() or (abs(array) > 360).any():
+            raise ValueError(
+                f"{paths[name]}: shape {array.shape} or its values are wrong; expected {expected[name]}, "
+                "as its mels have; make them again"
+            )
+    facts = read_json(head_file)
+    if not isinstance(facts, dict) or not isinstance(facts.get("head"), str):
+        raise ValueError(f'{head_file}: expected {{"head": name}}')
+    return shares.astype(np.float32), directions.astype(np.float32), facts["head"]
 
 
 def load_phasor(stem: str, folder: str | Path, shape: tuple[int, int]) -> np.ndarray:

@@ -24,7 +24,7 @@ from BigVGAN.env import load_config
 from BigVGAN.pipeline import Pipeline
 from BigVGAN.utils import save_generator
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, preset_config
-from DiffBinaural.dataset.base import WINDOW_HOP, covering, whole_clip
+from DiffBinaural.dataset.cutting import WINDOW_HOP, covering, whole_clip
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.inference import sampler, windows
 from DiffBinaural.inference.audio_source import AudioSource
@@ -491,7 +491,7 @@ def test_a_pipeline_from_a_run_folder_or_a_hub(nets, tmp_path, monkeypatch):
     pipe = Pipeline.from_pretrained("somebody/ears", device="cpu")
     assert {repo for repo, _ in asked} == {"somebody/ears"}
     assert {name for _, name in asked} >= {"stage1/config.json", "stage1/unet_best.pth", "vocoder/g_best.pth"}
-    assert pipe.cfg.renderer == "wiener"
+    assert pipe.cfg.renderer == "levelled"
     run = Pipeline.from_pretrained(nets[0], checkpoint_file=str(nets[1]), device="cpu")
     assert run.cfg.renderer == "vocoder"
 

@@ -20,7 +20,7 @@ def source_clip(detected, size=32):
     box = torch.zeros(2, 3, 4)
     box[:, 0, 2:], box[:, 1] = 1.0, torch.tensor([0.7, -0.2, 0.25, 0.125])
     mask = torch.tensor([[False, not detected, True]] * 2)
-    return {"objects": objects, "box": box, "mask": mask, "stem": "a"}
+    return {"objects": objects, "box": box, "mask": mask, "stem": "a", "directions": torch.zeros(1, 2, 3, 9)}
 
 
 def centre(picture):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.metrics import WAV_METRICS
+from DiffBinaural.heads.sphere import sphere_response
 from DiffBinaural.inference import rendering
 from DiffBinaural.inference.rendering import RENDERERS, MonoPhaseRenderer, closed_form, render
-from DiffBinaural.position_utils import sphere_response
 from DiffBinaural.simulation.scenes import simulate
 from DiffBinaural.utils.mel import band_centres, frame_spectra, interaural_phasor, mel_spectrogram, pad_to_hop
 

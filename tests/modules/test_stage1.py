@@ -18,7 +18,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     TrainConfig,
     ViewConfig,
 )
-from DiffBinaural.dataset.base import SILENCE, covering, extract_windows, stitch, whole_clip
+from DiffBinaural.dataset.cutting import SILENCE, covering, extract_windows, stitch, whole_clip
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.dataset.video_transforms import mirrored, on_device
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
@@ -157,7 +157,7 @@ def test_detections_at_another_rate_do_not_crowd_each_other_out():
     window = RecordedFrames(pictures(10), 10, found, SMALL.view).window(0.0, 0.9)
     assert torch.allclose(window["box"][:, 1, 0], torch.tensor(-0.75))
     assert torch.allclose(window["box"][:, 2, 0], torch.tensor(0.5))
-    assert RecordedFrames(pictures(10), 10, found[:2], SMALL.view).detected(0.2) == []
+    assert RecordedFrames(pictures(10), 10, found[:2], SMALL.view).paths.detected(0.2) == [None] * 2
 
 
 def test_slots_are_the_whole_picture_then_the_detections_by_score():
@@ -263,7 +263,7 @@ def test_a_clip_of_one_block_is_sampled_as_the_process_says(model):
     """Bit for bit what Diffusion.sample makes of all windows, merged at every step, and of one noise."""
     item, size = clip(300), SMALL.view.window
     starts, maps = item["starts"], visual_features(model, item)
-    batch = window_batch(item, maps, torch.arange(len(starts)), size)
+    batch = window_batch(item, maps, torch.arange(len(starts)), SMALL)
     with torch.inference_mode():
         denoiser = model.denoiser(batch["mono_mel"], model.context(batch))
         noise = torch.randn(2, 80, 300, generator=generator_for(0, item["stem"]))
