@@ -4,7 +4,8 @@ python DiffBinaural/evaluate_binaural_22050.py --pred_dir out/wavs \\
     --gt_dir data/processed/binaural_audios_22050Hz --output_json out/wavs.json --report out/report.html
 
 The systems are each folder of --pred_dir, mono_copy (the mono in both ears), swapped (the first folder's
-sounds with their ears exchanged: right in all but direction) and, with --mono_dir, oracle_mono_phase (the
+sounds with their ears exchanged: right in all but direction), with --data_root geometry (no network: the
+mono filtered by the directions of the detected sources) and, with --mono_dir, oracle_mono_phase (the
 truth's magnitudes with the mono's phase).  The table shows the metrics of --metrics; the files hold all.
 """
 
@@ -16,7 +17,15 @@ from DiffBinaural.evaluation.aggregation import format_table, joined, rows_of, s
 from DiffBinaural.evaluation.comparison import clip_figures
 from DiffBinaural.evaluation.config import EvaluateWavConfig
 from DiffBinaural.evaluation.paired import compare, format_paired
-from DiffBinaural.evaluation.pairing import by_clip, named_folders, notices, predictions, unmatched, wavs
+from DiffBinaural.evaluation.pairing import (
+    by_clip,
+    named_folders,
+    notices,
+    predictions,
+    unmatched,
+    wavs,
+    with_sources,
+)
 from DiffBinaural.evaluation.report import clip_content, draw_cues, evenly_spaced, write_report
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.processes import parallel_map
@@ -27,6 +36,7 @@ def main(cfg: EvaluateWavConfig) -> None:
     others = rows_of(cfg.merge_json) if cfg.merge_json else []
     truths, rate, extra = wavs(cfg.gt_dir), MelConfig.sample_rate, {}
     found = predictions(cfg.systems, wavs, truths, cfg.mono_dir, cfg.anchors)
+    found = with_sources(found, cfg.data_root)
     extra["unmatched"] = unmatched(cfg.systems, wavs, truths, found)
     sys.stderr.writelines(notices(found, truths, extra["unmatched"]))
     clips = by_clip(found)

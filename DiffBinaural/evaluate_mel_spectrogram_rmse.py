@@ -5,7 +5,8 @@ python DiffBinaural/evaluate_mel_spectrogram_rmse.py --pred_dir out/mels \\
 
 The systems are each folder of --pred_dir, mono_copy (the mono's mel in both ears) and swapped (the first
 folder's mels with their ears exchanged).  `bands` in the JSON holds each ear's errors by mel band, averaged
-over clips; --plot draws them.  evaluate_binaural_22050.py takes the JSON as --merge_json.
+over clips; --plot draws them.  evaluate_binaural_22050.py takes the JSON as --merge_json.  --reliability
+draws how far the predicted coherence between the ears can be trusted.
 """
 
 import sys
@@ -17,6 +18,12 @@ from DiffBinaural.evaluation.config import EvaluateMelConfig
 from DiffBinaural.evaluation.mel_metrics import MEL_METRICS, band_errors
 from DiffBinaural.evaluation.metric import measure
 from DiffBinaural.evaluation.pairing import mels, notices, predictions, unmatched, wavs_or_mels
+from DiffBinaural.evaluation.reliability import (
+    check_phasors,
+    draw_reliability,
+    reliability,
+    reliability_lines,
+)
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.plots import draw_bands
 from DiffBinaural.utils.progress import Progress
@@ -28,6 +35,8 @@ def main(cfg: EvaluateMelConfig) -> None:
     clips = predictions(cfg.pred_dir, mels, truths, cfg.mono_dir, cfg.anchors)
     lost = unmatched(cfg.pred_dir, mels, truths, clips)
     sys.stderr.writelines(notices(clips, truths, lost))
+    if cfg.reliability:
+        check_phasors(clips)
     for clip in Progress(clips, unit="clip"):
         pairs = compared_mels(clip, mel)
         bands += [(system, band_errors(*pair)) for system, pair in pairs.items()]
@@ -40,6 +49,10 @@ def main(cfg: EvaluateMelConfig) -> None:
     if cfg.plot:
         draw_bands(cfg.plot, by_band, mel)
     print(format_table(systems, cfg.printed))
+    if cfg.reliability:
+        sums = reliability(clips, mel)
+        draw_reliability(cfg.reliability, sums)
+        print("", *reliability_lines(sums), sep="\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.metric import measure
 from DiffBinaural.evaluation.metrics import WAV_METRICS
 from DiffBinaural.evaluation.pairing import ORACLE, ClipSpan, Prediction
+from DiffBinaural.heads.named import head_named
+from DiffBinaural.inference.rendering import GEOMETRY, render
 from DiffBinaural.utils.audio import read_wav
 from DiffBinaural.utils.files import naming
 from DiffBinaural.utils.mel import hann, mel_spectrogram
@@ -94,10 +96,23 @@ def compared_wavs(p: Prediction, rate: int, slack: int) -> dict[str, tuple]:
     if p.mono:
         mono = matching_part(p.mono, read_wav(p.mono.file, rate, channels=1)[0], rate, size, slack=slack)
     pairs = with_anchors(p, estimate, reference, mono)
+    if p.anchored and p.sources:
+        copy, reference = pairs["mono_copy"]
+        pairs[GEOMETRY] = by_geometry(copy[0], p, rate), reference
     if p.anchored and p.mono:
         copy, reference = pairs["mono_copy"]
         pairs[ORACLE] = with_phase_of(copy[:1], reference, MelConfig()), reference
     return pairs
+
+
+def by_geometry(mono: np.ndarray, p: Prediction, rate: int) -> np.ndarray:
+    """Both ears (2, N) of a mono (N,) by the directions of the sources in a prediction's recording."""
+    cfg, (paths, head) = MelConfig(), p.sources
+    frames = -(-len(mono) // cfg.hop)
+    directions = paths.directions(p.truth.start + (np.arange(frames) + 0.5) * cfg.hop / rate)
+    sound, nothing = torch.from_numpy(np.ascontiguousarray(mono)), torch.zeros(2, cfg.n_mels, frames)
+    made = render(sound, nothing, cfg, GEOMETRY, directions, head=head_named(head))
+    return made.numpy()[:, : len(mono)]
 
 
 def compared_systems(clip: list[Prediction], rate: int) -> dict[str, tuple]:

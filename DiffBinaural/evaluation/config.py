@@ -38,6 +38,9 @@ class EvaluateMelConfig(EvaluateConfig):
         ("mel_rmse", "mel_ild_error", "mel_rmse_left", "mel_rmse_right"), METRICS_HELP
     )
     plot: str | None = option(None, "PNG of the error over frequency, for each system and ear")
+    reliability: str | None = option(
+        None, "PNG of the predicted coherence between the ears against the true agreement; needs phasors"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,11 @@ class EvaluateWavConfig(EvaluateConfig):
         "predictions to compare with the first folder's, clip by clip: DIR (the system model_b) or NAME=DIR",
     )
     plots: str | None = option(None, "folder for plots of ITD and ILD over time, <system>/<clip>.png")
+    data_root: str | None = option(
+        None,
+        "dataset of the clips: its detections give the anchor `geometry`, the mono filtered by the sources' "
+        "directions; default: no such anchor",
+    )
     merge_json: str | None = option(None, "JSON of the other evaluate script, merged into this one's results")
     report: str | None = option(None, "listening page: one HTML file with sounds and spectrograms")
     report_clips: int = option(

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
+from DiffBinaural.dataset.recordings import Recordings
+from DiffBinaural.dataset.tracks import SourcePaths
+from DiffBinaural.inference.rendering import GEOMETRY
 from DiffBinaural.utils.lists import match, mel_pairs
 from DiffBinaural.utils.mel_files import check_mel_config
 
 ORACLE = "oracle_mono_phase"  # the truth's magnitudes on the mono's phase
-ANCHORS = ("mono_copy", "swapped", ORACLE)  # mono in both ears; the first system's ears exchanged
+# mono in both ears; filtered by the directions of its sources; the first system's ears exchanged; oracle
+ANCHORS = ("mono_copy", GEOMETRY, "swapped", ORACLE)
 File = Path | tuple[Path, Path]  # a wav, or a mel pair
 
 
@@ -34,6 +39,7 @@ class Prediction:
     truth: ClipSpan
     mono: ClipSpan | None  # None: (L+R)/2 of the truth
     anchored: bool  # of the first system, with anchors beside it
+    sources: tuple[SourcePaths, str] | None = None  # detected in its recording; name of the head
 
 
 def wavs(folder: str | Path) -> dict[str, Path]:
@@ -113,6 +119,19 @@ def predictions(
         for stem, file in files.items()
         if stem in truth
     ]
+
+
+def with_sources(found: list[Prediction], data_root: str | None) -> list[Prediction]:
+    """The predictions, with the sources that a dataset's detections show; without a dataset as they are."""
+    if data_root is None:
+        return found
+    data, count = Recordings(data_root), ViewConfig.slots - 1
+
+    @lru_cache
+    def known(video_id):
+        return data.source_paths(video_id, count), data.head(video_id)
+
+    return [replace(p, sources=known(p.truth.file.stem)) if p.anchored else p for p in found]
 
 
 def unmatched(words: tuple[str, ...], find: Callable, truths: dict, found: list[Prediction]) -> dict:

@@ -8,7 +8,8 @@ from scipy.stats import spearmanr
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.interaural import LEVEL_BAND, cues, gate
 from DiffBinaural.evaluation.sound_quality import stoi
-from DiffBinaural.position_utils import FOV, sphere_response, x_to_azimuth
+from DiffBinaural.heads.sphere import sphere_response
+from DiffBinaural.position_utils import FOV, x_to_azimuth
 from DiffBinaural.utils.audio import read_wav
 from DiffBinaural.utils.mel import band_centres
 

@@ -9,7 +9,7 @@ from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.video_transforms import whole_only
 from DiffBinaural.evaluation.placement import level, sphere_level
 from DiffBinaural.inference.config import PlacementConfig
-from DiffBinaural.inference.generation import clips_of, generate_pair
+from DiffBinaural.inference.generation import clip_directions, clips_of, generate_pair
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.placement import move_source
 from DiffBinaural.position_utils import FOV, x_to_azimuth
@@ -44,9 +44,11 @@ def generate_at_positions(dataset_class: type[RealBinaural], cfg: PlacementConfi
                 clip = move_source(data[i], x, y)
                 if not cfg.detections:
                     clip["mask"] = whole_only(clip["mask"])
+                    clip["directions"] = torch.zeros_like(clip["directions"])
                 pair, azimuth = generate_pair(models, clip, cfg).numpy(), float(x_to_azimuth(x, FOV))
                 folder = Path(cfg.output_dir) / f"x_{x:+.2f}" if cfg.sweep else Path(cfg.output_dir)
-                save_mel_pair(folder, clip["stem"], pair)
+                places = clip_directions(clip, models[0].cfg).numpy() if models[0].slots else None
+                save_mel_pair(folder, clip["stem"], pair, places, clip["head"])
                 write_mel_config(folder, mel)
                 if not cfg.sweep:  # a sweep is drawn as one curve
                     columns = Columns()

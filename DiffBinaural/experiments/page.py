@@ -150,6 +150,7 @@ def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
     """Table g: all metrics of the anchors."""
     (entry,) = rows.values()
     names = [name for name in METRICS if name in entry["systems"][COPY]]
+    anchors = [system for system in ANCHORS if system in entry["systems"]]
 
     def plain(system: str, name: str) -> str:
         found = entry["systems"][system].get(name)
@@ -157,9 +158,9 @@ def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
 
     return {
         "rows": table(
-            ["figure", *ANCHORS],
+            ["figure", *anchors],
             [
-                [title, *(plain(system, name) for system in ANCHORS)]
+                [title, *(plain(system, name) for system in anchors)]
                 for title, name in zip(head(names), names, strict=True)
             ],
         )
