@@ -57,11 +57,11 @@ demo: .venv/installed
 	    --output demo/yours.wav --mux demo/yours.mp4 --plot demo/yours.png)
 	$(PY) DiffBinaural/test_realBinaural.py --data_root demo/data --list_test train --output_dir demo/mels
 	$(PY) DiffBinaural/test_realBinaural.py --data_root demo/data --list_test train --output_dir demo/whole_mels --no-detections
-	$(RENDER) demo/mels --output_dir demo/wavs/model --renderer wiener --mono_dir $(DEMO)/mono_audios_22050Hz
-	$(RENDER) demo/whole_mels --output_dir demo/wavs/whole --renderer wiener --mono_dir $(DEMO)/mono_audios_22050Hz
+	$(RENDER) demo/mels --output_dir demo/wavs/model --mono_dir $(DEMO)/mono_audios_22050Hz
+	$(RENDER) demo/whole_mels --output_dir demo/wavs/whole --mono_dir $(DEMO)/mono_audios_22050Hz
 	$(RENDER) demo/mels --output_dir demo/wavs/vocoder
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --gt_dir $(DEMO)/binaural_audios_22050Hz \
-	    --mono_dir $(DEMO)/mono_audios_22050Hz --output_json demo/metrics.json --report demo/report.html \
+	    --mono_dir $(DEMO)/mono_audios_22050Hz --data_root demo/data --output_json demo/metrics.json --report demo/report.html \
 	    --pred_dir demo/wavs/model whole_frames=demo/wavs/whole vocoder=demo/wavs/vocoder
 
 # The whole system in miniature, trained on simulated scenes.  The training budgets are in seconds; S1=600 makes

@@ -41,7 +41,7 @@ from DiffBinaural.configs.advanced_diffusion_config import (
     steps_of,
 )
 from DiffBinaural.configs.fields import DEVICE_HELP, option
-from DiffBinaural.dataset.base import whole_clip
+from DiffBinaural.dataset.cutting import whole_clip
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.experiments.tables import bench_table
@@ -280,7 +280,7 @@ def unet_rows(bench: Bench) -> None:
     one = bench.add(
         "UNet once, 80x80", once, plainly(lambda: plain(*inputs)), flops=flops, repeats=4 * bench.cfg.repeats
     )
-    clip, few = noise_clip(10, cfg), steps_of(SamplingConfig(), cfg.diffusion.objective)
+    clip, few = noise_clip(10, cfg), steps_of(SamplingConfig(), cfg)
     for steps in (25, few):
         bench.add(
             f"stage 1 base, 10 s, {steps} steps",
@@ -394,7 +394,7 @@ def whole_rows(bench: Bench) -> None:
             made = generate(model, clip, SamplingConfig()).to(bench.device)
             quietly(vocode_in_blocks)(net, made[:2])
 
-        flops = seconds * (voice + 1.4 * steps_of(SamplingConfig(), cfg.diffusion.objective) * unet)
+        flops = seconds * (voice + 1.4 * steps_of(SamplingConfig(), cfg) * unet)
         row = bench.add(f"end to end, {seconds} s", work, repeats=1, flops=flops)
         bench.note(f"{row.seconds / seconds:.3g} s for a second of sound")
 

@@ -12,7 +12,7 @@ import torch
 
 from BigVGAN.batch import videos_of
 from BigVGAN.settings import E2EConfig
-from DiffBinaural.dataset.dataset_real_binaural import FrameFolder
+from DiffBinaural.dataset.recordings import FrameFolder
 from DiffBinaural.utils.files import load_tensors, save_tensors
 from DiffBinaural.utils.media import read_picture
 from DiffBinaural.utils.mel_files import load_mel_pair

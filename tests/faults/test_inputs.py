@@ -13,7 +13,7 @@ import pytest
 from inputs import BOXES, JSONS, MELS, PICTURES, SOUNDS, SPLITS, VIDEOS, plain, tone, video
 from scripted import dump_words, e2e_words, stage1_words, vocoder_words
 
-from DiffBinaural.dataset.dataset_real_binaural import FRAMES
+from DiffBinaural.dataset.recordings import FRAMES
 
 MAX_MB, MAX_SECONDS = 1500, 100
 

@@ -17,7 +17,7 @@ from PIL import Image
 from BigVGAN.env import load_config
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
 from DiffBinaural.configs.fields import from_dict
-from DiffBinaural.dataset.base import covering, extract_windows, stitch
+from DiffBinaural.dataset.cutting import covering, extract_windows, stitch
 from DiffBinaural.position_utils import (
     azimuth_to_x,
     boxes_to_units,

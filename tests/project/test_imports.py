@@ -26,6 +26,8 @@ STAGE_1 = [
     "configs",
     "utils",
     "position_utils",
+    "heads",
+    "spatial_filters",
     "training_stabilizer",
     "diffusion_utils",
     "modules",
@@ -68,6 +70,7 @@ SHARED = [
     "modules.kernels.compiled",
     "evaluation.metric",
     "evaluation.metrics",
+    "heads.named",
     "inference.config",
     "inference.rendering",
 ]

@@ -830,7 +830,7 @@ def test_from_end_to_end_the_run_determines_the_renderer(
     video, sound = scenes / f"videos/{name}.mp4", scenes / f"processed/mono_audios_22050Hz/{name}.wav"
     words = ("--input_video", video, "--input_wav", sound, "--sampling_timesteps", 1)
     for out, more in (
-        ("auto", ("--run", phasor_run)),
+        ("auto", ("--run", phasor_run, "--exact_downmix")),
         ("vocoder", ("--run", phasor_run, "--renderer", "vocoder", "--checkpoint_file", vocoder)),
         ("plain", ("--run", stage1, "--checkpoint_file", vocoder)),
     ):
