@@ -15,13 +15,7 @@ from DiffBinaural.utils.audio import read_part, read_wav
 from DiffBinaural.utils.files import naming
 from DiffBinaural.utils.lists import SIDES, Clip, mel_pairs, read_clips
 from DiffBinaural.utils.mel import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
-from DiffBinaural.utils.mel_files import (
-    check_mel_config,
-    load_array,
-    load_mel_pair,
-    load_phasor,
-    load_sources,
-)
+from DiffBinaural.utils.mel_files import check_mel_config, load_mel_pair, load_phasor, load_sources
 
 
 class MelDataset(torch.utils.data.Dataset):
@@ -133,10 +127,9 @@ class MelFolder(Sequence):
             mel = np.concatenate([mel, load_phasor(name, self.folder, mel.shape[1:])])
         return name, mel, mel.shape[-1] * self.cfg.hop
 
-    def sources(self, i: int) -> tuple[np.ndarray, np.ndarray, str] | None:
-        """What stage 1 wrote of item i's sources: of mel_files.load_sources."""
-        name, paths = self.pairs[i]
-        return load_sources(name, self.folder, *load_array(paths[0]).shape)
+    def sources(self, name: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, str] | None:
+        """What stage 1 wrote of an item's sources: of mel_files.load_sources."""
+        return load_sources(name, self.folder, shape)
 
 
 class WavFolder(Sequence):
@@ -166,5 +159,5 @@ class WavFolder(Sequence):
             mel = torch.cat((mel, interaural_phasor(pair, self.cfg)))
         return self.paths[i].stem, mel.numpy(), wav.shape[1]
 
-    def sources(self, i: int) -> None:
+    def sources(self, name: str, shape: tuple[int, int]) -> None:
         """A sound does not tell its sources."""

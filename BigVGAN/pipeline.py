@@ -35,6 +35,7 @@ from DiffBinaural.utils.audio import WavWriter
 from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import pick_device
+from DiffBinaural.utils.mel import frame_times
 from DiffBinaural.utils.mel_files import same_mel
 from DiffBinaural.utils.plots import Columns, draw_generated
 from DiffBinaural.utils.progress import Progress
@@ -125,6 +126,7 @@ class Pipeline:
     def convert_request(self, cfg: E2EConfig) -> None:
         """Convert one video: write what the request names, then a line about it to stderr."""
         audio, video = self.sources(cfg)
+        self._check_head(cfg)
         check_outputs(cfg)
         if cfg.mux:
             check_track(cfg, self.sample_rate)
@@ -148,7 +150,10 @@ class Pipeline:
             draw_generated(cfg.plot, columns, self.mel)
         if notice := length_notice(audio.samples / self.sample_rate, video.seconds()):
             print(notice, file=sys.stderr)
-        how = f"renderer {self.cfg.renderer}, head {head_named(cfg.head).name}"
+        if self.cfg.renderer == GEOMETRY and not cfg.detections:
+            print("no --detections: the sound stays in the middle", file=sys.stderr)
+        how = f"renderer {self.cfg.renderer}"
+        how += f", head {cfg.head}" if self.uses_head else ""
         print(timer.summary(cfg.output, audio.samples, self.sample_rate, how), file=sys.stderr)
 
     def run(
@@ -158,12 +163,12 @@ class Pipeline:
         timer, name = timer or StageTimer(), self.cfg.renderer
         seconds = self.view.window * (self.mel.hop / self.sample_rate)  # of a window
         windows = WindowCutter(self.mel, self.view.window, video.start)
+        self._check_head(cfg)
         head = head_named(cfg.head)
         samplers = [Sampler(model, cfg, video.name, head) for model in self.models]
         samplers = samplers or [GeometrySampler(self.mel, head)]
         renderer = make_renderer(name, self.mel, self.vocoder, head=cfg.head, exact_downmix=cfg.exact_downmix)
         device, written, last, frames = pick_device(self.cfg.device), 0, False, 0
-        shares = name == GEOMETRY or self.models[0].slots
         while not last:
             with timer("reading"):
                 samples, last = audio.read()
@@ -176,16 +181,25 @@ class Pipeline:
                 mono, mono_mel = windows.take(made.shape[-1])
                 made = made[..., : mono_mel.shape[-1]]  # a clip shorter than a window was padded
                 with timer(name):
-                    times = (
-                        video.start
-                        + (frames + np.arange(made.shape[-1]) + 0.5) * self.mel.hop / self.sample_rate
-                    )
+                    times = frame_times(video.start, frames, made.shape[-1], self.mel)
                     frames += made.shape[-1]
-                    places = video.directions(times) if shares else None
+                    places = video.directions(times) if self.uses_head else None
                     wav = renderer.push(mono.to(device), made.to(device), places, last=batch.last)
                 wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
                 yield Rendered(wav, torch.cat([mono_mel, made[:2]]))  # without the phasor
+
+    @property
+    def uses_head(self) -> bool:
+        """Whether the listener's head is an input; other models know the one that they were trained with."""
+        return not self.models or self.models[0].slots > 0
+
+    def _check_head(self, cfg: E2EConfig) -> None:
+        if not self.uses_head and cfg.head != E2EConfig.head:
+            raise ValueError(
+                f"--head {cfg.head}: {self.cfg.run[0]} was trained without --direct_path, for one head; "
+                "leave it out, or use --renderer geometry"
+            )
 
     def sources(self, cfg: E2EConfig) -> tuple[AudioSource, VideoFrames]:
         """A request's sound and pictures, open to be read."""

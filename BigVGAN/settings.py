@@ -64,7 +64,8 @@ class BothMelConfig(TrueMelConfig):
 WEIGHTS = str(BUNDLED / "vocoder/g_best.pth")
 WEIGHTS_HELP = "vocoder weights, with their config.json beside them; only for --renderer vocoder"
 EXACT_HELP = (
-    "with --renderer levelled and mono_phase: (L+R)/2 of the output equals the mono sound, as with others"
+    "with --renderer levelled and mono_phase: (L+R)/2 of the output equals the mono sound, as it always does "
+    "with wiener and geometry"
 )
 RENAMED_RENDERERS = {"mono": "mono_phase"}
 CHOICES = ("auto", "vocoder", *RENDERERS, GEOMETRY)
@@ -139,6 +140,7 @@ class VocodeMelsConfig(VocodeConfig):
         if self.renderer == "auto":
             predicted = self.mono_dir and any(Path(self.mels_dir).glob("*_phasor.npy"))
             object.__setattr__(self, "renderer", DEFAULT_RENDERER if predicted else "vocoder")
+            check_renderer(self, self.renderer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,7 @@ class CopySynthesisConfig(VocodeConfig):
         )
         if self.renderer == "auto":  # copy synthesis is a test of the vocoder
             object.__setattr__(self, "renderer", "vocoder")
+            check_renderer(self, self.renderer)
 
 
 @dataclass(frozen=True, kw_only=True)

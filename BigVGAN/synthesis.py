@@ -151,10 +151,12 @@ def vocode_folder(
             name, mel, samples = items[i]
             mono = mono_of(name, samples).to(device) if mono_of else torch.empty(0, device=device)
             mono = F.pad(mono, (0, mel.shape[-1] * items.cfg.hop - len(mono)))
-            shares, directions, head = (mono_of and items.sources(i)) or (mel[4:], mel[4:], "sphere")
-            if cfg.renderer == GEOMETRY and not len(directions):
+            found, places, head = mono_of and items.sources(name, mel.shape[1:]), None, "sphere"
+            if found:
+                shares, directions, head = found
+                mel, places = np.concatenate([mel, shares]), torch.from_numpy(directions)
+            elif cfg.renderer == GEOMETRY:
                 raise ValueError(f"--renderer geometry: {name} comes without the directions of its sources")
-            known = torch.from_numpy(np.concatenate([mel, shares])).to(device)
             renderer = make_renderer(
                 cfg.renderer,
                 items.cfg,
@@ -163,6 +165,6 @@ def vocode_folder(
                 exact_downmix=cfg.exact_downmix,
                 chunk=cfg.chunk,
             )
-            places = torch.from_numpy(directions) if len(directions) else None
+            known = torch.from_numpy(mel).to(device)
             wav = renderer.push(mono, known, places, last=True)[:, :samples]
             writer.write(name, wav.cpu().numpy(), rate)

@@ -1,10 +1,13 @@
 """The recordings of a dataset folder: what its dataset.json states, their pictures, their detections."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from DiffBinaural.configs.fields import fits
 from DiffBinaural.dataset.tracks import SourcePaths
@@ -94,7 +97,9 @@ class Recordings:
             else folder.with_name(f"{video_id}.mp4")
         )
 
-    def source_paths(self, video_id: str, count: int) -> SourcePaths:
-        """A recording's detected sources, in so many slots."""
-        size = FrameFolder(self.frames(video_id))[0].size
-        return SourcePaths(self.detections.get(video_id, []), self.fps, size, self.fov(video_id), count)
+    def source_directions(self, video_id: str, count: int) -> Callable[[np.ndarray], Tensor]:
+        """A function of times (T,) in seconds: SourcePaths.directions of a recording, in so many slots."""
+        pictures = FrameFolder(self.frames(video_id))
+        found, size = self.detections.get(video_id, []), pictures[0].size
+        paths = SourcePaths(found, self.fps, size, self.fov(video_id), count)
+        return partial(paths.directions, end=(len(pictures) - 1) / self.fps)

@@ -13,7 +13,7 @@ from DiffBinaural.heads.named import head_named
 from DiffBinaural.inference.rendering import GEOMETRY, render
 from DiffBinaural.utils.audio import read_wav
 from DiffBinaural.utils.files import naming
-from DiffBinaural.utils.mel import hann, mel_spectrogram
+from DiffBinaural.utils.mel import frame_times, hann, mel_spectrogram
 from DiffBinaural.utils.mel_files import load_mel_pair
 
 
@@ -98,18 +98,18 @@ def compared_wavs(p: Prediction, rate: int, slack: int) -> dict[str, tuple]:
     pairs = with_anchors(p, estimate, reference, mono)
     if p.anchored and p.sources:
         copy, reference = pairs["mono_copy"]
-        pairs[GEOMETRY] = by_geometry(copy[0], p, rate), reference
+        pairs[GEOMETRY] = by_geometry(copy[0], p), reference
     if p.anchored and p.mono:
         copy, reference = pairs["mono_copy"]
         pairs[ORACLE] = with_phase_of(copy[:1], reference, MelConfig()), reference
     return pairs
 
 
-def by_geometry(mono: np.ndarray, p: Prediction, rate: int) -> np.ndarray:
+def by_geometry(mono: np.ndarray, p: Prediction) -> np.ndarray:
     """Both ears (2, N) of a mono (N,) by the directions of the sources in a prediction's recording."""
-    cfg, (paths, head) = MelConfig(), p.sources
+    cfg, (directions_at, head) = MelConfig(), p.sources
     frames = -(-len(mono) // cfg.hop)
-    directions = paths.directions(p.truth.start + (np.arange(frames) + 0.5) * cfg.hop / rate)
+    directions = directions_at(frame_times(p.truth.start, 0, frames, cfg))
     sound, nothing = torch.from_numpy(np.ascontiguousarray(mono)), torch.zeros(2, cfg.n_mels, frames)
     made = render(sound, nothing, cfg, GEOMETRY, directions, head=head_named(head))
     return made.numpy()[:, : len(mono)]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.recordings import Recordings
-from DiffBinaural.dataset.tracks import SourcePaths
 from DiffBinaural.inference.rendering import GEOMETRY
 from DiffBinaural.utils.lists import match, mel_pairs
 from DiffBinaural.utils.mel_files import check_mel_config
@@ -39,7 +38,8 @@ class Prediction:
     truth: ClipSpan
     mono: ClipSpan | None  # None: (L+R)/2 of the truth
     anchored: bool  # of the first system, with anchors beside it
-    sources: tuple[SourcePaths, str] | None = None  # detected in its recording; name of the head
+    # of its recording: times (T,) -> directions (S, 3, T) of the detected sources; name of the head
+    sources: tuple[Callable, str] | None = None
 
 
 def wavs(folder: str | Path) -> dict[str, Path]:
@@ -129,7 +129,7 @@ def with_sources(found: list[Prediction], data_root: str | None) -> list[Predict
 
     @lru_cache
     def known(video_id):
-        return data.source_paths(video_id, count), data.head(video_id)
+        return data.source_directions(video_id, count), data.head(video_id)
 
     return [replace(p, sources=known(p.truth.file.stem)) if p.anchored else p for p in found]
 

@@ -17,7 +17,7 @@ from DiffBinaural.heads.sphere import HEAD_RADIUS, SPEED_OF_SOUND
 from DiffBinaural.utils.mel import mel_basis
 
 STEP = 0.25  # degrees to which a direction is rounded: 2 µs
-MAX_GAIN = 2.0  # nepers in the features
+CLIP = 2.0  # nepers: levels in the features lie within ±CLIP
 FEATURES = 5  # of a slot
 
 
@@ -96,7 +96,7 @@ def features(rows: Tensor, sounding: Tensor) -> Tensor:
     sounding  (…, S, T)        probability that the slot sounds; 0 = it is empty, and so are its features
     """
     found = levels(rows)
-    found = torch.cat((found[..., :2, :, :].clamp(-MAX_GAIN, MAX_GAIN), found[..., 2:, :, :]), dim=-3)
+    found = torch.cat((found[..., :2, :, :].clamp(-CLIP, CLIP), found[..., 2:, :, :]), dim=-3)
     there = sounding[..., None, None, :].expand_as(found[..., :1, :, :])
     return torch.cat((found * there, there), dim=-3).flatten(-4, -3)
 

@@ -93,6 +93,11 @@ def phasor_of(spectrum: Tensor, cfg: MelConfig) -> Tensor:
     return (basis @ torch.stack((cross.real, cross.imag))) / (left * right).sqrt()
 
 
+def frame_times(begin: float, first: int, count: int, cfg: MelConfig) -> np.ndarray:
+    """Seconds (count,) at the middle of mel frames from `first` on, of a sound that begins at `begin`."""
+    return begin + (first + np.arange(count) + 0.5) * cfg.hop / cfg.sample_rate
+
+
 def pad_to_hop(wav: Tensor, hop: int) -> Tensor:
     """Append silence up to a whole number of frames, so that T = ceil(N / hop)."""
     return F.pad(wav, (0, -wav.shape[-1] % hop))

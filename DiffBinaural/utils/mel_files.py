@@ -73,10 +73,11 @@ def load_mel_pair(paths: tuple[Path, Path], n_mels: int) -> np.ndarray:
 
 
 def load_sources(
-    stem: str, folder: str | Path, n_mels: int, frames: int
+    stem: str, folder: str | Path, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, str] | None:
     """Read what is known of a pair's sources: shares (S, M, T), directions (S, 3, T), name of the head.
 
+    shape  (M, T) of the pair
     None where stage 1 was trained without --direct_path.  ValueError where a file is anything else.
     """
     paths = {name: Path(folder) / f"{stem}_{name}.npy" for name in ("shares", "directions")}
@@ -85,7 +86,7 @@ def load_sources(
         return None
     shares, directions = (load_array(path) for path in paths.values())
     slots = len(shares) if shares.ndim else 1
-    expected = {"shares": (slots, n_mels, frames), "directions": (slots, 3, frames)}
+    expected = {"shares": (slots, *shape), "directions": (slots, 3, shape[1])}
     for name, array in (("shares", shares), ("directions", directions)):
         if array.shape != expected[name] or not np.isfinite(array).all() or (abs(array) > 360).any():
             raise ValueError(

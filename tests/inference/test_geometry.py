@@ -1,5 +1,7 @@
 """The renderer that needs no network, of tracks and a head: in memory, through the real script."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
@@ -306,3 +308,47 @@ def test_directions_of_a_streamed_film_are_those_of_the_whole_one(film):
         assert torch.allclose(one["directions"][0], source.frame_directions(time, seconds), atol=1e-3)
     later = VideoFrames(root / "film", VIEW, start=0.8, detections=str(root / "found.csv"))
     assert torch.allclose(later.scene([0.8], seconds)["directions"], shown[2]["directions"], atol=1e-4)
+
+
+def test_a_head_that_a_model_cannot_hear_is_refused(film, tmp_path):
+    """The bundled model knows one head; another must not be named in its summary as if it were heard."""
+    pipe = Pipeline.from_pretrained(device="cpu")
+    if pipe.uses_head:
+        pytest.skip("the bundled model hears through any head")
+    out = tmp_path / "a.wav"
+    with pytest.raises(ValueError, match="--head kemar.*--direct_path"):
+        pipe.convert(film[0] / "mono.wav", film[0] / "film", output=out, head="kemar")
+    assert not out.exists()
+
+
+def test_geometry_without_detections_says_so(scripts, film, tmp_path, capsys):
+    scripts("BigVGAN.inference_e2e", *words(film[0], tmp_path / "a.wav"))
+    assert "no --detections" in capsys.readouterr().err
+    scripts(
+        "BigVGAN.inference_e2e", *words(film[0], tmp_path / "b.wav", "--detections", film[0] / "found.csv")
+    )
+    assert "no --detections" not in capsys.readouterr().err
+
+
+def test_the_anchor_of_the_tables_is_what_the_renderer_makes(scripts, tmp_path):
+    """Also in the last half picture, and for a part of a recording."""
+    data, wavs = tmp_path / "data", tmp_path / "wavs"
+    simulate = ("--clips", 3, "--seconds", 2, "--sources", 1, "--no-room", "--head", "kemar", "--workers", 1)
+    scripts("DiffBinaural.simulate_dataset", "--out", data, *simulate)
+    truth = data / "processed/binaural_audios_22050Hz"
+    whole, _ = soundfile.read(truth / "scene_00000.wav")
+    wavs.mkdir()
+    for name, first in (("scene_00000", 0), ("scene_00000_001000", RATE)):
+        soundfile.write(wavs / f"{name}.wav", whole[first:], RATE)
+    scripts(
+        "DiffBinaural.evaluate_binaural_22050",
+        *("--pred_dir", wavs, "--gt_dir", truth, "--data_root", data, "--workers", 1),
+        *("--output_json", tmp_path / "found.json"),
+    )
+    clips = json.loads((tmp_path / "found.json").read_text())["clips"]
+    geometry = [clip for clip in clips if clip["system"] == "geometry"]
+    assert {clip["id"] for clip in geometry} == {"scene_00000", "scene_00000_001000"}
+    for clip in geometry:
+        mono = next(c for c in clips if (c["id"], c["system"]) == (clip["id"], "mono_copy"))
+        assert clip["itd_error"] < 5 < mono["itd_error"]
+        assert clip["ild_error"] < 0.5 < mono["ild_error"]

@@ -20,7 +20,10 @@ FILES = sorted(BUNDLED.rglob("*.pth"))
 
 @pytest.fixture(scope="module")
 def scene(scripts, tmp_path_factory):
-    """Scenes of one source that are in no training set."""
+    """Scenes of one source that are in no training set, in rooms as their training had them.
+
+    Its rooms had direct sound 8 to 15 dB above the reverberation and RT60 0.15 to 0.3 s: as this seed's.
+    """
     root = tmp_path_factory.mktemp("fresh") / "data"
     scripts(
         "DiffBinaural.simulate_dataset",
@@ -33,7 +36,7 @@ def scene(scripts, tmp_path_factory):
         "--sources",
         1,
         "--seed",
-        98,
+        133,
         "--workers",
         1,
     )
@@ -74,7 +77,7 @@ def test_end_to_end_the_source_is_on_the_right_side(scene, scripts, tmp_path):
     made, _ = read_wav(out)
     chosen = {key: METRICS[key] for key in ("stft", "env", "itd_error", "ild_error")}
     model, copy = (measure(chosen, x, truth, rate) for x in (made, mono.repeat(2, axis=0)))
-    for key, fraction in (("stft", 0.7), ("env", 0.8), ("itd_error", 0.4), ("ild_error", 0.7)):
+    for key, fraction in (("stft", 0.6), ("env", 0.8), ("itd_error", 0.4), ("ild_error", 0.7)):
         assert model[key] < fraction * copy[key], (key, model, copy)
     azimuth = np.array(json.loads((scene / "scenes.json").read_text())[name]["sources"][0]["azimuth"])
     seconds, itd = cues(made, rate)["ITD below 1.5 kHz, µs"]

@@ -40,7 +40,7 @@ def prediction(slots=SLOTS, frames=FRAMES, seed=0):
 
 
 def sources(folder, stem="a"):
-    return load_sources(stem, folder, 80, FRAMES)
+    return load_sources(stem, folder, (80, FRAMES))
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_other_clips_of_the_folder_are_not_touched(saved):
     write_mel_config(saved, CFG)
     items = MelFolder(saved, CFG)
     assert items.names == ["a", "b"]
-    assert items.sources(0)[2] == "sphere:8.2"
-    assert items.sources(1) is None
+    assert items.sources(items.names[0], (80, FRAMES))[2] == "sphere:8.2"
+    assert items.sources(items.names[1], (80, FRAMES)) is None
 
 
 # --- hostile files ------------------------------------------------------------------------------------------
@@ -240,3 +240,8 @@ def test_a_head_in_a_folder_that_does_not_exist_is_named(folder, tmp_path):
     assert json.loads((tmp_path / "mels/a_head.json").read_text()) == {"head": "gone.sofa"}
     with pytest.raises(FileNotFoundError, match=r"gone\.sofa"):
         made_of(tmp_path, tmp_path / "out", "levelled")
+
+
+def test_exact_downmix_is_refused_where_auto_means_the_vocoder(tmp_path):
+    with pytest.raises(ValueError, match="--exact_downmix"):
+        VocodeMelsConfig(mels_dir=str(tmp_path), output_dir=str(tmp_path / "out"), exact_downmix=True)
