@@ -316,7 +316,7 @@ def test_a_head_that_a_model_cannot_hear_is_refused(film, tmp_path):
     if pipe.uses_head:
         pytest.skip("the bundled model hears through any head")
     out = tmp_path / "a.wav"
-    with pytest.raises(ValueError, match="--head kemar.*--direct_path"):
+    with pytest.raises(ValueError, match=r"--head kemar.*--direct_path"):
         pipe.convert(film[0] / "mono.wav", film[0] / "film", output=out, head="kemar")
     assert not out.exists()
 
