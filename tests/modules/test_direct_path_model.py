@@ -44,14 +44,10 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def model():
-    """A small untrained model whose every weight acts, and whose shares are not all alike."""
-    torch.manual_seed(0)
-    net = ModelBuilder(SMALL).build().eval()
+def model(untrained):
+    """A small model whose shares are not all alike."""
+    net = untrained(SMALL)
     with torch.no_grad():
-        for p in net.parameters():
-            if not p.any():
-                p.normal_(std=0.1)
         net.unet.head.weight.normal_(std=0.2)
     return net
 

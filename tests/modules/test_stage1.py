@@ -38,15 +38,9 @@ SMALL = replace(
 
 
 @pytest.fixture(scope="module")
-def model():
-    """A small untrained model whose every weight acts: zero-initialised ones are given values too."""
-    torch.manual_seed(0)
-    net = ModelBuilder(SMALL).build().eval()
-    with torch.no_grad():
-        for p in net.parameters():
-            if not p.any():
-                p.normal_(std=0.1)
-    return net
+def model(untrained):
+    """A small untrained model."""
+    return untrained(SMALL)
 
 
 def pictures(count, seed=0):
