@@ -1,5 +1,6 @@
 """Parallel work in processes."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ def parallel_map(work: Callable, items: Sequence, workers: int) -> list:
     try:
         with ProcessPoolExecutor(workers or None, initializer=_init_worker) as pool:
             try:
-                with signals_blocked():  # a signal during a fork would be lost
+                with signals_blocked(), garbage_kept():  # a signal during a fork would be lost
                     done = pool.map(work, items)
                 return list(Progress(done, total=len(items)))
             except BaseException:  # started items are finished, the rest is cancelled
@@ -35,6 +36,21 @@ def parallel_map(work: Callable, items: Sequence, workers: int) -> list:
             "a worker process was ended from outside, perhaps for lack of memory; "
             "run the same command again, with fewer --workers if necessary"
         ) from None
+
+
+@contextmanager
+def garbage_kept() -> Iterator[None]:
+    """Processes that are forked in the block never collect what is their parent's.
+
+    Such garbage can be a video decoder: its threads are not there in the fork, which would wait for them
+    forever.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
