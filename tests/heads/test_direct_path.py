@@ -6,8 +6,8 @@ import torch
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.heads.direct_path import (
+    CLIP,
     FEATURES,
-    MAX_GAIN,
     STEP,
     diffuse,
     direct_path,
@@ -233,7 +233,7 @@ def test_features_tell_left_from_right_and_are_bounded():
     assert torch.allclose(right[3], -left[3], atol=1e-4)
     assert (right[1] - right[0])[40:].min() > 0.2, "the right ear is louder"
     wild = features(in_bands(statistics(30 * noise(1, BINS, 4)), CFG), torch.ones(1, 4))
-    assert wild[:2].abs().max() <= MAX_GAIN
+    assert wild[:2].abs().max() <= CLIP
     assert wild[2:4].norm(dim=0).max() <= 1 + 1e-4
     assert wild.isfinite().all()
 
