@@ -42,13 +42,20 @@ def at_bins(
     """
     if shares is None:
         return to_bins(gain.exp(), cfg), torch.complex(*to_bins(phasor, cfg).unbind(-3))
-    rows = statistics(direct)
-    known = levels(mixture(shares, in_bands(rows, cfg), diffuse(cfg, shares.device, bands=True)))
-    exact = levels(mixture(to_bins(shares, cfg), rows, diffuse(cfg, shares.device, bands=False)))
-    gain = to_bins((gain - known[..., :2, :, :]).exp(), cfg) * exact[..., :2, :, :].exp()
-    phasor = to_bins(phasor - known[..., 2:, :, :], cfg) + exact[..., 2:, :, :]
-    length = phasor.square().sum(-3, keepdim=True).clamp(min=1).sqrt()
-    return gain, torch.complex(*(phasor / length).unbind(-3))
+    known = levels(
+        mixture(shares, in_bands(statistics(direct), cfg), diffuse(cfg, shares.device, bands=True))
+    )
+    exact_gain, exact_phasor = shared_at_bins(shares, direct, cfg)
+    gain = to_bins((gain - known[..., :2, :, :]).exp(), cfg) * exact_gain
+    phasor = torch.complex(*to_bins(phasor - known[..., 2:, :, :], cfg).unbind(-3)) + exact_phasor
+    return gain, phasor / phasor.abs().clamp(min=1)
+
+
+def shared_at_bins(shares: Tensor, direct: Tensor, cfg: MelConfig) -> tuple[Tensor, Tensor]:
+    """What the shares alone make of gains and phasor at the bins.  Shapes as of :func:`at_bins`."""
+    rest = diffuse(cfg, shares.device, bands=False)
+    gain, phasor = levels(mixture(to_bins(shares, cfg), statistics(direct), rest)).split(2, dim=-3)
+    return gain.exp(), torch.complex(*phasor.unbind(-3))
 
 
 def closed_form(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -47,6 +47,7 @@ from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.experiments.tables import bench_table
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.inference.loading import ready
+from DiffBinaural.modules.direct_path_head import channels_in
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.modules.networks import Upsample
 from DiffBinaural.modules.norms import NormSiLU
@@ -55,6 +56,7 @@ from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.files import write_json
 from DiffBinaural.utils.helpers import pick_device
+from DiffBinaural.utils.lists import Detection
 
 CONFIGS = Path(__file__).parents[1] / "BigVGAN/configs"
 LARGE, TINY = CONFIGS / "bigvgan_22khz_80band.json", CONFIGS / "bigvgan_binaural_tiny.json"
@@ -301,6 +303,37 @@ def unet_rows(bench: Bench) -> None:
             flops=14 * few * flops,
             note="with pictures",
         )
+    direct_path_row(bench)
+
+
+def direct_path_row(bench: Bench) -> None:
+    """10 s of the small preset with two moving sources; its plain form knows no direct paths.
+
+    Each takes its default number of steps.
+    """
+
+    torch.manual_seed(0)
+    small = preset_config("small", id="bench", data_root="")
+    cfgs = [
+        replace(small, model=replace(small.model, direct_path=known, interaural_phase=True))
+        for known in (True, False)
+    ]
+    models, (few, more) = (
+        [ModelBuilder(c).build() for c in cfgs],
+        (steps_of(SamplingConfig(), c) for c in cfgs),
+    )
+    x, t, mono, context = unet_inputs(bench.device, small.model.context_dim)
+    hints = x.new_zeros(1, channels_in(models[0].slots), *x.shape[2:])
+    unet = deepcopy(models[0].unet).to(bench.device)
+    flops = operations(quietly(lambda: unet(x.repeat(1, 2, 1, 1), t, mono, context, hints)))
+    found = [Detection(k / 10, (x - 20, 40, x + 20, 160), 0.9) for k in range(100) for x in (40 + k, 440 - k)]
+    clip = noise_clip(10, small, found)
+    bench.add(
+        f"stage 1 small, direct paths, 10 s, {few} step",
+        *(partial(generate, ready(model, bench.device), clip, SamplingConfig()) for model in models),
+        flops=14 * few * flops,
+        note=f"with pictures; plain: with the phase between the ears, without direct paths, {more} steps",
+    )
 
 
 def vocoder_rows(bench: Bench) -> None:
@@ -407,10 +440,12 @@ def unet_inputs(device: torch.device, width: int = ModelConfig.context_dim) -> t
     return ears, torch.full((1,), 500, device=device), mono, context
 
 
-def noise_clip(seconds: float, cfg: TrainConfig) -> dict:
-    """A clip of noise and 10 grey pictures a second."""
+def noise_clip(seconds: float, cfg: TrainConfig, found: Sequence[Detection] = ()) -> dict:
+    """A clip of noise and 10 grey pictures a second, with what is detected in them."""
     mel = torch.randn(1, cfg.mel.n_mels, -(-seconds * cfg.mel.sample_rate // cfg.mel.hop)) - 4
-    frames = RecordedFrames([Image.new("RGB", (480, 240), "gray")] * (10 * seconds), 10, [], cfg.view)
+    frames = RecordedFrames(
+        [Image.new("RGB", (480, 240), "gray")] * (10 * seconds), 10, list(found), cfg.view
+    )
     return whole_clip("bench", {"mono_mel": mel}, frames, 0.0, cfg.mel)
 
 

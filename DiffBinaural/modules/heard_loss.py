@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.spatial_filters import at_bins, band_gains, wiener
+from DiffBinaural.spatial_filters import at_bins, band_gains, shared_at_bins, wiener
 
 STRIDE = 4  # every fourth frame: they just do not overlap, and windows begin at any frame
 COMPRESSED = 0.3  # exponent of the power by which a cell counts in the compressed error
 QUIET = 1e-4  # mean power of a window's spectra, relative to which quieter ones count less
-PART = 0.5  # of the error that is the compressed one
+SILENT = 1e-6  # power of a cell, below which it counts less
+ALONE = 0.5  # of the error is that of the shares without what is added to them
 
 
 def heard_losses(made: Tensor, shares: Tensor, batch: dict, cfg: MelConfig) -> dict[str, Tensor]:
@@ -18,20 +19,32 @@ def heard_losses(made: Tensor, shares: Tensor, batch: dict, cfg: MelConfig) -> d
     made    (B, 4, M, T)  mels of left and right in nepers, phasor
     shares  (B, S, M, T)
     batch   spectra (B, 3, F, T), binaural_mel, mono_mel, direct (B, S, F, T)
-    ->      heard: squared error of both ears' complex spectra over the mono's power, half of it with power
-            compressed; cue: mean error in nepers of the level difference, weighted by the compressed power
+    ->      heard: see :func:`heard_error`, part of it that of the shares alone: what they can say, they
+            must, since only they know the bins; cue: mean error in nepers of the level difference,
+            weighted by the compressed power
     """
     some = slice(None, None, STRIDE)
     mono, truth = batch["spectra"][:, 0, :, some], batch["spectra"][:, 1:, :, some]
+    shares, direct = shares[..., some], batch["direct"][..., some]
     gain = band_gains(mono, made[:, :2, :, some], cfg)
-    gain, phasor = at_bins(gain, made[:, 2:, :, some], cfg, shares[..., some], batch["direct"][..., some])
-    ears = wiener(mono, gain, phasor)
-    power = mono.real**2 + mono.imag**2
-    wrong = torch.view_as_real(ears - truth).square().sum(-1).sum(1)
-    plain = wrong.mean((1, 2)) / (power.mean((1, 2)) + QUIET)
-    weight = (power + 1e-6) ** COMPRESSED
-    compressed = (wrong / (power + 1e-6) * weight).mean((1, 2)) / weight.mean((1, 2))
+    whole = heard_error(at_bins(gain, made[:, 2:, :, some], cfg, shares, direct), mono, truth)
+    alone = heard_error(shared_at_bins(shares, direct, cfg), mono, truth)
     bands = (2 * COMPRESSED * batch["mono_mel"]).exp()
     cue = (made[:, 0] - made[:, 1]) - (batch["binaural_mel"][:, 0] - batch["binaural_mel"][:, 1])
     cue = (cue.abs() * bands[:, 0]).mean((1, 2)) / bands.mean((1, 2, 3)).clamp(min=1e-4)
-    return {"heard": ((1 - PART) * plain + PART * compressed).mean(), "cue": cue.mean()}
+    return {"heard": torch.lerp(whole, alone, ALONE).mean(), "cue": cue.mean()}
+
+
+def heard_error(filters: tuple[Tensor, Tensor], mono: Tensor, truth: Tensor) -> Tensor:
+    """Squared error (B,) of what `wiener` renders by gains and phasor, relative to the ears' power.
+
+    Half of it is the plain error, half of it that of cells which count as their power compressed.
+
+    filters  gains (B, 2, F, T) and phasor (B, F, T);  mono: (B, F, T);  truth: (B, 2, F, T)
+    """
+    wrong = torch.view_as_real(wiener(mono, *filters) - truth).square().sum(-1).sum(1)
+    power = (truth.real**2 + truth.imag**2).sum(1)
+    plain = wrong.mean((1, 2)) / (power.mean((1, 2)) + QUIET)
+    weight = (power + SILENT) ** COMPRESSED
+    compressed = (wrong / (power + SILENT) * weight).mean((1, 2)) / weight.mean((1, 2))
+    return (plain + compressed) / 2

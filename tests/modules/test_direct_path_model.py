@@ -27,8 +27,9 @@ from DiffBinaural.inference.features import visual_features, window_batch
 from DiffBinaural.inference.generation import clip_directions, generate
 from DiffBinaural.inference.loading import load_model
 from DiffBinaural.modules.direct_path_head import DirectPaths, combined, shown
-from DiffBinaural.modules.heard_loss import heard_losses
+from DiffBinaural.modules.heard_loss import heard_error, heard_losses
 from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.spatial_filters import at_bins, band_gains
 from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.lists import Detection
 from DiffBinaural.utils.mel import frame_spectra, mel_of, phasor_of, reflected
@@ -371,8 +372,14 @@ def test_the_heard_loss_of_one_source_that_has_all_is_nothing_and_else_more():
     assert float(exact["heard"]) < float(half["heard"]) < float(coarse["heard"])
     flat = torch.cat((batch["mono_mel"], batch["mono_mel"], torch.ones(1, 1, 80, 80), none[:, :1]), dim=1)
     copy = heard_losses(flat, nothing, batch, CFG)
-    assert float(copy["heard"]) > 10 * float(coarse["heard"])
     assert float(copy["cue"]) > 10 * float(exact["cue"])
+
+    def error_of(bands):
+        gain = band_gains(mono[None], bands[:, :2], CFG)
+        filters = at_bins(gain, bands[:, 2:], CFG, nothing, batch["direct"])
+        return float(heard_error(filters, mono[None], spectra[None, 1:]))
+
+    assert error_of(flat) > 10 * error_of(made)
 
 
 def test_the_heard_loss_of_two_sources_is_least_near_their_true_shares():
