@@ -16,6 +16,7 @@ from DiffBinaural.heads.direct_path import (
     mixture,
     statistics,
 )
+from DiffBinaural.modules.decay import DECAY_FEATURES, decay_features
 
 
 class DirectPaths(NamedTuple):
@@ -39,8 +40,8 @@ class DirectPaths(NamedTuple):
 
 
 def channels_in(slots: int) -> int:
-    """Channels that the UNet is shown of so many slots for detected sources."""
-    return slots * FEATURES
+    """Channels that the UNet is shown of so many slots for detected sources, with those of the room."""
+    return slots * FEATURES + DECAY_FEATURES if slots else 0
 
 
 def channels_out(slots: int) -> int:
@@ -48,9 +49,9 @@ def channels_out(slots: int) -> int:
     return slots + 2 if slots else 0
 
 
-def shown(paths: DirectPaths) -> Tensor:
-    """What the UNet is shown: (B, channels_in, M, T)."""
-    return features(paths.rows, paths.sounding)
+def shown(paths: DirectPaths, mono_mel: Tensor, cfg: MelConfig) -> Tensor:
+    """What the UNet is shown: (B, channels_in, M, T).  mono_mel: (B, 1, M, T) nepers"""
+    return torch.cat((features(paths.rows, paths.sounding), decay_features(mono_mel, cfg)), dim=1)
 
 
 def combined(output: Tensor, paths: DirectPaths, cfg: MelConfig, neper: float) -> Tensor:

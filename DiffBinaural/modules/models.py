@@ -84,7 +84,8 @@ class BinauralModel(nn.Module):
         """The UNet's prediction (B, rows, M, T); with direct paths, from their shares, which come last."""
         if paths is None:
             return self.unet(x, t, mono, context)
-        output = self.unet(x[:, :4], t, mono, context, shown(paths)).float()
+        hints = shown(paths, from_unit(mono, *self.range), self.cfg.mel)
+        output = self.unet(x[:, :4], t, mono, context, hints).float()
         low, high = self.range
         return combined(output, paths, self.cfg.mel, 2 / (high - low))
 

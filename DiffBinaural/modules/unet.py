@@ -30,7 +30,7 @@ class UNet(nn.Module):
     """Denoises both ears at once.
 
     ears    channels in and out; two more with the phasor between the ears
-    hints   further channels in: what is known of the detected sources
+    hints   further channels in: what is known of the detected sources, of the room
     extra   further channels out, which are not denoised
     n_mels  bands, each with a learned offset: head shadow depends on frequency, convolutions alone do not
     """
