@@ -54,14 +54,16 @@ def _leap(before: Detection, after: Detection) -> float:
     return math.hypot(a + c - e - g, b + d - f - h) / 2 / size + 10 * LEAP * (before.label != after.label)
 
 
-def in_slots(tracks: list[Track], count: int) -> list[list[Track]]:
-    """Tracks for each of `count` slots, by time, none overlapping; those of the most score choose first."""
-    slots: list[list[Track]] = [[] for _ in range(count)]
-    for track in sorted(tracks, key=lambda track: -sum(d.score for d in track)):
+def in_slots(tracks: list[Track], slots: list[list[Track]]) -> None:
+    """Put tracks into slots, by time, none overlapping; those that are likeliest to be heard choose first.
+
+    Where no slot is free, a track is left out.
+    """
+    for track in sorted(tracks, key=lambda track: -sum(d.score * d.sounding for d in track)):
         free = (s for s in slots if all(t[-1].time < track[0].time or track[-1].time < t[0].time for t in s))
         if (slot := next(free, None)) is not None:
             slot.append(track)
-    return [sorted(slot, key=lambda track: track[0].time) for slot in slots]
+            slot.sort(key=lambda track: track[0].time)
 
 
 class SourcePaths:
@@ -76,12 +78,30 @@ class SourcePaths:
     def __init__(
         self, detections: Sequence[Detection], fps: float, size: tuple[int, int], fov: float, count: int
     ):
-        self.count, self.reach = count, 0.5 / fps + 1e-6
-        self.slots = in_slots(linked(detections), count)
+        self.count, self.reach, self.size, self.fov = count, 0.5 / fps + 1e-6, size, fov
+        self.slots: list[list[Track]] = [[] for _ in range(count)]
+        self.last = 0.0
+        self.add(detections)
+
+    def add(self, detections: Sequence[Detection]) -> None:
+        """Further detections, later than those before; a named track goes on in its slot."""
+        going = {track[0].track: track for slot in self.slots for track in slot if track[0].track}
+        new = []
+        for track in linked(detections):
+            if track[0].track in going:
+                going[track[0].track].extend(track)
+            else:
+                new.append(track)
+        in_slots(new, self.slots)
         self.moments = [[d for track in slot for d in track] for slot in self.slots]  # by time
         self.times = [[d.time for d in slot] for slot in self.moments]
-        self.last = max((times[-1] for times in self.times if times), default=0.0)
-        self.knots = [[_knots(track, size, fov) for track in slot] for slot in self.slots]
+        self.last = max((times[-1] for times in self.times if times), default=self.last)
+        self.knots = [[_knots(track, self.size, self.fov) for track in slot] for slot in self.slots]
+
+    def forget(self, before: float) -> None:
+        """Leave out what was detected before a time (s), and will not be asked for."""
+        kept = [[[d for d in track if d.time >= before] for track in slot] for slot in self.slots]
+        self.slots = [[track for track in slot if track] for slot in kept]
 
     def detected(self, time: float) -> list[Detection | None]:
         """Each slot's detection nearest to a time (s); None where that is over half a picture off."""

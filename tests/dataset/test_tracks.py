@@ -121,6 +121,13 @@ def test_no_detection_at_all():
 
 # --- slots --------------------------------------------------------------------------------------------------
 
+
+def slotted(tracks, count):
+    slots = [[] for _ in range(count)]
+    in_slots(tracks, slots)
+    return slots
+
+
 spans = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 10), st.floats(0.1, 1)),
     max_size=12,
@@ -134,7 +141,7 @@ def test_slots_never_overlap_and_a_track_is_left_out_only_where_all_are_taken(sp
         [seen(k / FPS, 50, score=score, track=str(n)) for k in range(first, first + more + 1)]
         for n, (first, more, score) in enumerate(spans)
     ]
-    slots = in_slots(tracks, count)
+    slots = slotted(tracks, count)
     assert len(slots) == count
     placed = [track for slot in slots for track in slot]
     assert len({id(track) for track in placed}) == len(placed)
@@ -154,7 +161,45 @@ def test_the_surest_and_longest_track_chooses_first():
         [seen(k / FPS, x, score=score, track=str(x)) for k in range(n)]
         for x, n, score in ((20, 10, 0.5), (90, 3, 1.0), (160, 2, 0.9))
     )
-    assert in_slots([short, sure, long], 2) == [[long], [sure]]
+    assert slotted([short, sure, long], 2) == [[long], [sure]]
+
+
+def test_a_track_that_is_likely_to_sound_chooses_before_a_surer_one_that_is_not():
+    silent, heard = (
+        [seen(k / FPS, x, track=str(x), score=score, sounding=sounding) for k in range(5)]
+        for x, score, sounding in ((20, 1.0, 0.1), (90, 0.5, 0.9))
+    )
+    assert slotted([silent, heard], 1) == [[heard]]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=4), st.integers(0, 4))
+@settings(max_examples=50, deadline=None)
+def test_detections_that_come_in_parts_are_those_that_come_at_once(borders, count):
+    """Tracks go on in their slots; of more tracks than slots the same are held only by chance."""
+    tracks = [
+        [seen(k / FPS, 30 + 40 * n, track=str(n), score=0.9 - n / 10) for k in range(5 * n, 40)]
+        for n in range(count)
+    ]
+    whole = in_time(*tracks)
+    parts = SourcePaths([], FPS, SIZE, FOV, 4)
+    edges = [0, *sorted(borders), 41]
+    for low, high in zip(edges, edges[1:]):
+        parts.add([d for d in whole if low <= round(d.time * FPS) < high])
+    once, times = SourcePaths(whole, FPS, SIZE, FOV, 4), np.arange(0, 4, 0.03)
+    order = [[track[0].track for track in slot] for slot in parts.slots]
+    assert sorted(order) == sorted([track[0].track for track in slot] for slot in once.slots)
+    for slot, held in enumerate(order):
+        there = next(k for k, s in enumerate(once.slots) if [t[0].track for t in s] == held)
+        assert torch.equal(parts.directions(times)[slot], once.directions(times)[there])
+
+
+def test_what_is_forgotten_is_not_asked_for():
+    kept = SourcePaths([seen(k / FPS, 30 + k, track="a") for k in range(40)], FPS, SIZE, FOV, 2)
+    times, before = np.arange(2.2, 4, 0.05), kept.directions(np.arange(2.2, 4, 0.05))
+    kept.forget(2.0)
+    kept.add([])
+    assert torch.equal(kept.directions(times), before)
+    assert sum(len(track) for slot in kept.slots for track in slot) == 20
 
 
 @given(spans, st.lists(st.floats(0, 5), min_size=1, max_size=20))
