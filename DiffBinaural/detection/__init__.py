@@ -1,0 +1,1 @@
+"""What is to be seen in a video: boxes of what can make a sound."""
