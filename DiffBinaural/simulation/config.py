@@ -8,6 +8,7 @@ from DiffBinaural.configs.fields import SEED_HELP, option, positive, required
 from DiffBinaural.heads.named import HEAD_HELP, RADII, head_named
 
 RATE = MelConfig.sample_rate  # Hz, of everything simulated
+MOST_BYSTANDERS, MOST_FPS = 8, 120
 
 
 def ends(text: str, kind: type) -> tuple:
@@ -46,6 +47,16 @@ class SimulateConfig:
     sources: tuple[int, int] = option(
         (1, 3), "sound sources per scene, from..to", type=integer_range, metavar="1..3"
     )
+    bystanders: tuple[int, int] = option(
+        (0, 0),
+        "objects per scene that are seen, and detected, but do not sound, from..to; half of them move to a "
+        "sound that is not heard, the others rest; not with --layout fairplay",
+        type=integer_range,
+        metavar="0..2",
+    )
+    motion: bool = option(
+        True, "what sounds moves with its sound: mouths open, strings and bells swing, keys are pressed"
+    )
     room: bool = option(
         True,
         "a room, drawn anew for each scene: RT60 0.1 to 1 s, direct sound -3 to 20 dB above the "
@@ -74,11 +85,17 @@ class SimulateConfig:
     )
     held_out: int | None = option(None, "scenes for validation, and for the test; default: a seventh")
     fps: int = option(10, "video frames a second")
+    video_fps: int | None = option(
+        None,
+        "pictures a second of the mp4 files alone, for motion faster than the dataset's frames; "
+        "default: --fps; not with --layout fairplay",
+    )
     workers: int = option(0, "processes; 0: one per core")
     seed: int = option(0, SEED_HELP)
 
     def __post_init__(self):
         positive(self, "seconds", "fps")
+        self.check_pictures()
         if self.clips < 3:
             raise ValueError(f"--clips is {self.clips}; train, val and test need one each, so at least 3")
         if self.held_out is not None and not 1 <= self.held_out < self.clips / 2:
@@ -106,6 +123,18 @@ class SimulateConfig:
             raise ValueError(
                 f"--seconds is {self.seconds}; with --layout fairplay clips last 10.005 or "
                 "9.984 s, so leave it out"
+            )
+
+    def check_pictures(self) -> None:
+        """Raise ValueError where bystanders or the video's rate are impossible."""
+        low, high = self.bystanders
+        if not 0 <= low <= high <= MOST_BYSTANDERS:
+            raise ValueError(f"--bystanders is {low}..{high}; give from..to within 0..{MOST_BYSTANDERS}")
+        if self.video_fps is not None and not 1 <= self.video_fps <= MOST_FPS:
+            raise ValueError(f"--video_fps is {self.video_fps}; give 1 to {MOST_FPS} pictures a second")
+        if self.layout == "fairplay" and (high or self.video_fps is not None):
+            raise ValueError(
+                "--bystanders, --video_fps: the layout of FAIR-Play has no place for them; leave them out"
             )
 
 

@@ -1,44 +1,55 @@
 """Simulated scenes: sources on paths, recorded by two ears, filmed by a camera."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+from PIL.Image import Image
 
 from DiffBinaural.heads.named import head_named
 from DiffBinaural.position_utils import FOV
-from DiffBinaural.simulation.appearance import draw_frames
-from DiffBinaural.simulation.binaural import mix_at_ears, positions_at
+from DiffBinaural.simulation.appearance import backdrop, box_of, draw_appearance, film
+from DiffBinaural.simulation.binaural import mix_at_ears
 from DiffBinaural.simulation.config import RATE, SimulateConfig
-from DiffBinaural.simulation.room import DISTANCE, Room, draw_room
-from DiffBinaural.simulation.signals import FAMILIES, Rng, excerpt, melody
-
-MAX_AZIMUTH = 55.0  # degrees to either side; less in a narrow picture
-MAX_ELEVATION = 15.0  # degrees up or down; likewise
+from DiffBinaural.simulation.objects import (
+    SceneObject,
+    among,
+    draw_bystanders,
+    draw_path,
+    draw_side,
+    draw_sources,
+    placed_in,
+)
+from DiffBinaural.simulation.room import Room, draw_room
 
 
 @dataclass(frozen=True)
 class Source:
-    """A sounding object of a scene."""
+    """An object of a scene: what sounds, or a silent bystander."""
 
     family: str  # a family of built-in sounds, or the name of a recording
     azimuth: np.ndarray  # (K,) degrees in each picture
     boxes: np.ndarray  # (K, 4) x1, y1, x2, y2 in pixels
     distance: float  # metres
-    drr: float | None  # dB, direct over reflected sound; None without a room
+    drr: float | None  # dB, direct over reflected sound; None without a room, and of a bystander
+    track: int = 0  # number among all objects of the scene, from the farthest back to the front
+    sounds: bool = True
+    moves: bool = False  # with its sound; a bystander with one that is not heard
 
 
 def ground_truth(sources: Sequence[Source]) -> list[dict]:
-    """Family, azimuth in each picture (degrees), distance (m), drr (dB) of a scene's sources, for JSON."""
+    """What is known of a scene's sources or bystanders, for JSON: the fields of Source without boxes."""
     return [
         {
             "family": s.family,
             "azimuth": np.round(s.azimuth, 3).tolist(),
             "distance": round(s.distance, 3),
             "drr": s.drr and round(s.drr, 2),
+            "track": s.track,
+            "sounds": s.sounds,
+            "moves": s.moves,
         }
         for s in sources
     ]
@@ -50,8 +61,16 @@ class Scene:
 
     binaural: np.ndarray  # (2, N) float32 at RATE, whole multiples of 2^-15
     frames: np.ndarray  # (K, H, W, 3) uint8; picture k, from 0, shows time k / fps
-    sources: tuple[Source, ...]
+    video: np.ndarray  # (V, H, W, 3) uint8; the same at video_fps
+    sources: tuple[Source, ...]  # those that sound
+    bystanders: tuple[Source, ...] = ()
     rt60: float | None = None  # seconds; None without a room
+    sounding: np.ndarray | None = None  # (tracks, K) probability that each sounds; None where not estimated
+
+    @property
+    def objects(self) -> list[Source]:
+        """Sources and bystanders by track."""
+        return sorted((*self.sources, *self.bystanders), key=lambda source: source.track)
 
 
 def scene_seeds(cfg: SimulateConfig) -> list[int]:
@@ -69,73 +88,22 @@ def draw_setting(seed: int, cfg: SimulateConfig) -> dict:
     return {"room": cfg.room and dry >= cfg.dry_fraction, "head": head, "fov": round(fov, 2)}
 
 
-@dataclass(frozen=True)
-class Path3D:
-    """Path of a source: two smooth functions of time in seconds, and a constant distance."""
-
-    azimuth: Callable  # degrees, positive right
-    elevation: Callable  # degrees, positive up
-    distance: float  # metres
-
-    def angles(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Azimuth and elevation (T,) in degrees."""
-        return self.azimuth(times), self.elevation(times)
-
-    def __call__(self, times: np.ndarray) -> np.ndarray:
-        """Positions (T, 3) in metres: x right, y ahead, z up."""
-        return positions_at(*self.angles(times), self.distance)
+def picture_times(seconds: float, fps: int) -> np.ndarray:
+    """Times (K,) in seconds of the pictures of a scene."""
+    return np.arange(math.ceil(seconds * fps - 1e-6)) / fps
 
 
-def random_path(rng: Rng, seconds: float, limit: float, still: bool) -> Callable:
-    """Draw a smooth function of time (s) within ±limit: constant, or a new value about every two seconds."""
-    knots = np.linspace(0, seconds, 2 + int(seconds / 2))
-    values = rng.uniform(-limit, limit, len(knots))
-    return PchipInterpolator(knots, values[:1].repeat(len(knots)) if still else values)
+def filmed(objects: Sequence[SceneObject], wall: Image, times: np.ndarray, fov: float) -> np.ndarray:
+    """Pictures (K, H, W, 3) uint8 of objects at times (K,) in seconds."""
+    return film(wall, [each.filmed(times, fov) for each in objects], len(times))
 
 
-def draw_path(rng: Rng, seconds: float, fov: float = FOV) -> Path3D:
-    """Draw a path ahead of the listener, in a picture of `fov` degrees; one source in four does not move."""
-    still, narrowing = rng.random() < 0.25, fov / FOV
-    across, up = (
-        random_path(rng, seconds, limit * narrowing, still) for limit in (MAX_AZIMUTH, MAX_ELEVATION)
-    )
-    return Path3D(across, up, math.exp(rng.uniform(*np.log(DISTANCE))))
-
-
-def placed_in(path: Path3D, room: Room, seconds: float) -> Path3D:
-    """The path at the distance that a room has space for."""
-    rays = positions_at(*path.angles(np.linspace(0, seconds, 2 + round(10 * seconds))), 1.0)
-    return replace(path, distance=room.placed(path.distance, rays))
-
-
-def shape_of(name: str, k: int) -> str:
-    """Shape of the k-th recording: the family with which its name begins, else one in turn."""
-    shapes = list(FAMILIES)
-    return next((shape for shape in shapes if name.startswith(shape)), shapes[k % len(shapes)])
-
-
-def draw_sources(
-    rng: Rng, count: int, n: int, files: tuple[Path, ...], recorded_fraction: float
-) -> list[tuple[str, str, np.ndarray]]:
-    """Draw the sources of a scene, all different as far as there are enough.
-
-    n                  samples
-    recorded_fraction  of the sources that are recordings; below 1, shapes are drawn before sounds
-    ->                 (name, shape, dry sound (n,)) each
-    """
-    shapes, only = list(FAMILIES), bool(files) and recorded_fraction == 1
-    file_shapes = [shape_of(path.stem, k) for k, path in enumerate(files)]
-    chosen = np.resize(rng.permutation(len(files if only else shapes)), count)
-    levels = 10 ** (rng.uniform(-3, 3, count) / 20)  # so no source is more than 6 dB below another
-    sounds = []
-    for k in chosen:
-        alike = [k] if only else [i for i, shape in enumerate(file_shapes) if shape == shapes[k]]
-        if alike and (only or rng.random() < recorded_fraction):
-            i = alike[0] if only else alike[rng.integers(len(alike))]
-            sounds.append((files[i].stem, file_shapes[i], excerpt(files[i], rng, n, RATE)))
-        else:
-            sounds.append((shapes[k], shapes[k], melody(shapes[k], rng, n, RATE)))
-    return [(name, shape, sound * level) for (name, shape, sound), level in zip(sounds, levels, strict=True)]
+def described(each: SceneObject, track: int, times: np.ndarray, fov: float, room: Room | None) -> Source:
+    """What is known of an object at times (K,) in seconds."""
+    (azimuth, elevation), distance = each.path.angles(times), each.path.distance
+    boxes = box_of(each.appearance, azimuth, elevation, fov)
+    drr = room.drr_at(distance) if room and each.sounds else None
+    return Source(each.name, azimuth, boxes, distance, drr, track, each.sounds, each.moves)
 
 
 def simulate(
@@ -143,24 +111,32 @@ def simulate(
     *,
     seconds: float = 6.0,
     sources: tuple[int, int] = (1, 3),
+    bystanders: tuple[int, int] = (0, 0),
     room: bool = True,
+    motion: bool = True,
     fps: int = 10,
+    video_fps: int | None = None,
     files: tuple[Path, ...] = (),
     recorded_fraction: float = 1.0,
     head: str = "sphere",
     fov: float = FOV,
 ) -> Scene:
-    """Simulate a scene; the same arguments give the same arrays, and `room` changes the reverberation alone.
+    """Simulate a scene; the same arguments give the same arrays.
+
+    `room` changes the reverberation alone, `motion` and `bystanders` the pictures alone.
 
     sources            lowest and highest number of sources
+    bystanders         lowest and highest number of objects that do not sound
+    motion             shapes move with their sounds
+    fps, video_fps     pictures a second of the frames and of the video; None: the same
     files              dry recordings to use instead of built-in sounds
     recorded_fraction  of the sources that are recordings, where there are files
     head               name, as of heads.named
     fov                degrees from the left edge of the picture to the right; sources stay within it
     """
-    streams = np.random.SeedSequence(seed).spawn(4)
-    sound_rng, path_rng, room_rng, picture_rng = (np.random.default_rng(stream) for stream in streams)
-    n, count = round(seconds * RATE), sound_rng.integers(sources[0], sources[1] + 1)
+    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(6)]
+    sound_rng, path_rng, room_rng, picture_rng, bystander_rng, motion_rng = streams
+    n, count = round(seconds * RATE), int(sound_rng.integers(sources[0], sources[1] + 1))
     names, shapes, sounds = zip(*draw_sources(sound_rng, count, n, files, recorded_fraction), strict=True)
     paths = [draw_path(path_rng, seconds, fov) for _ in names]
     ears = head_named(head)
@@ -169,13 +145,23 @@ def simulate(
         paths = [placed_in(path, space, seconds) for path in paths]
     binaural = mix_at_ears(sounds, paths, ears, space)
     binaural *= sound_rng.uniform(0.5, 0.9) / np.abs(binaural).max()
-
-    times = np.arange(math.ceil(n / RATE * fps - 1e-6)) / fps
-    angles = [path.angles(times) for path in paths]
-    frames, boxes = draw_frames(picture_rng, shapes, angles, fov)
-    distances = [path.distance for path in paths]
-    ratios = [space and space.drr_at(distance) for distance in distances]
-    known = zip(names, (azimuth for azimuth, _ in angles), boxes, distances, ratios, strict=True)
-    described = tuple(Source(*each) for each in known)
     exact = np.round(binaural * 32768).astype(np.float32) / 32768
-    return Scene(exact, frames, described, space and space.rt60)
+
+    wall, hue = backdrop(picture_rng), picture_rng.uniform()
+    looks = [draw_appearance(picture_rng, shape, hue + k / count) for k, shape in enumerate(shapes)]
+    sides = [draw_side(motion_rng) for _ in names]
+    objects = [SceneObject(*each) for each in zip(names, sounds, paths, looks, sides, strict=True)]
+    shared: dict = {"seconds": seconds, "fov": fov, "room": space}
+    recorded: dict = {"n": n, "files": files, "recorded_fraction": recorded_fraction}
+    silent = draw_bystanders(bystander_rng, objects, bystanders, hue=hue, **shared, **recorded)
+    objects = among(bystander_rng, objects, silent)
+    if not motion:
+        objects = [each.without_motion() for each in objects]
+
+    times = picture_times(n / RATE, fps)
+    frames = video = filmed(objects, wall, times, fov)
+    if video_fps not in (None, fps):
+        video = filmed(objects, wall, picture_times(n / RATE, video_fps), fov)
+    known = [described(each, track, times, fov, space) for track, each in enumerate(objects)]
+    heard, unheard = (tuple(s for s in known if s.sounds == sounding) for sounding in (True, False))
+    return Scene(exact, frames, video, heard, unheard, space.rt60 if space else None)
