@@ -47,6 +47,11 @@ class SimulateConfig:
     sources: tuple[int, int] = option(
         (1, 3), "sound sources per scene, from..to", type=integer_range, metavar="1..3"
     )
+    sounding: bool = option(
+        False,
+        "also state in the detections how likely each of them sounds, as inference would estimate it from "
+        "the video; --video_fps 25 shows more of the motion",
+    )
     bystanders: tuple[int, int] = option(
         (0, 0),
         "objects per scene that are seen, and detected, but do not sound, from..to; half of them move to a "
@@ -132,9 +137,10 @@ class SimulateConfig:
             raise ValueError(f"--bystanders is {low}..{high}; give from..to within 0..{MOST_BYSTANDERS}")
         if self.video_fps is not None and not 1 <= self.video_fps <= MOST_FPS:
             raise ValueError(f"--video_fps is {self.video_fps}; give 1 to {MOST_FPS} pictures a second")
-        if self.layout == "fairplay" and (high or self.video_fps is not None):
+        if self.layout == "fairplay" and (high or self.video_fps is not None or self.sounding):
             raise ValueError(
-                "--bystanders, --video_fps: the layout of FAIR-Play has no place for them; leave them out"
+                "--bystanders, --video_fps, --sounding: the layout of FAIR-Play has no place for them; "
+                "leave them out"
             )
 
 

@@ -44,6 +44,7 @@ def write_dataset(cfg: SimulateConfig, sounding: Sounding | None = None) -> None
         "seconds": cfg.seconds,
         "bystanders": cfg.bystanders,
         "video_fps": cfg.video_fps or cfg.fps,
+        "sounding": cfg.sounding,
         "frame_size": FRAME,
         "sample_rate": RATE,
         "fov": common_value({name: setting["fov"] for name, setting in drawn.items()}),

@@ -1,0 +1,171 @@
+"""The finder of sources: what a video shows, and which of it sounds, while it is read."""
+
+import time as clock
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.detection.detectors import CenterFace, Detector, detector_named, heads_of
+from DiffBinaural.detection.found import PERSON, Found
+from DiffBinaural.detection.motion import Motion
+from DiffBinaural.detection.sounding import Loudness, sounding
+from DiffBinaural.detection.tracking import AHEAD, HOLD, Tracker, TrackPoint
+from DiffBinaural.utils.lists import Detection
+
+WHOLE = 1.0  # seconds between two pictures in which all kinds of sources are looked for
+FACES = 0.3  # seconds between two pictures in which faces are
+EARLY = (0.0, 0.5)  # seconds after the start: also looked for, so that a short clip's sources are seen twice
+MOUTH = (0.0, 0.5, 1.0, 1.0)  # of a head: the lower half
+BODY = (0.0, 0.0, 1.0, 1.0)
+PAST = 12.0  # seconds before a moment whose motion says whether a track sounds
+WAITING = 8  # pictures that wait for their detection, at most: they are held in memory
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """Sources in one picture."""
+
+    time: float  # seconds
+    found: list[Found]
+    whole: bool  # all kinds were looked for
+    seconds: float  # that it took
+
+
+class SourceFinder:
+    """Detects, links, listens: pictures and sound go in as they come, detections with their tracks come out.
+
+    detector  name, of detectors.DETECTORS
+    rate      samples a second of the sound
+    begin     seconds of the video at which it begins
+    """
+
+    def __init__(self, detector: str = "ssd", rate: int = MelConfig.sample_rate, begin: float = 0.0):
+        self.detector: Detector = detector_named(detector)
+        self.faces, self.begin = CenterFace(), begin
+        self.worker = ThreadPoolExecutor(max_workers=1)  # while the next pictures are decoded
+        self.waiting: deque[Future[Spotted]] = deque()
+        self.others: list[Found] = []  # beside people, when they were last looked for
+        self.next_whole = self.next_faces = -np.inf
+        self.first: float | None = None  # time of the first picture
+        self.loudness, self.seconds = Loudness(), 0.0
+        self.tracker: Tracker
+        self.motion: Motion
+        self.past: dict[str, list[TrackPoint]] = {}
+        self.settled = -np.inf  # time up to which detections have been given
+
+    def hear(self, samples: np.ndarray) -> None:
+        """The next samples (n,) of the sound, mono."""
+        self.loudness.push(samples)
+
+    def watch(self, time: float, grey: np.ndarray) -> None:
+        """The next picture at the video's own rate, at a time (s): luminance (H, W) uint8, of any size."""
+        if hasattr(self, "motion"):
+            self.motion.push(time, grey)
+
+    def look(self, time: float, picture: np.ndarray) -> None:
+        """The next picture (H, W, 3) uint8 RGB at a time (s); the size is the same for all."""
+        if self.first is None:
+            self.first = time
+            size = picture.shape[1], picture.shape[0]
+            self.tracker, self.motion = Tracker(size), Motion(*size)
+        whole = time >= self.next_whole - 1e-6
+        if not whole and time < self.next_faces - 1e-6:
+            return
+        self.next_faces = time + FACES
+        if whole:
+            early = [self.first + t for t in EARLY if self.first + t > time + 1e-6]
+            self.next_whole = min([time + WHOLE, *early])
+        self.waiting.append(self.worker.submit(self._spot, time, picture, whole))
+        while len(self.waiting) > WAITING:
+            self._link()
+
+    def found(self, times: Sequence[float], *, ended: bool = False) -> list[Detection]:
+        """What is at these times (s), which rise, and from call to call; pictures go AHEAD seconds farther.
+
+        ended  the video has no more pictures
+        """
+        while self.waiting:
+            self._link()
+        if self.first is None or not len(times):
+            return []
+        start = clock.perf_counter()
+        points = self.tracker.points(times, WHOLE if ended else HOLD)
+        for point in points:
+            self.past.setdefault(point.track, []).append(point)
+        chances = self._chances(times[-1])
+        oldest = times[-1] - PAST
+        kept = {name: [p for p in track if p.time >= oldest] for name, track in self.past.items()}
+        self.past = {name: track for name, track in kept.items() if track}
+        self.seconds += clock.perf_counter() - start
+        return [
+            Detection(p.time, p.box, p.score, p.label, p.track, float(chances[p.track](p.time)))
+            for p in sorted(points, key=lambda p: p.time)
+        ]
+
+    def _spot(self, time: float, picture: np.ndarray, whole: bool) -> Spotted:
+        start = clock.perf_counter()
+        faces = self.faces(picture)
+        everything = self.detector(picture) if whole else []
+        people = [one for one in everything if one.label == PERSON]
+        if whole:
+            self.others = [one for one in everything if one.label != PERSON]
+        heads = heads_of(people, faces, self.others)
+        found = [*heads, *self.others] if whole else heads
+        return Spotted(time, found, whole, clock.perf_counter() - start)
+
+    def _link(self) -> None:
+        spotted = self.waiting.popleft().result()
+        self.tracker.push(spotted.time, spotted.found, whole=spotted.whole)
+        self.seconds += spotted.seconds
+
+    def _chances(self, until: float) -> dict[str, Callable]:
+        """For each track a function of time (s): the probability that it sounds."""
+        ways = {
+            name: Way(
+                np.array([point.time for point in track]),
+                np.array([point.box for point in track]),
+                MOUTH if track[0].label == PERSON else BODY,
+            )
+            for name, track in self.past.items()
+        }
+        span = until - 2 * PAST, until + AHEAD
+        return chances(ways, self.motion, self.loudness, begin=self.begin, span=span)
+
+
+class Way(NamedTuple):
+    """Where a track is."""
+
+    times: np.ndarray  # (D,) seconds
+    boxes: np.ndarray  # (D, 4) x1, y1, x2, y2 in pixels
+    part: tuple[float, float, float, float]  # of the box that moves with the sound, as of Motion.motion_in
+
+
+def chances(
+    ways: dict[str, Way],
+    motion: Motion,
+    loudness: Loudness,
+    *,
+    begin: float = 0.0,
+    span: tuple[float, float] = (-np.inf, np.inf),
+) -> dict[str, Callable]:
+    """For each track a function of times (s): the probability that it sounds.
+
+    begin  seconds of the video at which the sound begins
+    span   seconds whose motion counts
+    """
+    if not ways:
+        return {}
+    read = [motion.motion_in(*way) for way in ways.values()]
+    at = read[0][0]
+    here = (at >= span[0]) & (at <= span[1])
+    if not here.any():  # a single picture: nothing moves
+        at, here = np.array([way.times[0] for way in ways.values()][:1]), np.array([True])
+        read = [(at, np.zeros(1)) for _ in ways]
+    rows = sounding(np.stack([speeds for _, speeds in read])[:, here], loudness, at[here] - begin)
+    return {name: partial(np.interp, xp=at[here], fp=row) for name, row in zip(ways, rows, strict=True)}

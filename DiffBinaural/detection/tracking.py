@@ -1,0 +1,150 @@
+"""Tracks out of what a detector finds: one identity over time, without gaps, jitter, wild boxes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from DiffBinaural.detection.found import Found
+
+GAP = 1.5  # seconds that a source may go undetected and still be the same
+LEAP = 0.75  # sizes of its box, and as many again each second, that a source moves between two detections
+GROWTH = 2.0  # a box does not become so many times larger or smaller from one detection to the next
+LABEL_COST = 0.5  # of another label: an animal may look like two kinds
+SMOOTH = 0.4  # seconds to either side over which boxes are averaged
+AHEAD = GAP + SMOOTH  # seconds of pictures that are needed to settle a moment
+HOLD = 0.5  # seconds that a source is there before its first detection, after its last
+LEAST_HITS = 2  # detections of a track, where its time has so many pictures, and
+LEAST_PART = 0.3  # of the pictures of its time in which it is found: else it is wild
+LARGEST = 0.6  # of the picture: a larger box is the scene, not a source in it
+
+
+@dataclass
+class Hits:
+    """The detections of one source so far: those that a later moment still depends on."""
+
+    track: str
+    label: str
+    times: list[float] = field(default_factory=list)  # seconds
+    boxes: list[tuple] = field(default_factory=list)  # x1, y1, x2, y2 in pixels
+    scores: list[float] = field(default_factory=list)
+    looks: int = 0  # pictures since its first detection in which all kinds were looked for
+    hits: int = 0  # of these
+
+    def add(self, time: float, found: Found) -> None:
+        """One more detection."""
+        self.times.append(time)
+        self.boxes.append(found.box)
+        self.scores.append(found.score)
+
+    @property
+    def real(self) -> bool:
+        """Whether it was detected often enough; a wild box appears once."""
+        return self.hits >= max(min(LEAST_HITS, self.looks), LEAST_PART * self.looks)
+
+    def forget(self, before: float) -> None:
+        """Leave out detections before a time, but for two that later moments lie between."""
+        first = max(int(np.searchsorted(self.times, before)) - 2, 0)
+        del self.times[:first], self.boxes[:first], self.scores[:first]
+
+
+@dataclass(frozen=True)
+class TrackPoint:
+    """A track at a moment."""
+
+    track: str
+    label: str
+    time: float  # seconds
+    box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
+    score: float
+
+
+class Tracker:
+    """Links detections as they come, picture by picture; gives tracks AHEAD seconds behind them.
+
+    size  width, height of the pictures in pixels
+    """
+
+    def __init__(self, size: tuple[int, int]):
+        self.area = size[0] * size[1]
+        self.open: list[Hits] = []
+        self.count = 0  # tracks that were ever begun
+
+    def push(self, time: float, found: Sequence[Found], *, whole: bool = True) -> None:
+        """The detections of the picture at a time (s); times rise.
+
+        whole  all kinds of sources were looked for, not faces alone
+        """
+        found = [f for f in found if _area(f.box) <= LARGEST * self.area]
+        going = [hits for hits in self.open if time - hits.times[-1] <= GAP + 1e-6]
+        cost = np.array([[_cost(hits, time, f) for hits in going] for f in found]).reshape(len(found), -1)
+        rows, columns = linear_sum_assignment(np.minimum(cost, 10.0))
+        taken = {r: going[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] <= 1}
+        for hits in going:
+            hits.looks += whole
+        for r, one in enumerate(found):
+            if r not in taken:
+                self.count += 1
+                taken[r] = Hits(f"{one.label} {self.count}", one.label, looks=int(whole))
+                self.open.append(taken[r])
+            taken[r].add(time, one)
+            taken[r].hits += whole
+
+    def points(self, times: Sequence[float], hold: float = HOLD) -> list[TrackPoint]:
+        """All tracks at these times (s), which rise, and from call to call.
+
+        Detections up to AHEAD seconds after the last of them, or to the video's end, must have come.
+
+        hold  seconds that a source is there after its last detection
+        """
+        made = []
+        for hits in self.open:
+            first, last = hits.times[0] - HOLD - 1e-6, hits.times[-1] + hold + 1e-6
+            here = [t for t in times if first <= t <= last] if hits.real else []
+            if here:
+                at, boxes = np.array(hits.times), np.array(hits.boxes, dtype=np.float64)
+                smooth, scores = _smoothed(at, boxes, np.array(here)), np.interp(here, at, hits.scores)
+                made += [
+                    TrackPoint(hits.track, hits.label, t, tuple(box), float(score))
+                    for t, box, score in zip(here, smooth.tolist(), scores, strict=True)
+                ]
+        if len(times):
+            oldest = times[-1] - SMOOTH
+            self.open = [hits for hits in self.open if hits.times[-1] >= oldest - GAP]
+            for hits in self.open:
+                hits.forget(oldest)
+        return made
+
+
+def _area(box: tuple) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _cost(hits: Hits, time: float, found: Found) -> float:
+    """Distance from a track's last box, 1 = the farthest that is still the same source."""
+    (a, b, c, d), (e, f, g, h) = hits.boxes[-1], found.box
+    size, other = (c - a + d - b) / 2, (g - e + h - f) / 2
+    if not 1 / GROWTH <= size / other <= GROWTH:
+        return 10.0
+    reach = LEAP * (1 + time - hits.times[-1]) * (size + other) / 2
+    return math.hypot(a + c - e - g, b + d - f - h) / 2 / reach + LABEL_COST * (hits.label != found.label)
+
+
+def _smoothed(at: np.ndarray, boxes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Boxes (K, 4) at times `at` (K,), as seen at other times (T,): (T, 4).
+
+    A straight line is fitted to the detections within SMOOTH, those near by counting most: it neither lags
+    behind a steady motion nor flattens it at a track's ends.
+    """
+    even = np.stack([np.interp(times, at, side) for side in boxes.T], -1)
+    off = at[None] - times[:, None]
+    weight = np.clip(1 - np.abs(off) / SMOOTH, 0, None)
+    total, first, second = ((weight * off**k).sum(1) for k in range(3))
+    spread = total * second - first**2
+    enough = (weight > 0).sum(1) >= 3
+    safe = np.where(enough & (spread > 1e-9), spread, 1.0)
+    level, lean = weight @ boxes, (weight * off) @ boxes
+    fitted = (second[:, None] * level - first[:, None] * lean) / safe[:, None]
+    return np.where((enough & (spread > 1e-9))[:, None], fitted, even)
