@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from BigVGAN.settings import E2EConfig
+from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig
 from DiffBinaural.utils.files import abandoned, discard
 from DiffBinaural.utils.lists import number, read_rows
 from DiffBinaural.utils.media_writing import MUXED, mux
@@ -34,7 +34,7 @@ VIDEOS = frozenset(
         ".3gp",
     }
 )
-COLUMNS = ("input_wav", "detections")  # paths beside the CSV that names them
+COLUMNS = ("input_wav", "detections", "trajectory_in")  # paths beside the CSV that names them
 
 
 def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
@@ -77,12 +77,18 @@ def _job(cfg: E2EConfig, video: Path, name: str | None = None, **given) -> E2ECo
         output=str(Path(cfg.output, name)),
         mux=beside(cfg.mux, kind),
         plot=beside(cfg.plot, ".png"),
+        trajectory=beside(cfg.trajectory, ".csv"),
         **given,
     )
 
 
 def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
-    given = {name: str(source.parent / row[name]) for name in COLUMNS if row.get(name)}
+    words = (AUTO, NO_DETECTIONS)
+    given = {
+        name: row[name] if row[name] in words else str(source.parent / row[name])
+        for name in COLUMNS
+        if row.get(name)
+    }
     given |= {name: number(row, name, str(source)) for name in ("start", "end", "fov") if row.get(name)}
     name = row.get("output") or None
     folder, target = (os.path.normpath(path) for path in (cfg.output, Path(cfg.output, name or "")))
@@ -111,8 +117,8 @@ def for_each_video(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:
 
 def check_outputs(cfg: E2EConfig) -> None:
     """Refuse, before hours of work, what could not be written in the end."""
-    inputs = {Path(path).resolve() for path in (cfg.input_video, cfg.input_wav) if path}
-    for path in filter(None, (cfg.output, cfg.mux, cfg.plot)):
+    inputs = {Path(path).resolve() for path in (cfg.input_video, cfg.input_wav, cfg.trajectory_in) if path}
+    for path in filter(None, (cfg.output, cfg.mux, cfg.plot, cfg.trajectory)):
         for part in abandoned(path):
             discard(part)
         if Path(path).is_dir():

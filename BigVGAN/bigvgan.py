@@ -10,7 +10,8 @@ from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.convolutions import Conv1d, ConvTranspose1d, channels_last_1d, weight_normalised
 from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
-from BigVGAN.settings import E2EConfig, VocodeConfig
+from BigVGAN.request import E2EConfig
+from BigVGAN.settings import VocodeConfig
 from BigVGAN.utils import latest, load_strict
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.blocks import Pieces

@@ -6,7 +6,7 @@ python BigVGAN/inference_e2e.py --input_wav mono.wav --input_video clip.mp4 --ru
 
 from BigVGAN.batch import for_each_video
 from BigVGAN.pipeline import Pipeline
-from BigVGAN.settings import E2EConfig
+from BigVGAN.request import E2EConfig
 from DiffBinaural.utils.arguments import run
 
 

@@ -18,13 +18,16 @@ from torch import Tensor
 
 from BigVGAN.batch import check_outputs, check_track, write_track
 from BigVGAN.bigvgan import BigVGAN, hub_file, wanted_generator
-from BigVGAN.settings import E2EConfig, chosen_renderer
+from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig, chosen_renderer
 from BigVGAN.synthesis import make_renderer
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
+from DiffBinaural.dataset.trajectories import read_trajectory, write_trajectory
+from DiffBinaural.detection.finding import SourceFinder
 from DiffBinaural.heads.named import head_named
 from DiffBinaural.inference.audio_source import AudioSource
-from DiffBinaural.inference.geometry import GeometrySampler
+from DiffBinaural.inference.geometry import FADE, GeometrySampler, in_the_middle
 from DiffBinaural.inference.loading import load_models
+from DiffBinaural.inference.overview import source_panels
 from DiffBinaural.inference.rendering import GEOMETRY
 from DiffBinaural.inference.sampler import Sampler
 from DiffBinaural.inference.timer import StageTimer
@@ -39,6 +42,7 @@ from DiffBinaural.utils.mel import frame_times
 from DiffBinaural.utils.mel_files import same_mel
 from DiffBinaural.utils.plots import Columns, draw_generated
 from DiffBinaural.utils.progress import Progress
+from DiffBinaural.utils.source_plots import FilmStrip
 
 GENERATOR = "vocoder/g_best.pth"
 STAGE_1 = ("stage1/config.json", "stage1/unet_best.pth", "stage1/frame_best.pth")
@@ -131,6 +135,7 @@ class Pipeline:
         if cfg.mux:
             check_track(cfg, self.sample_rate)
         timer, columns = StageTimer(), Columns()
+        video.strip = FilmStrip() if cfg.plot else None
         with (
             Progress(
                 total=audio.expected or None, desc=Path(cfg.output).name, unit="sample", leave=False
@@ -147,10 +152,19 @@ class Pipeline:
             with timer("muxing"), replacing(cfg.mux) as part:
                 write_track(cfg, cfg.output, self.sample_rate, part, start=cfg.start, end=_end(cfg))
         if cfg.plot:
-            draw_generated(cfg.plot, columns, self.mel)
+            panels = source_panels(video, audio.samples / self.sample_rate)
+            draw_generated(cfg.plot, columns, self.mel, panels)
         if notice := length_notice(audio.samples / self.sample_rate, video.seconds()):
             print(notice, file=sys.stderr)
-        if self.cfg.renderer == GEOMETRY and not cfg.detections:
+        if cfg.trajectory:
+            with replacing(cfg.trajectory) as part:
+                write_trajectory(part, video.whereabouts())
+        if video.finder:
+            timer.seconds["finding sources"] = video.finder.seconds
+            print(video.sources.sentence(), file=sys.stderr)
+        elif cfg.trajectory_in and not video.trajectory:
+            print(f"{cfg.trajectory_in}: has no rows: the sound stays in the middle", file=sys.stderr)
+        elif self.cfg.renderer == GEOMETRY and cfg.detections == NO_DETECTIONS:
             print("no --detections: the sound stays in the middle", file=sys.stderr)
         how = f"renderer {self.cfg.renderer}"
         how += f", head {cfg.head}" if self.uses_head else ""
@@ -172,6 +186,8 @@ class Pipeline:
         while not last:
             with timer("reading"):
                 samples, last = audio.read()
+                if video.finder:
+                    video.finder.hear(samples[0].numpy())
                 batches = windows.push(samples, last=last)
             for batch in batches:
                 with timer("pictures"):
@@ -184,6 +200,8 @@ class Pipeline:
                     times = frame_times(video.start, frames, made.shape[-1], self.mel)
                     frames += made.shape[-1]
                     places = video.directions(times) if self.uses_head else None
+                    if video.may_show_nothing:
+                        made = in_the_middle(made, mono_mel, video.present(times, FADE // 2))
                     wav = renderer.push(mono.to(device), made.to(device), places, last=batch.last)
                 wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
@@ -205,7 +223,13 @@ class Pipeline:
         """A request's sound and pictures, open to be read."""
         end = _end(cfg)
         audio = AudioSource(cfg.input_wav or cfg.input_video, cfg.start, end, self.sample_rate)
-        options = dict(start=cfg.start, end=end, fps=cfg.fps, fov=cfg.fov, detections=cfg.detections)
+        options: dict = dict(start=cfg.start, end=end, fps=cfg.fps, fov=cfg.fov)
+        if cfg.trajectory_in:
+            options["trajectory"] = read_trajectory(cfg.trajectory_in)
+        elif cfg.detections == AUTO:
+            options["finder"] = SourceFinder(cfg.detector, self.sample_rate, begin=cfg.start)
+        elif cfg.detections != NO_DETECTIONS:
+            options["detections"] = cfg.detections
         return audio, VideoFrames(cfg.input_video, self.view, **options)
 
     def _request(self, wav: str | Path | None, video: str | Path, **options) -> E2EConfig:

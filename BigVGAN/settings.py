@@ -1,15 +1,11 @@
 """Settings of the vocoder's scripts."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from BigVGAN.env import _require
-from DiffBinaural.configs.advanced_diffusion_config import FOV, SamplingConfig
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
-from DiffBinaural.heads.named import HEAD_HELP, head_named
-from DiffBinaural.inference.config import RUN_HELP
 from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY, RENDERERS
 from DiffBinaural.utils.bundled import BUNDLED
 
@@ -168,63 +164,3 @@ class CopySynthesisConfig(VocodeConfig):
         if self.renderer == "auto":  # copy synthesis is a test of the vocoder
             object.__setattr__(self, "renderer", "vocoder")
             check_renderer(self, self.renderer)
-
-
-@dataclass(frozen=True, kw_only=True)
-class E2EConfig(SamplingConfig):
-    """From a video to binaural sound."""
-
-    input_video: str = required(
-        "the video, or a folder of its pictures; for a batch, a folder of videos or a "
-        "CSV with a column input_video and optionally input_wav, output, "
-        "detections, start, end, fov"
-    )
-    run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
-    checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
-    renderer: Literal[CHOICES] = option(
-        "auto",
-        RENDERER_HELP + "the run predicts the phase, else vocoder",
-        renamed=RENAMED_RENDERERS,
-    )
-    head: str = option("sphere", HEAD_HELP)
-    exact_downmix: bool = option(False, EXACT_HELP)
-    output: str = required("binaural wav to write; for a batch, the folder for <video>.wav")
-    input_wav: str | None = option(
-        None,
-        "the sound; default: the video's own. Channels are mixed to mono. "
-        "For a batch, a folder with <video>.wav, .flac or the like",
-    )
-    detections: str | None = option(None, "CSV of detected sources in the video; default: the whole picture")
-    start: float = option(0.0, "start in sound and video, seconds")
-    end: float | None = option(None, "end in sound and video, seconds; default: the end of the sound")
-    fps: float = option(10.0, "pictures per second in a folder of pictures")
-    fov: float = option(FOV, "horizontal field of view of the camera, degrees")
-    mux: str | None = option(
-        None,
-        "also write this .mp4, .mov or .mkv: the video with the binaural track; for a batch, a folder",
-    )
-    mux_codec: Literal["aac", "flac"] = option("aac", "sound in --mux: AAC at 256 kbit/s or lossless FLAC")
-    plot: str | None = option(None, "also draw the mels to this PNG; for a batch, a folder")
-
-    def __post_init__(self):
-        super().__post_init__()
-        positive(self, "fps", "fov")
-        _require(self.fov < 180, f"--fov is {self.fov:g}; a picture shows less than 180 degrees")
-        head_named(self.head)
-        _require(
-            0 <= self.start < (math.inf if self.end is None else self.end),
-            f"--start is {self.start}, --end {self.end}; expected 0 <= start < end, in seconds",
-        )
-
-
-def chosen_renderer(cfg: E2EConfig, predicts_phasor: bool) -> str:
-    """The renderer for the mels of a run, which predicts the phasor between the ears or not."""
-    default = DEFAULT_RENDERER if predicts_phasor else "vocoder"
-    renderer = default if cfg.renderer == "auto" else cfg.renderer
-    _require(
-        renderer == "vocoder" or predicts_phasor,
-        f"--renderer {renderer}: {cfg.run[0]} makes no phase between "
-        "the ears; train with --interaural_phase, or use --renderer vocoder",
-    )
-    check_renderer(cfg, renderer)
-    return renderer

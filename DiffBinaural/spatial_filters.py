@@ -8,6 +8,7 @@ from DiffBinaural.heads.direct_path import diffuse, in_bands, levels, mixture, s
 from DiffBinaural.utils.mel import FLOOR, NOISE, mel_basis
 
 CANCELLED = 0.1  # of the ears' power is the least the mono may hold
+LEAST_DIRECT = 0.2  # share of the sources below which their phase counts less and less
 MAX_GAIN = 3.0  # nepers (26 dB) between an ear and the mono, at most
 
 
@@ -97,6 +98,20 @@ def wiener_at_levels(mono: Tensor, gain: Tensor, phasor: Tensor) -> Tensor:
     wanted = size * (lean - lean.mean(-3, keepdim=True)).exp()
     power = (size**2).sum(-3, keepdim=True) / (wanted**2).sum(-3, keepdim=True)
     return ears * (wanted * power.sqrt() / size)
+
+
+def in_direct_phase(ears: Tensor, mono: Tensor, shares: Tensor, direct: Tensor) -> Tensor:
+    """Two ears (…, 2, F, T) at their levels, with the phases that the sources' direct paths have together.
+
+    What is diffuse has no phase between the ears, and the least-squares estimate shrinks the sources' phase
+    for it: right on average, but heard as a source that is less far to the side (Rayleigh's duplex theory:
+    the ears tell directions by the direct sound).
+
+    mono    (…, F, T);  shares: (…, S, F, T) of each slot in its power;  direct: (…, S, F, T)
+    """
+    lean = (shares * direct).sum(-3) / shares.sum(-3).clamp(min=LEAST_DIRECT)
+    turned = torch.stack((1 + lean, 1 - lean), dim=-3) * mono[..., None, :, :]
+    return ears.abs() * turned / turned.abs().clamp(min=1e-7)
 
 
 def downmixed(ears: Tensor, mono: Tensor) -> Tensor:

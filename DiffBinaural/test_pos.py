@@ -1,9 +1,11 @@
-"""Generate binaural mels with the source moved to one position, or to several from left to right:
+"""Generate binaural mels with the source moved to one position, to several from left to right, or over time:
 
 python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --output_dir generated/placed \\
     --override_pos 0.5,0
 python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --output_dir generated/sweep \\
     --sweep
+python DiffBinaural/test_pos.py --run checkpoints/first --data_root data/real --output_dir generated/moved \\
+    --trajectory_in edited.csv
 """
 
 from pathlib import Path
@@ -20,6 +22,8 @@ from DiffBinaural.utils.plots import draw_sweep
 def main(cfg: PlacementConfig) -> None:
     """Write mel pairs and positions.csv, with a picture <video_id>_<ms>.png of each pair.
 
+    positions.csv has the azimuth of the source in degrees, on trajectories the mean of the likeliest to sound
+    over the clip, the level difference that was made, and that of a rigid sphere, both in dB.
     For a sweep, draw sweep.png instead and print how the level difference correlates with the position.
     """
     rows, out = generate_at_positions(GenAudioPos, cfg), Path(cfg.output_dir)

@@ -131,9 +131,16 @@ class SourcePaths:
 
 def _knots(track: Track, size: tuple[int, int], fov: float) -> tuple[np.ndarray, np.ndarray]:
     """Times (K,) of a track; azimuth, elevation, sounding (3, K) there."""
-    (width, height), boxes = size, np.array([d.box for d in track], dtype=np.float64)
-    x, y = boxes[:, 0::2].mean(1), boxes[:, 1::2].mean(1)
-    scale = 2 * math.tan(math.radians(fov / 2)) / width  # of a pixel, at a distance of 1
-    rays = np.stack([scale * (x - width / 2), np.ones_like(x), scale * (height / 2 - y)], -1)
-    values = np.stack([*angles_of(rays), [d.sounding for d in track]])
+    values = np.stack([*directions_of([d.box for d in track], size, fov), [d.sounding for d in track]])
     return np.array([d.time for d in track]), values
+
+
+def directions_of(boxes: Sequence[tuple], size: tuple[int, int], fov: float) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth, elevation (K,) in degrees of the middles of boxes (x1, y1, x2, y2 in pixels).
+
+    size, fov  of the pictures, as of :class:`SourcePaths`
+    """
+    (width, height), corners = size, np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    x, y = corners[:, 0::2].mean(1), corners[:, 1::2].mean(1)
+    scale = 2 * math.tan(math.radians(fov / 2)) / width  # of a pixel, at a distance of 1
+    return angles_of(np.stack([scale * (x - width / 2), np.ones_like(x), scale * (height / 2 - y)], -1))

@@ -14,8 +14,9 @@ import numpy as np
 
 from DiffBinaural.detection.faces import CenterFace, heads_of
 from DiffBinaural.detection.found import Found
+from DiffBinaural.detection.names import TORCHVISION_NAMES
 from DiffBinaural.detection.ssd import SSD
-from DiffBinaural.detection.torchvision_models import TORCHVISION_NAMES, torchvision_detector
+from DiffBinaural.detection.torchvision_models import torchvision_detector
 
 __all__ = ["DETECTORS", "CenterFace", "Detector", "Found", "detector_named", "heads_of"]
 

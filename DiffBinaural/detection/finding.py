@@ -1,4 +1,4 @@
-"""The finder of sources: what a video shows, and which of it sounds, while it is read."""
+"""The finder of sources: what a video shows, which of it sounds, found while it is read."""
 
 import time as clock
 from collections import deque
@@ -13,8 +13,9 @@ import numpy as np
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.detection.detectors import CenterFace, Detector, detector_named, heads_of
 from DiffBinaural.detection.found import PERSON, Found
+from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import Motion
-from DiffBinaural.detection.sounding import Loudness, sounding
+from DiffBinaural.detection.sounding import chance_of_sounding
 from DiffBinaural.detection.tracking import AHEAD, HOLD, Tracker, TrackPoint
 from DiffBinaural.utils.lists import Detection
 
@@ -53,7 +54,7 @@ class SourceFinder:
         self.others: list[Found] = []  # beside people, when they were last looked for
         self.next_whole = self.next_faces = -np.inf
         self.first: float | None = None  # time of the first picture
-        self.loudness, self.seconds = Loudness(), 0.0
+        self.loudness, self.seconds = Loudness(rate), 0.0
         self.tracker: Tracker
         self.motion: Motion
         self.past: dict[str, list[TrackPoint]] = {}
@@ -100,6 +101,7 @@ class SourceFinder:
             self.past.setdefault(point.track, []).append(point)
         chances = self._chances(times[-1])
         oldest = times[-1] - PAST
+        self.motion.forget(read=times[-1], looks=oldest)
         kept = {name: [p for p in track if p.time >= oldest] for name, track in self.past.items()}
         self.past = {name: track for name, track in kept.items() if track}
         self.seconds += clock.perf_counter() - start
@@ -143,7 +145,7 @@ class Way(NamedTuple):
 
     times: np.ndarray  # (D,) seconds
     boxes: np.ndarray  # (D, 4) x1, y1, x2, y2 in pixels
-    part: tuple[float, float, float, float]  # of the box that moves with the sound, as of Motion.motion_in
+    part: tuple[float, float, float, float]  # of the box that moves with the sound, as of Motion.follow
 
 
 def chances(
@@ -161,11 +163,9 @@ def chances(
     """
     if not ways:
         return {}
-    read = [motion.motion_in(*way) for way in ways.values()]
-    at = read[0][0]
-    here = (at >= span[0]) & (at <= span[1])
-    if not here.any():  # a single picture: nothing moves
-        at, here = np.array([way.times[0] for way in ways.values()][:1]), np.array([True])
-        read = [(at, np.zeros(1)) for _ in ways]
-    rows = sounding(np.stack([speeds for _, speeds in read])[:, here], loudness, at[here] - begin)
-    return {name: partial(np.interp, xp=at[here], fp=row) for name, row in zip(ways, rows, strict=True)}
+    looks = [motion.follow(name, *way) for name, way in ways.items()]
+    at = np.unique(np.concatenate([*(look.times for look in looks), *(way.times for way in ways.values())]))
+    at = at[(at >= span[0]) & (at <= span[1])]
+    seen = np.stack([(at >= way.times[0]) & (at <= way.times[-1]) for way in ways.values()])
+    rows = chance_of_sounding(looks, loudness, at, seen=seen, begin=begin)
+    return {name: partial(np.interp, xp=at, fp=row) for name, row in zip(ways, rows, strict=True)}

@@ -1,37 +1,50 @@
-"""How much things move inside boxes of a video, with the camera's own motion taken out.
+"""What changes inside boxes of a video, in each box's own frame of reference.
 
-A camera that shakes or pans moves every box alike, and says nothing about who makes a sound.  Each picture
-is compared with the one before, moved to where the camera now sees it; what then still differs, divided by
-how steep the picture is there, is a speed in pixels (normal flow, Horn & Schunck 1981).  Speeds are kept as
-coarse maps, a byte a cell, so that boxes which are found later can still be read off.
+A thing that travels, and a camera that shakes, change every pixel of a box and say nothing about who makes
+a sound.  So each picture's patch is first laid onto the patches before it (shift, size, contrast: Lucas &
+Kanade 1981), which also takes out the jitter of detected boxes.  What then still changes is motion inside the
+thing.  Whether it makes the sound: sounding.py.
 """
 
 import math
+from collections import deque
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-# Pixels of the pictures compared, 160 x 120 or another shape of that area.  On a real talking video
-# (320 x 240) the mouth's correlation with log energy is .41 at widths of 120 and 160, .37 at 240, .36 at 320:
-# fine detail adds noise of the compression, and 160 takes a third of the time of 320.
-AREA = 160 * 120
+AREA = 240 * 180  # pixels of the pictures kept, at most: 43 kB each
 SIDES_ALLOWED = (16, 640)  # pixels: thin pictures are stretched, the boxes with them
-CELL = 4  # pixels of a cell of the map; a mouth in a face of 40 of 320 pixels covers about 2 x 2
 PICTURES_PER_SECOND = 16.0  # at most: a mouth opens 2 to 7 times a second; the rest is skipped
-TEXTURE = 15  # pixels: light that varies over more than this is taken out; a mouth is smaller
-STEEP = 0.02  # squared slope (standard deviations of the texture a pixel) below which there is only noise
+KEPT = 60.0  # seconds of pictures, at most: 41 MB
 HELD = 0.3  # seconds: a picture repeated for this long is not a repetition but a thing at rest
 SAME = 0.1  # grey levels of mean difference: less is the same picture, coded again
-CUT = 0.3  # correlation of two pictures' texture: less is another shot
-GAP = 1.0  # seconds without pictures after which two pictures are not compared
-SEEN = 0.5  # seconds that a track goes on before its first detection, after its last
-# Speeds in bytes: byte b is SLOW (exp(STEP b) - 1) pixels a second, so 0 to 6700 in steps of 4 %.
-SLOW, STEP = 0.25, 0.04
-SPEEDS = (SLOW * np.expm1(STEP * np.arange(256))).astype(np.float32)
+GAP = 1.0  # seconds without pictures after which a track is looked at anew
+SIDE = 24  # pixels of a patch
+REACH = 1.2  # half-sizes of the box from its middle to the edge of the patch
+LOOK = 12  # pixels of a look: the patch's inner part, as it is kept
+ROUNDS = 4  # of alignment, at most
+CLOSE = 0.004  # half-sizes: a smaller step ends the alignment
+FARTHEST = 0.5  # half-sizes that a patch may lie off its box
+KEEPING = 0.8  # of the last picture's way off the box: boxes jitter about the right place
+STIFF = 0.002  # added to the mean squared slope, so that even patches stay where they are
+LESS_SIZE = 20  # times as stiff
+LEARNING = 1 / 8  # of the newest patch, in what the next are laid onto
+STEADY = 0.1  # of the newest box's size, in the size that is used: sizes jitter more than they change
+STRANGE = 0.3  # correlation with it: less is a cut, or another thing in front
+FAINT = 1.0  # grey levels: less contrast is noise
+
+
+class Look(NamedTuple):
+    """What a track looked like, over time; contrast 1, mean 0."""
+
+    times: np.ndarray  # (T,) seconds, ascending
+    values: np.ndarray  # (T, LOOK²) float32
+    fresh: np.ndarray  # (T,) bool: not to be compared with the one before
 
 
 class Motion:
-    """Speeds in a video, taken in picture by picture; memory: 1.2 kB a picture, 70 MB an hour.
+    """The last pictures of a video, and what its tracks looked like; memory: see KEPT, 0.3 kB a look.
 
     width, height   of the video, in pixels: boxes are given in these
     """
@@ -39,129 +52,187 @@ class Motion:
     def __init__(self, width: int, height: int) -> None:
         if width < 1 or height < 1:
             raise ValueError(f"the video is {width} x {height} pixels; expected at least 1 x 1")
-        self.width, self.height = width, height
-        scale = math.sqrt(AREA / (width * height))
-        self.small = tuple(
-            round(min(max(side * scale, SIDES_ALLOWED[0]), SIDES_ALLOWED[1])) for side in (width, height)
-        )
-        self.cells = tuple(max(1, round(side / CELL)) for side in self.small)  # columns, rows
-        self._last: tuple[float, np.ndarray] | None = None
-        self._times: list[float] = []
-        self._maps: list[np.ndarray] = []
-        self._cuts: list[bool] = []
+        scale = min(1.0, math.sqrt(AREA / (width * height)))
+        low, high = SIDES_ALLOWED
+        self.small = tuple(round(min(max(side * scale, low), high)) for side in (width, height))
+        self.scale = np.array(self.small * 2) / (width, height, width, height)
+        self._pictures: deque[tuple[float, np.ndarray]] = deque()
+        self._last = -math.inf
+        self._tracks: dict[str, Follower] = {}
 
     def push(self, time: float, grey: np.ndarray) -> None:
         """Take the next picture, of any size.  time in seconds; grey (H, W) uint8 luminance.
 
         A picture that repeats the last one (a film of 12 a second in a file of 24) is passed over, so motion
-        is always that between two different pictures, a second.
+        is always that between two different pictures.
         """
-        if self._last is not None and time - self._last[0] < 1 / PICTURES_PER_SECOND - 0.002:
+        if time - self._last < 1 / PICTURES_PER_SECOND - 0.002:
             return
         grey = cv2.resize(grey, self.small, interpolation=cv2.INTER_AREA)
-        if self._last is not None and time - self._last[0] < GAP:
-            before, old = self._last
-            same = cv2.norm(grey, old, cv2.NORM_L1) / grey.size < SAME
-            if same and time - before < HELD:
-                return
-            speed, cut = motion_between(old, grey, self.cells)
-            speed /= np.float32(time - before)
-            self._maps.append(np.minimum(np.rint(np.log1p(speed / SLOW) / STEP), 255).astype(np.uint8))
-            self._times.append((before + time) / 2)
-            self._cuts.append(cut)
-        self._last = time, grey
+        last = self._pictures[-1][1] if self._pictures and time - self._last < HELD else None
+        if last is not None and cv2.norm(grey, last, cv2.NORM_L1) / grey.size < SAME:
+            return
+        self._pictures.append((time, grey))
+        self._last = time
+        while self._pictures[0][0] < time - KEPT:
+            self._pictures.popleft()
 
-    def motion_in(
+    def follow(
         self,
+        track: str,
         times: np.ndarray,
         boxes: np.ndarray,
         part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Speed inside a box that moves: (T,) seconds, the same for every track, and (T,) boxes a second.
-
-        The speed is divided by the box's size; it is NaN more than half a second before the first detection
-        and after the last.  At a cut between shots it is interpolated.
+    ) -> Look:
+        """What a track has looked like up to its last detection; pictures are read once for each track.
 
         times  (D,) seconds of the detections, ascending, at least one
         boxes  (D, 4) x1, y1, x2, y2 in pixels of the video; interpolated between detections
-        part   x1, y1, x2, y2 as fractions of the box: (0, 0.55, 1, 1) is a face's mouth
+        part   x1, y1, x2, y2 as fractions of the box: (0, 0.5, 1, 1) is a face's mouth
         """
-        at = np.array(self._times)
         times, boxes = np.asarray(times, float), np.asarray(boxes, float)
         if times.ndim != 1 or not len(times) or boxes.shape != (len(times), 4):
             raise ValueError(
                 f"times {times.shape}, boxes {boxes.shape}; expected (D,) and (D, 4) with D >= 1"
             )
-        values = np.full(len(at), np.nan)
-        first, last = np.searchsorted(at, [times[0] - SEEN, times[-1] + SEEN])
-        for start in range(first, last, 1024):
-            span = slice(start, min(start + 1024, last))
-            values[span] = self._read(at[span], span, times, boxes, part)
-        good = np.isfinite(values) & ~np.array(self._cuts, bool)
-        cuts = np.isfinite(values) & ~good
-        if good.any():
-            values[cuts] = np.interp(at[cuts], at[good], values[good])
-        return at, values
+        follower = self._tracks.setdefault(track, Follower(part))
+        first = max(times[0], np.nextafter(follower.until, math.inf))
+        new = [one for one in self._pictures if first <= one[0] <= times[-1]]
+        at = np.array([time for time, _ in new])
+        scaled = boxes * self.scale
+        places = np.stack([np.interp(at, times, side) for side in scaled.T], -1)
+        for (time, picture), place in zip(new, places, strict=True):
+            follower.push(time, picture, place)
+        return follower.look()
 
-    def _read(
-        self, at: np.ndarray, span: slice, times: np.ndarray, boxes: np.ndarray, part: tuple
-    ) -> np.ndarray:
-        """Speeds (T,) at some pictures: means over the part of the box, in boxes a second."""
-        x1, y1, x2, y2 = (np.interp(at, times, column) for column in boxes.T)
-        wide, high = x2 - x1, y2 - y1
-        columns, rows = self.cells
-        across = covered((x1 + part[0] * wide) / self.width, (x1 + part[2] * wide) / self.width, columns)
-        down = covered((y1 + part[1] * high) / self.height, (y1 + part[3] * high) / self.height, rows)
-        speeds = SPEEDS[np.stack(self._maps[span])]
-        total = np.einsum("tr,trc,tc->t", down, speeds, across, optimize=True)
-        mean = total / np.maximum(down.sum(1) * across.sum(1), 1e-9)
-        sides = wide / self.width * self.small[0] * high / self.height * self.small[1]
-        return mean / np.sqrt(np.maximum(sides, 1.0))
+    def forget(self, read: float, looks: float) -> None:
+        """Drop the pictures before a time (s) up to which all tracks have been followed, older looks too.
+
+        looks  seconds: the oldest look that is kept
+        """
+        while self._pictures and self._pictures[0][0] < min(read, self._last):
+            self._pictures.popleft()
+        for follower in self._tracks.values():
+            follower.forget(looks)
+        self._tracks = {name: one for name, one in self._tracks.items() if one.looks}
 
 
-def covered(low: np.ndarray, high: np.ndarray, cells: int) -> np.ndarray:
-    """Fractions (T, cells) of a row's cells that lie between low and high (T,), fractions of the row."""
-    edges = np.arange(cells)
-    inside = np.minimum(high[:, None] * cells, edges + 1) - np.maximum(low[:, None] * cells, edges)
-    return np.clip(inside, 0, 1)
+class Follower:
+    """Lays the patches of one track onto each other.
 
-
-def motion_between(old: np.ndarray, new: np.ndarray, cells: tuple[int, ...]) -> tuple[np.ndarray, bool]:
-    """Motion (rows, columns) in pixels from one picture to the next, the camera's taken out; is there a cut?
-
-    old, new   (H, W) uint8
-    cells      columns, rows of the result
+    part   x1, y1, x2, y2 as fractions of the box: what a look shows
     """
-    a, b = texture(old), texture(new)
-    if (camera := camera_motion(old, new)) is not None:
-        a = cv2.warpAffine(a, camera, a.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    energy = cv2.norm(a, cv2.NORM_L2) * cv2.norm(b, cv2.NORM_L2)
-    cut = energy > 0 and float(np.vdot(a, b)) < CUT * energy
-    middle = cv2.addWeighted(a, 0.5, b, 0.5, 0)
-    slopes = (cv2.Sobel(middle, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
-    steep = cv2.magnitude(*slopes)
-    moved = cv2.resize(cv2.absdiff(a, b) * steep, cells, interpolation=cv2.INTER_AREA)
-    return moved / (cv2.resize(steep * steep, cells, interpolation=cv2.INTER_AREA) + np.float32(STEEP)), cut
+
+    def __init__(self, part: tuple[float, float, float, float]) -> None:
+        edges = (np.array(part) * 2 - 1 + REACH) / (2 * REACH) * SIDE
+        low = np.clip(np.floor(edges[:2] + 0.5), 0, SIDE - 1).astype(int)
+        high = np.clip(np.floor(edges[2:] + 0.5), low + 1, SIDE).astype(int)
+        self.part = slice(low[1], high[1]), slice(low[0], high[0])
+        self.until = -math.inf
+        self.mean = np.zeros((0, 0), np.float32)  # (SIDE, SIDE), or empty: what the next patch is laid onto
+        self.off = np.zeros(3)  # of the patch from its box: right, down (half-sizes), log size
+        self.size = np.zeros(2)  # width, height of the box, averaged
+        self.looks: deque[tuple[float, np.ndarray, bool]] = deque()
+
+    def push(self, time: float, picture: np.ndarray, box: np.ndarray) -> None:
+        """Take the next picture (H, W) uint8, in which the track fills a box (4,)."""
+        middle, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+        if time - self.until > GAP:
+            self.mean, self.size = np.zeros((0, 0), np.float32), size
+        self.size = self.size + STEADY * (size - self.size)
+        box = np.concatenate([middle - self.size / 2, middle + self.size / 2])
+        patch, alike = self._laid(picture, box) if self.mean.size else (np.zeros(0), 0.0)
+        fresh = alike < STRANGE
+        if fresh:
+            self.off[:] = 0
+            self.mean = patch = even(patch_at(picture, box, self.off))
+        else:
+            self.mean = self.mean + np.float32(LEARNING) * (patch - self.mean)
+        inner = np.ascontiguousarray(patch[self.part])
+        look = cv2.resize(inner, (LOOK, LOOK), interpolation=cv2.INTER_AREA)
+        self.looks.append((time, look.astype(np.float16).ravel(), fresh))
+        self.until = time
+
+    def _laid(self, picture: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, float]:
+        """The patch (SIDE, SIDE) that lies on the mean best, and its correlation with it."""
+        solve = solver(self.mean)
+        self.off *= KEEPING
+        for _ in range(ROUNDS):
+            patch = even(patch_at(picture, box, self.off))
+            *steps, contrast = solve @ patch.ravel()
+            step = np.clip(np.array(steps) / max(contrast, 0.1), -0.3, 0.3)
+            self.off = np.clip(self.off - step, -FARTHEST, FARTHEST)
+            if np.abs(step).max() < CLOSE:
+                break
+        else:
+            patch = even(patch_at(picture, box, self.off))
+        norm = math.sqrt(float(np.vdot(WEIGHT * self.mean, self.mean)) / TOTAL)
+        return patch, float(np.vdot(WEIGHT * patch, self.mean)) / TOTAL / max(norm, 1e-3)
+
+    def look(self) -> Look:
+        """All that it looked like."""
+        if not self.looks:
+            return Look(np.zeros(0), np.zeros((0, LOOK * LOOK), np.float32), np.zeros(0, bool))
+        times, values, fresh = zip(*self.looks, strict=True)
+        return Look(np.array(times), np.stack(values).astype(np.float32), np.array(fresh))
+
+    def forget(self, before: float) -> None:
+        """Drop looks before a time (s)."""
+        while self.looks and self.looks[0][0] < before:
+            self.looks.popleft()
 
 
-def texture(grey: np.ndarray) -> np.ndarray:
-    """A picture (H, W) float32 without its large-scale light, in standard deviations; 0 where it is even."""
-    fine = grey.astype(np.float32)
-    fine -= cv2.blur(fine, (TEXTURE, TEXTURE), borderType=cv2.BORDER_REFLECT)
-    return fine / np.float32(cv2.norm(fine, cv2.NORM_L2) / math.sqrt(fine.size) + 1e-3)
+def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places of a patch's pixels in half-sizes, and their weights, which fall off towards its edge."""
+    line = (((np.arange(SIDE) + 0.5) / SIDE * 2 - 1) * REACH).astype(np.float32)
+    fall = np.sqrt(np.cos(line / (REACH * 1.05) * np.pi / 2))
+    across, down = np.meshgrid(line, line)
+    return across, down, np.square(np.outer(fall, fall)).astype(np.float32)
 
 
-def camera_motion(old: np.ndarray, new: np.ndarray) -> np.ndarray | None:
-    """The affine map (2, 3) of shift, turn and zoom that most corners follow; None where too few do."""
-    corners = cv2.goodFeaturesToTrack(old, maxCorners=60, qualityLevel=0.02, minDistance=6)
-    if corners is None or len(corners) < 8:
-        return None
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(
-        old, new, corners, corners.copy(), winSize=(11, 11), maxLevel=2
+ACROSS, DOWN, WEIGHT = _grid()
+TOTAL = float(WEIGHT.sum())
+
+
+def patch_at(picture: np.ndarray, box: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """Patch (SIDE, SIDE) float32 of a picture around a box (4,), moved by off: right, down, log size.
+
+    OpenCV's warps know places to 1/32 of a pixel only, which would be motion of its own.
+    """
+    x1, y1, x2, y2 = box
+    sides = max(x2 - x1, 2.0), max(y2 - y1, 2.0)
+    middle = (x1 + x2 + sides[0] * off[0]) / 2, (y1 + y2 + sides[1] * off[1]) / 2
+    (columns, across), (rows, down) = (
+        line_of(at, side * math.exp(off[2]), pixels)
+        for at, side, pixels in zip(middle, sides, picture.shape[::-1], strict=True)
     )
-    found = found.ravel() == 1
-    if found.sum() < 8:
-        return None
-    matrix, inside = cv2.estimateAffinePartial2D(corners[found], moved[found], ransacReprojThreshold=0.5)
-    enough = matrix is not None and inside.sum() >= max(8, 0.3 * found.sum())
-    return matrix if enough else None
+    return down @ picture[rows, columns].astype(np.float32) @ across.T
+
+
+def line_of(middle: float, side: float, pixels: int) -> tuple[slice, np.ndarray]:
+    """Which of a line's pixels make a patch's, and by what weights (SIDE, n): triangles, as in bilinear."""
+    step = side * REACH / SIDE
+    places = np.clip(middle + (np.arange(SIDE) - (SIDE - 1) / 2) * step - 0.5, 0, pixels - 1)
+    wide = max(step, 1.0)
+    low = max(0, math.ceil(places[0] - wide))
+    high = min(pixels, math.floor(places[-1] + wide) + 1)
+    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(low, high)) / wide, 0)
+    return slice(low, high), (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def even(patch: np.ndarray) -> np.ndarray:
+    """A patch (SIDE, SIDE) float32 of mean 0 and contrast 1, both weighted; fainter where it is noise."""
+    patch = patch - np.float32(np.vdot(WEIGHT, patch) / TOTAL)
+    return patch / np.float32(math.sqrt(float(np.vdot(WEIGHT * patch, patch)) / TOTAL + FAINT**2))
+
+
+def solver(mean: np.ndarray) -> np.ndarray:
+    """Matrix (4, SIDE²): of a patch, how far it lies off the mean: right, down, log size; its contrast."""
+    slope = SIDE / 2 / REACH / 8
+    right = cv2.Sobel(mean, cv2.CV_32F, 1, 0, scale=slope)
+    down = cv2.Sobel(mean, cv2.CV_32F, 0, 1, scale=slope)
+    rows = np.stack([right, down, ACROSS * right + DOWN * down, mean]).reshape(4, -1)
+    weighted = rows * WEIGHT.ravel()
+    square = weighted @ rows.T
+    stiff = np.array([1, 1, LESS_SIZE, 1e-3])
+    return np.linalg.solve(square + STIFF * TOTAL * np.diag(stiff), weighted)

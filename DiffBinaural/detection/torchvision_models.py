@@ -17,17 +17,6 @@ from DiffBinaural.detection.found import CAN_SOUND, Found, tidy
 from DiffBinaural.detection.ssd import SSD
 from DiffBinaural.detection.verified import verified_bytes
 
-TORCHVISION_NAMES = (
-    "fasterrcnn_mobilenet_v3_large_320_fpn",
-    "fasterrcnn_mobilenet_v3_large_fpn",
-    "fasterrcnn_resnet50_fpn",
-    "fasterrcnn_resnet50_fpn_v2",
-    "fcos_resnet50_fpn",
-    "retinanet_resnet50_fpn",
-    "retinanet_resnet50_fpn_v2",
-    "ssd300_vgg16",
-    "ssdlite320_mobilenet_v3_large",
-)
 THRESHOLD = 0.5
 PATIENCE = 20.0  # seconds without an answer of the server
 

@@ -79,7 +79,9 @@ class Tracker:
         """
         found = [f for f in found if _area(f.box) <= LARGEST * self.area]
         going = [hits for hits in self.open if time - hits.times[-1] <= GAP + 1e-6]
-        cost = np.array([[_cost(hits, time, f) for hits in going] for f in found]).reshape(len(found), -1)
+        cost = np.array([[_cost(hits, time, f) for hits in going] for f in found]).reshape(
+            len(found), len(going)
+        )
         rows, columns = linear_sum_assignment(np.minimum(cost, 10.0))
         taken = {r: going[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] <= 1}
         for hits in going:

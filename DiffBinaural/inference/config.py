@@ -54,6 +54,11 @@ class PlacementConfig(ClipsConfig):
     )
     sweep: bool = option(False, "generate each sound at positions x = -1 … 1, and draw sweep.png")
     positions: int = option(21, "positions of a sweep")
+    trajectory_in: str | None = option(
+        None,
+        "CSV of where the sources are over time: time,track,azimuth, seconds of the recording and degrees, "
+        "positive right, optionally elevation,sounding; a track looks like the source detected in its slot",
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -61,8 +66,8 @@ class PlacementConfig(ClipsConfig):
             raise ValueError(f"--positions is {self.positions}; a sweep has 2 to 201")
         if self.override_pos and max(map(abs, self.override_pos)) > 1:
             raise ValueError(f"--override_pos is {self.override_pos}; both numbers lie in [-1, 1]")
-        if (self.override_pos is None) != self.sweep:
-            raise ValueError("give either --override_pos X,Y or --sweep")
+        if [self.override_pos is None, not self.sweep, self.trajectory_in is None].count(False) != 1:
+            raise ValueError("give either --override_pos X,Y or --sweep or --trajectory_in CSV")
 
 
 @dataclass(frozen=True, kw_only=True)

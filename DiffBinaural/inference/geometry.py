@@ -1,12 +1,15 @@
 """Mels of both ears from geometry alone, without a network."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.heads.direct_path import direct_path, in_bands, levels, mixed_path, statistics
 from DiffBinaural.heads.head import Head
 from DiffBinaural.inference.windows import WindowBatch
+
+FADE = 16  # mel frames, 0.2 s
 
 
 class GeometrySampler:
@@ -33,3 +36,19 @@ class GeometrySampler:
             places[..., start + new - first : start + size - first] = directions[..., new:]
         lean = mixed_path(direct_path(self.head, places, self.cfg), places)
         return mono + levels(in_bands(statistics(lean), self.cfg))[:2]
+
+
+def in_the_middle(made: Tensor, mono_mel: Tensor, present: Tensor) -> Tensor:
+    """What a model makes, but the mono copy in frames that show no source: there it could only guess.
+
+    made      (rows, M, T)  mels of left and right in nepers, and the phasor and shares where it makes them
+    mono_mel  (1, M, T) nepers
+    present   (T + FADE,) bool: a source is there, from FADE / 2 frames before to as many behind
+    ->        (rows, M, T); the way from one to the other takes FADE frames
+    """
+    there = F.avg_pool1d(present.float()[None], FADE + 1, 1)[0]
+    level, phasor, shares = made.tensor_split((2, 4))
+    forward = torch.zeros_like(phasor)
+    forward[:1] = 1
+    parts = (torch.lerp(mono_mel.expand_as(level), level, there), torch.lerp(forward, phasor, there))
+    return torch.cat((*parts, shares * there))

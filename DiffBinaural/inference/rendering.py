@@ -8,7 +8,16 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.heads.direct_path import direct_path, mixed_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.sphere import Sphere
-from DiffBinaural.spatial_filters import at_bins, band_gains, closed_form, downmixed, wiener, wiener_at_levels
+from DiffBinaural.spatial_filters import (
+    at_bins,
+    band_gains,
+    closed_form,
+    downmixed,
+    in_direct_phase,
+    to_bins,
+    wiener,
+    wiener_at_levels,
+)
 from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.mel import frame_spectra, hann, reflected
 
@@ -82,6 +91,8 @@ class MonoPhaseRenderer:
             shares = mel[4:] / mel[4:].sum(0).clamp(min=1) if len(mel) > 4 else None  # guidance exaggerates
             gain = band_gains(spectra, mel[:2], cfg)
             ears = RENDERERS[self.renderer](spectra, *at_bins(gain, mel[2:4], cfg, shares, direct))
+            if shares is not None and direct is not None and self.renderer == DEFAULT_RENDERER:
+                ears = in_direct_phase(ears, spectra, to_bins(shares, cfg), direct)
         ears = downmixed(ears, spectra) if self.exact_downmix else ears
         window, pad = hann(cfg.n_fft, mono.device)[:, None], (cfg.n_fft - cfg.hop) // 2
         total = overlap_add(torch.fft.irfft(ears, dim=1) * window, cfg)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from DiffBinaural.detection.finding import BODY, Way, chances
+from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import Motion
-from DiffBinaural.detection.sounding import Loudness
 from DiffBinaural.simulation.appearance import FRAME
 from DiffBinaural.simulation.scenes import Scene
 

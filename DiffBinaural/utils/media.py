@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 # Pillow's exceptions for truncated or damaged pictures, and for more than 179 million pixels
 DAMAGED = (OSError, SyntaxError, Image.DecompressionBombError)
 MAX_PIXELS = 40_000_000  # of a video frame; 8K has 33 million
+WATCHED = 240  # pixels: width of the pictures in which motion is looked for
 ROUNDING = 1e-3  # seconds; Matroska stores times in milliseconds
 
 
@@ -23,7 +24,13 @@ def open_media(path: str | Path):
 
 
 def pictures(
-    path: str | Path, fps: float, size: tuple[int, int] | None = None, *, first: int = 0, threads: int = 0
+    path: str | Path,
+    fps: float,
+    size: tuple[int, int] | None = None,
+    *,
+    first: int = 0,
+    threads: int = 0,
+    watch: Callable[[float, np.ndarray], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Pictures of a video at a constant rate, rotated as its rotation flag says.
 
@@ -31,6 +38,8 @@ def pictures(
     size     (width, height) in pixels to scale to; None: that of the video
     first    number of the first picture; beyond the end, the last picture is returned
     threads  of the decoder; 0: one per core
+    watch    is called with every picture from about the first one on, at the video's own rate: its time in
+             seconds, and its luminance (h, w) uint8, WATCHED pixels wide
     ->       (H, W, 3) uint8 RGB each; as many as fit in the duration of the video
     Raises ValueError for a file without pictures, or with one that cannot be decoded or is too large.
     """
@@ -38,6 +47,9 @@ def pictures(
         if not box.streams.video:
             raise ValueError(f"{path}: has no picture; expected a video file")
         stream, k, last, begin, show = box.streams.video[0], first, None, None, _converter(size)
+        if watch is not None:
+            small = WATCHED, max(round(WATCHED * stream.height / max(stream.width, 1)), 1)
+            shade = _converter(small, "gray")
         if stream.width * stream.height > MAX_PIXELS:
             raise ValueError(
                 f"{path}: its pictures have {stream.width} x {stream.height} pixels; "
@@ -49,6 +61,8 @@ def pictures(
             rate = float(stream.average_rate or fps)
             time = number / rate if frame.time is None else frame.time
             begin = time if begin is None else begin
+            if watch is not None and time - begin >= first / fps - 1:
+                watch(time - begin, shade(frame))
             while last is not None and k / fps + ROUNDING < time - begin:
                 yield show(last)
                 k += 1
@@ -67,14 +81,14 @@ def _decoded(box, stream, path: str | Path) -> Iterator[av.VideoFrame]:
         raise ValueError(f"{path}: has a picture that cannot be decoded ({error.strerror})") from None
 
 
-def _converter(size: tuple[int, int] | None) -> Callable[[av.VideoFrame], np.ndarray]:
-    """A function from a frame to (H, W, 3) uint8 RGB, called only for the frames that are used."""
+def _converter(size: tuple[int, int] | None, kind: str = "rgb24") -> Callable[[av.VideoFrame], np.ndarray]:
+    """A function from a frame to (H, W, 3) uint8 RGB, or gray (H, W); called only for frames in use."""
     reformatter = VideoReformatter()  # one for all frames: its tables are built once
 
     def show(frame: av.VideoFrame) -> np.ndarray:
         turns = round(frame.rotation / 90)  # counter-clockwise
         width, height = (size[::-1] if turns % 2 else size) if size else (frame.width, frame.height)
-        return np.rot90(reformatter.reformat(frame, width, height, "rgb24").to_ndarray(), turns)
+        return np.rot90(reformatter.reformat(frame, width, height, kind).to_ndarray(), turns)
 
     return show
 

@@ -1,8 +1,10 @@
 """Plots of mels, errors, interaural cues, training histories."""
 
 import io
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,23 +21,40 @@ Lines = dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]  # label -> title ->
 MEL_TICKS = (500, 1000, 2000, 4000, 8000)  # Hz
 
 
+class Panel(NamedTuple):
+    """What is drawn above mels, on their time axis."""
+
+    inches: float  # its height
+    draw: Callable  # on matplotlib axes
+
+
 def mel_ticks(cfg: MelConfig) -> list[int]:
     """The mel bands nearest to MEL_TICKS."""
     return [int(np.abs(band_centres(cfg) - f).argmin()) for f in MEL_TICKS]
 
 
-def mel_figure(rows: list[tuple[str, np.ndarray]], cfg: MelConfig, lines: Lines | None = None):
+def mel_figure(
+    rows: list[tuple[str, np.ndarray]],
+    cfg: MelConfig,
+    lines: Lines | None = None,
+    above: Sequence[Panel] = (),
+):
     """Log mels one below the other on one colour scale; differences in dB on another.
 
     rows   (title, (M, T)) each; nepers, or dB where the title contains dB
     lines  curves over time to draw below, as in :func:`draw_lines`
+    above  panels to draw above; the figure is wider then
     ->     matplotlib's Figure
     """
     from matplotlib.figure import Figure
 
     titles = list(next(iter(lines.values()))) if lines else []
-    figure = Figure(figsize=(9, 1.7 * (len(rows) + len(titles))), layout="constrained")
-    column = figure.subplots(len(rows) + len(titles), 1, sharex=True, squeeze=False)[:, 0]
+    heights = [*(panel.inches for panel in above), *[1.7] * (len(rows) + len(titles))]
+    figure = Figure(figsize=(13 if above else 9, sum(heights)), layout="constrained")
+    column = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, panel in zip(column, above):
+        panel.draw(axes)
+    column = column[len(above) :]
     for axes, (title, mel) in zip(column, rows):
         in_db = "dB" in title
         style = dict(cmap="RdBu_r", vmin=-20, vmax=20) if in_db else MEL_STYLE
@@ -76,12 +95,12 @@ class Columns:
             self.stride *= 2
 
 
-def draw_generated(path: str | Path, columns: Columns, cfg: MelConfig) -> None:
-    """Draw a clip's mels (mono, left, right), and the level difference of the ears."""
+def draw_generated(path: str | Path, columns: Columns, cfg: MelConfig, above: Sequence[Panel] = ()) -> None:
+    """Draw a clip's mels (mono, left, right), and the level difference of the ears, below some panels."""
     mono, left, right = columns.made.numpy()
     level = (right - left) * DB_PER_NEPER
     rows = [("mono", mono), ("left", left), ("right", right), ("right - left, dB", level)]
-    draw_mels(path, rows, replace(cfg, hop=cfg.hop * columns.stride))
+    save_figure(path, mel_figure(rows, replace(cfg, hop=cfg.hop * columns.stride), above=above))
 
 
 def save_figure(path: str | Path, figure) -> None:

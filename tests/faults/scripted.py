@@ -185,6 +185,6 @@ def dump_words(run, data_root, out):
 def e2e_words(video, stage1, vocoder, out):
     """Conversion of a video, in one denoising step."""
     return (
-        *("--input_video", video, "--output", out, "--sampling_timesteps", 1),
+        *("--input_video", video, "--output", out, "--sampling_timesteps", 1, "--detections", "none"),
         *("--run", stage1, "--checkpoint_file", vocoder / "g_best.pth"),
     )

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from BigVGAN.batch import videos_of
-from BigVGAN.settings import E2EConfig
+from BigVGAN.request import E2EConfig
 from DiffBinaural.dataset.recordings import FrameFolder
 from DiffBinaural.utils.files import load_tensors, save_tensors
 from DiffBinaural.utils.media import read_picture

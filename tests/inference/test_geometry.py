@@ -207,6 +207,7 @@ def words(root, out, *more):
         "cpu",
         "--output",
         out,
+        *(() if "--detections" in more else ("--detections", "none")),
         *more,
     )
 

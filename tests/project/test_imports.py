@@ -32,6 +32,7 @@ STAGE_1 = [
     "diffusion_utils",
     "modules",
     "dataset",
+    "detection",
     "simulation",
     "fairplay",
     "modules.models",
@@ -45,6 +46,7 @@ STAGE_1 = [
 STAGE_2 = [
     "env",
     "settings",
+    "request",
     "convolutions",
     "activations",
     "kernels",
@@ -66,6 +68,7 @@ STAGE_2 = [
 SHARED = [
     "configs",
     "utils",
+    "detection.names",
     "training_stabilizer",
     "modules.kernels.compiled",
     "evaluation.metric",
@@ -74,7 +77,7 @@ SHARED = [
     "inference.config",
     "inference.rendering",
 ]
-TO_RUN = ["inference", "modules.models"]
+TO_RUN = ["inference", "detection.finding", "dataset.trajectories", "modules.models"]
 # public names that several modules may define
 SAME_MEANING = {"main"}
 

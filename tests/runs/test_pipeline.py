@@ -21,10 +21,11 @@ from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.dataset.video_transforms import normalised
 from DiffBinaural.inference import sampler, windows
+from DiffBinaural.inference.placement import waypoint_at
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.runs.loading import precompute
 from DiffBinaural.utils.distributed import world
-from DiffBinaural.utils.lists import read_clips
+from DiffBinaural.utils.lists import read_clips, read_rows
 from DiffBinaural.utils.media_writing import write_video
 from DiffBinaural.utils.run_log import RunLog
 
@@ -436,6 +437,30 @@ def test_sources_are_moved_to_given_positions(scenes, scripts, stage1, tmp_path)
         scripts("DiffBinaural.test_pos", *words, "--output_dir", tmp_path / "none")
 
 
+def test_a_trajectory_of_one_row_is_a_position(scenes, scripts, stage1, tmp_path):
+    """The same mels, to the bit; a file that goes to the other side makes other ones."""
+    words = ("--run", stage1, "--data_root", scenes, "--list_test", "train", "--sampling_timesteps", 1)
+    words = ("DiffBinaural.test_pos", *words, "--limit", 1, "--output_dir")
+    scripts(*words, tmp_path / "xy", "--override_pos", "-0.5,0.1")
+    point = waypoint_at(-0.5, 0.1)
+    (tmp_path / "one.csv").write_text(
+        f"time,track,azimuth,elevation\n0,v,{point.azimuth},{point.elevation}\n"
+    )
+    (tmp_path / "two.csv").write_text("time,track,azimuth\n0,a,-40\n1,a,40\n0,b,175\n1,b,-175\n")
+    for name in ("one", "two"):
+        scripts(*words, tmp_path / name, "--trajectory_in", tmp_path / f"{name}.csv")
+    (left,) = (path.name for path in (tmp_path / "xy").glob("*_left.npy"))
+    fixed, one, two = (np.load(tmp_path / name / left) for name in ("xy", "one", "two"))
+    assert np.array_equal(fixed, one)
+    assert not np.array_equal(fixed, two)
+    (row,) = read_rows(tmp_path / "one" / "positions.csv", ("azimuth",))
+    assert float(row["azimuth"]) == pytest.approx(point.azimuth)
+    assert "x" not in row
+    (row,) = read_rows(tmp_path / "two" / "positions.csv", ("azimuth",))
+    assert -40 < float(row["azimuth"]) < 40
+    assert len(list((tmp_path / "two").glob("*.png"))) == 1
+
+
 def test_errors_are_drawn_over_frequency(scenes, scripts, mels, tmp_path):
     scripts(
         "DiffBinaural.evaluate_mel_spectrogram_rmse",
@@ -521,6 +546,7 @@ def e2e_words(stage1, vocoder, video, out, *more):
         out,
         "--sampling_timesteps",
         1,
+        *(() if "--detections" in more else ("--detections", "none")),
         *more,
     )
 
@@ -828,7 +854,7 @@ def test_from_end_to_end_the_run_determines_the_renderer(
 ):
     name = read_clips(scenes / "splits/test.csv")[0].video_id
     video, sound = scenes / f"videos/{name}.mp4", scenes / f"processed/mono_audios_22050Hz/{name}.wav"
-    words = ("--input_video", video, "--input_wav", sound, "--sampling_timesteps", 1)
+    words = ("--input_video", video, "--input_wav", sound, "--sampling_timesteps", 1, "--detections", "none")
     for out, more in (
         ("auto", ("--run", phasor_run, "--exact_downmix")),
         ("vocoder", ("--run", phasor_run, "--renderer", "vocoder", "--checkpoint_file", vocoder)),
@@ -864,6 +890,8 @@ def test_a_phasor_run_in_blocks_is_the_clip_at_once(scenes, scripts, phasor_run,
         *more,
         "--sampling_timesteps",
         2,
+        "--detections",
+        "none",
         "--input_wav",
         scenes / f"processed/mono_audios_22050Hz/{name}.wav",
     )

@@ -1,0 +1,113 @@
+"""Detections of videos, of folders of pictures, of whole datasets."""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from DiffBinaural.configs.advanced_diffusion_config import FOV, MelConfig, ViewConfig
+from DiffBinaural.configs.fields import option, positive, required
+from DiffBinaural.dataset.dataset_real_binaural import MONO
+from DiffBinaural.dataset.recordings import DETECTIONS, FRAMES, Recordings
+from DiffBinaural.detection.finding import SourceFinder
+from DiffBinaural.detection.names import DETECTOR_NAMES
+from DiffBinaural.inference.audio_source import AudioSource
+from DiffBinaural.inference.video_frames import VideoFrames
+from DiffBinaural.utils.files import write_rows
+from DiffBinaural.utils.lists import Detection
+from DiffBinaural.utils.media import open_media
+from DiffBinaural.utils.progress import Progress
+
+COLUMNS = "video_id,time,x1,y1,x2,y2,score,label,track,sounding"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindConfig:
+    """Search for sources."""
+
+    input: str = required("a video, a folder of its pictures, or a dataset folder")
+    output: str | None = option(
+        None, f"CSV to write; of a dataset by default its {DETECTIONS}, else the video's name with .csv"
+    )
+    input_wav: str | None = option(None, "the sound of a single video; default: the video's own")
+    detector: Literal[DETECTOR_NAMES] = option(  # type: ignore[valid-type]
+        "ssd", "what finds sources"
+    )
+    fps: float = option(10.0, "pictures per second in a folder of pictures")
+    fov: float = option(FOV, "horizontal field of view of the camera, degrees: for the line that is printed")
+
+    def __post_init__(self):
+        positive(self, "fps", "fov")
+
+
+@dataclass(frozen=True)
+class Film:
+    """Pictures with their sound."""
+
+    video_id: str
+    pictures: Path  # a video, or a folder
+    sound: Path | None  # None where there is none
+    fps: float  # of a folder
+
+
+def films_of(cfg: FindConfig) -> list[Film]:
+    """What is to be searched."""
+    source = Path(cfg.input)
+    if not (source / "dataset.json").is_file():
+        sound = Path(cfg.input_wav) if cfg.input_wav else source if has_sound(source) else None
+        return [Film(source.stem, source, sound, cfg.fps)]
+    if cfg.input_wav:
+        raise ValueError(f"--input_wav is for a single video; {source} is a dataset, with sounds of its own")
+    folders = sorted(path for path in (source / FRAMES).iterdir() if path.is_dir())
+    if not folders:
+        raise FileNotFoundError(f"{source / FRAMES}: no folders of pictures; expected one for each recording")
+    fps = Recordings.facts(source / "dataset.json")[0]
+    sounds = [source / MONO / f"{path.name}.wav" for path in folders]
+    return [Film(p.name, p, s if s.exists() else None, fps) for p, s in zip(folders, sounds, strict=True)]
+
+
+def has_sound(path: Path) -> bool:
+    """Whether a video has a sound track; a folder of pictures has none."""
+    if path.is_dir():
+        return False
+    with open_media(path) as box:
+        return bool(box.streams.audio)
+
+
+def search(film: Film, cfg: FindConfig) -> Iterator[list[Detection]]:
+    """The sources of a film, a minute at a time; at the end a sentence about them on stderr."""
+    finder = SourceFinder(cfg.detector)
+    if film.sound:
+        audio, last = AudioSource(film.sound, 0.0, math.inf, MelConfig.sample_rate), False
+        while not last:
+            samples, last = audio.read()
+            finder.hear(samples[0].numpy())
+    frames = VideoFrames(film.pictures, ViewConfig(), fps=film.fps, fov=cfg.fov, finder=finder)
+    yield from frames.sources_found()
+    if not film.sound:
+        print(f"{film.pictures}: no sound, so which of them sounds is not known", file=sys.stderr)
+    print(f"{film.video_id}: {frames.sources.sentence()}", file=sys.stderr)
+
+
+def find_all(cfg: FindConfig) -> Path:
+    """Write the detections of all films to a CSV; its path."""
+    films = films_of(cfg)
+    known = DETECTIONS if (Path(cfg.input) / "dataset.json").is_file() else None
+    out = Path(cfg.output or (Path(cfg.input) / known if known else Path(cfg.input).with_suffix(".csv")))
+    if out.exists() and not cfg.output:
+        raise FileExistsError(f"{out}: is there already; give --output to write to it or elsewhere")
+    rows = [
+        (film.video_id, round(d.time, 3), *(round(side, 2) for side in d.box), *_facts(d))
+        for film in Progress(films, desc="finding sources", unit="film")
+        for part in search(film, cfg)
+        for d in part
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(out, COLUMNS, rows)
+    return out
+
+
+def _facts(found: Detection) -> tuple:
+    return round(found.score, 4), found.label, found.track, round(found.sounding, 4)

@@ -1,0 +1,136 @@
+"""Tracks: one identity over time, gaps bridged, jitter smoothed, wild boxes dropped."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from DiffBinaural.detection.found import Found
+from DiffBinaural.detection.tracking import GAP, HOLD, LARGEST, Tracker
+
+SIZE = (400, 200)
+TIMES = np.arange(0, 6, 0.25)  # of the detections
+GRID = np.arange(0, 6, 0.1)
+
+
+def at(x, y=100.0, size=30.0, score=0.9, label="person"):
+    half = size / 2
+    return Found((x - half, y - half, x + half, y + half), score, label)
+
+
+def tracked(pictures, times=TIMES, grid=GRID, size=SIZE):
+    """name -> (times (K,), boxes (K, 4)) of what is found in pictures."""
+    tracker = Tracker(size)
+    for time, found in zip(times, pictures, strict=True):
+        tracker.push(time, found)
+    made = {}
+    for point in tracker.points(list(grid)):
+        made.setdefault(point.track, []).append((point.time, *point.box))
+    return {name: (np.array(rows)[:, 0], np.array(rows)[:, 1:]) for name, rows in made.items()}
+
+
+def middle(boxes):
+    return (boxes[:, 0] + boxes[:, 2]) / 2
+
+
+def test_two_that_cross_keep_their_identities():
+    right, left = 50 + 50 * TIMES, 350 - 50 * TIMES
+    made = tracked([[at(a, 90), at(b, 130)] for a, b in zip(right, left, strict=True)])
+    assert len(made) == 2
+    for _, boxes in made.values():
+        steps = np.diff(middle(boxes))
+        assert (steps >= 0).all() or (steps <= 0).all()
+
+
+@pytest.mark.parametrize("missing", [0.5, GAP - 0.3])
+def test_a_gap_is_bridged_evenly(missing):
+    gone = (TIMES > 2) & (2 + missing > TIMES)
+    made = tracked([[] if no else [at(100 + 20 * t)] for t, no in zip(TIMES, gone, strict=True)])
+    (times, boxes), *others = made.values()
+    assert not others
+    assert np.allclose(np.diff(times), 0.1)
+    inside = (times > 0.3) & (times < TIMES[-1])
+    assert np.abs(middle(boxes) - 100 - 20 * times)[inside].max() < 0.5
+
+
+def test_after_a_long_gap_it_is_another():
+    gone = (TIMES > 2) & (TIMES < 2 + GAP + 0.6)
+    made = tracked([[] if no else [at(100)] for no in gone])
+    assert len(made) == 2
+    for times, _ in made.values():
+        assert times[-1] - times[0] < 3.5
+
+
+def test_jitter_is_smoothed_and_steady_motion_is_not_delayed():
+    random = np.random.default_rng(0)
+    true = 60 + 45 * TIMES
+    (times, boxes), *others = tracked([[at(x + random.normal(0, 3))] for x in true]).values()
+    assert not others
+    error = (middle(boxes) - 60 - 45 * times)[(times > 0.5) & (times < 5.2)]
+    assert error.std() < 0.75 * 3
+    assert abs(error.mean()) < 1.0
+
+
+def test_a_wild_box_is_dropped_and_the_whole_scene_is_no_source():
+    pictures = [[at(100)] for _ in TIMES]
+    pictures[7] = [at(100), at(300, score=0.99)]
+    assert len(tracked(pictures)) == 1
+    scene = Found((0, 0, SIZE[0], LARGEST * SIZE[1] + 2), 0.99, "person")
+    assert len(tracked([[at(100), scene] for _ in TIMES])) == 1
+
+
+def test_a_box_does_not_suddenly_become_many_times_larger():
+    pictures = [[at(100, size=30)] if t < 3 else [at(100, size=110)] for t in TIMES]
+    assert len(tracked(pictures)) == 2
+
+
+def test_a_single_picture_shows_what_it_shows():
+    ((times, boxes),) = tracked([[at(100)]], times=[0.0], grid=[0.0]).values()
+    assert times.tolist() == [0.0]
+    assert np.allclose(boxes[0], at(100).box)
+
+
+def test_it_is_there_a_little_before_and_after_it_is_detected():
+    seen = (TIMES >= 2) & (TIMES <= 4)
+    ((times, _),) = tracked([[at(100)] if yes else [] for yes in seen]).values()
+    assert times[0] == pytest.approx(2 - HOLD, abs=0.11)
+    assert times[-1] == pytest.approx(4 + HOLD, abs=0.11)
+
+
+def test_pictures_that_show_faces_alone_are_no_evidence_against_a_dog():
+    tracker = Tracker(SIZE)
+    for k, time in enumerate(TIMES):
+        whole = k % 4 == 0
+        tracker.push(time, [at(300), at(80, label="dog")] if whole else [at(300)], whole=whole)
+    labels = {point.label for point in tracker.points(list(GRID))}
+    assert labels == {"person", "dog"}
+
+
+@given(st.lists(st.floats(0.3, 3), min_size=1, max_size=5), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_in_parts_it_is_what_it_is_at_once(lengths, seed):
+    """Points that are asked for as pictures come, AHEAD seconds behind, are those of the whole film."""
+    from DiffBinaural.detection.tracking import AHEAD
+
+    random = np.random.default_rng(seed)
+    pictures = [
+        [at(x + random.normal(0, 2)) for x in (80 + 20 * t, 320 - 15 * t) if random.random() < 0.8]
+        for t in TIMES
+    ]
+    whole, parts = Tracker(SIZE), Tracker(SIZE)
+    for time, found in zip(TIMES, pictures, strict=True):
+        whole.push(time, found)
+    borders = [*np.cumsum(lengths)[np.cumsum(lengths) < 6], 6.0]
+    made, fed, given = [], 0, 0
+    for border in borders:
+        while fed < len(TIMES) and TIMES[fed] <= border + AHEAD:
+            parts.push(TIMES[fed], pictures[fed])
+            fed += 1
+        some = [t for t in GRID[given:] if t <= border]
+        given += len(some)
+        made += parts.points(some)
+    key = lambda point: (point.time, point.track)  # noqa: E731
+    once = sorted(whole.points(list(GRID)), key=key)
+    apart = sorted(made, key=key)
+    assert [key(p) for p in once] == [key(p) for p in apart]
+    assert np.allclose([p.box for p in once], [p.box for p in apart])
