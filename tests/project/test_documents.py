@@ -87,7 +87,7 @@ def run_all(scripts, lines):
 
 
 def test_quickstart(folder, scripts):
-    assert run_all(scripts, commands("QUICKSTART.md")) == 12
+    assert run_all(scripts, commands("QUICKSTART.md")) == 14
     assert sorted(path.name for path in folder.glob("out.*")) == ["out.mkv", "out.mp4", "out.png", "out.wav"]
     assert (folder / "generated/wavs/first.wav").exists()
     assert len(list((folder / "generated/films").iterdir())) == 2
