@@ -24,6 +24,14 @@ def x_to_azimuth(x, fov: float):
     return np.degrees(np.arctan(np.asarray(x) * math.tan(math.radians(fov / 2))))
 
 
+def projected(azimuth: float, elevation: float, fov: float) -> tuple[float, float]:
+    """Where a direction (degrees) lies in the picture: x as of :func:`azimuth_to_x`, up in the same unit."""
+    return (
+        float(azimuth_to_x(azimuth, fov)),
+        float(azimuth_to_x(elevation, fov)) / math.cos(math.radians(azimuth)),
+    )
+
+
 def angles_of(rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth, elevation (…,) in degrees of rays (…, 3): x right, y ahead, z up, of any length."""
     across, ahead, up = (rays[..., k] for k in range(3))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from DiffBinaural.dataset.tracks import directions_of
-from DiffBinaural.position_utils import azimuth_to_x
+from DiffBinaural.position_utils import azimuth_to_x, projected
 from DiffBinaural.utils.files import write_rows
 from DiffBinaural.utils.lists import Detection, number, read_rows
 
@@ -118,16 +118,9 @@ class TrajectoryPaths:
 
     def detected(self, time: float) -> list[Detection | None]:
         """Each slot's box in the picture at a time (s); None where the source is outside of it."""
-        return [
-            self._box(time, label, *values[:, 0]) if slot < len(self.tracks) else None
-            for slot, (label, values) in enumerate(
-                zip(
-                    [*self.labels, *[""] * (self.count - len(self.labels))],
-                    self.at(np.array([time])),
-                    strict=True,
-                )
-            )
-        ]
+        here = self.at(np.array([time]))[..., 0]
+        found = [self._box(time, label, *values) for label, values in zip(self.labels, here, strict=False)]
+        return found + [None] * (self.count - len(found))
 
     def _box(
         self, time: float, label: str, azimuth: float, elevation: float, width: float, sounding: float
@@ -139,11 +132,8 @@ class TrajectoryPaths:
             (azimuth_to_x(min(max(a, -89.0), 89.0), self.fov) + 1) * wide / 2
             for a in (azimuth - half, azimuth + half)
         )
-        across, down = (
-            azimuth_to_x(azimuth, self.fov),
-            azimuth_to_x(elevation, self.fov) / math.cos(math.radians(azimuth)),
-        )
-        side, middle = (right - left) / 2, (high / 2 - down * wide / 2)
+        across, up = projected(azimuth, elevation, self.fov)
+        side, middle = (right - left) / 2, high / 2 - up * wide / 2
         if not (
             right > 0 and left < wide and middle + side > 0 and middle - side < high and abs(across) < 10
         ):

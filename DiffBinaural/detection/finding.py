@@ -21,7 +21,7 @@ from DiffBinaural.utils.lists import Detection
 
 WHOLE = 1.0  # seconds between two pictures in which all kinds of sources are looked for
 FACES = 0.3  # seconds between two pictures in which faces are
-EARLY = (0.0, 0.5)  # seconds after the start: also looked for, so that a short clip's sources are seen twice
+EARLY = 0.5  # seconds after the start: also looked for, so that a short clip's sources are seen twice
 MOUTH = (0.0, 0.5, 1.0, 1.0)  # of a head: the lower half
 BODY = (0.0, 0.0, 1.0, 1.0)
 PAST = 12.0  # seconds before a moment whose motion says whether a track sounds
@@ -58,7 +58,6 @@ class SourceFinder:
         self.tracker: Tracker
         self.motion: Motion
         self.past: dict[str, list[TrackPoint]] = {}
-        self.settled = -np.inf  # time up to which detections have been given
 
     def hear(self, samples: np.ndarray) -> None:
         """The next samples (n,) of the sound, mono."""
@@ -80,8 +79,7 @@ class SourceFinder:
             return
         self.next_faces = time + FACES
         if whole:
-            early = [self.first + t for t in EARLY if self.first + t > time + 1e-6]
-            self.next_whole = min([time + WHOLE, *early])
+            self.next_whole = time + (EARLY if time == self.first else WHOLE)
         self.waiting.append(self.worker.submit(self._spot, time, picture, whole))
         while len(self.waiting) > WAITING:
             self._link()

@@ -24,8 +24,7 @@ class SourcesFound:
     def __init__(self) -> None:
         self.points: list[Waypoint] = []  # by time
         self.most: Counter[str] = Counter()  # of a kind in one picture
-        self.tracks: dict[str, list[tuple[float, float]]] = defaultdict(list)  # azimuth, sounding
-        self.labels: dict[str, str] = {}
+        self.labels: dict[str, str] = {}  # of the tracks
 
     def add(self, labels: Sequence[str], points: Sequence[Waypoint]) -> None:
         """Sources of successive pictures, each with its label."""
@@ -34,18 +33,20 @@ class SourcesFound:
         for label, point in zip(labels, points, strict=True):
             pictures[point.time][label] += 1
             self.labels[point.track] = label
-            self.tracks[point.track].append((point.azimuth, point.sounding))
         for counts in pictures.values():
             self.most |= counts
 
     def sentence(self) -> str:
         """How many of which kind; where the one is that sounds, and how likely that is."""
-        if not self.tracks:
+        if not self.points:
             return NOTHING
+        tracks: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for point in self.points:
+            tracks[point.track].append((point.azimuth, point.sounding))
         kinds = ", ".join(f"{n} {counted(label, n)}" for label, n in self.most.most_common())
-        weight = {name: sum(sounding for _, sounding in track) for name, track in self.tracks.items()}
+        weight = {name: sum(sounding for _, sounding in track) for name, track in tracks.items()}
         best = max(weight, key=lambda name: weight[name])
-        azimuth, sounding = np.array(self.tracks[best]).T
+        azimuth, sounding = np.array(tracks[best]).T
         label, where = self.labels[best], f"{np.average(azimuth, weights=sounding + 1e-6):+.0f}°"
         sure = float(sounding.mean())
         what = "voice" if label == "person" else "sound"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from DiffBinaural.dataset.frame_sources import FrameSource
 from DiffBinaural.dataset.trajectories import TrajectoryPaths, Waypoint
-from DiffBinaural.position_utils import FOV, angles_of, azimuth_to_x
+from DiffBinaural.position_utils import FOV, angles_of, projected
 
 UNDETECTED = 0.25  # half-size of a whole picture that stands for a source
 SHAPE = (2, 1)  # width and height of a picture whose y runs from -1 to 1
@@ -89,9 +89,9 @@ def position_of(azimuth: float, elevation: float) -> tuple[float, float] | None:
     """Inverse of :func:`waypoint_at`; None where the direction (degrees) is outside of the picture."""
     if abs(azimuth) > FOV / 2 + NEARLY:
         return None
-    x, up = azimuth_to_x(azimuth, FOV), azimuth_to_x(elevation, FOV) / math.cos(math.radians(azimuth))
+    x, up = projected(azimuth, elevation, FOV)
     y = up * SHAPE[0] / SHAPE[1]
-    return (round(float(x), 9), round(float(y), 9)) if abs(y) <= 1 + NEARLY else None
+    return (round(x, 9), round(y, 9)) if abs(y) <= 1 + NEARLY else None
 
 
 def pasted(picture: Tensor, crops: Sequence[tuple[Tensor, Box]]) -> Tensor:
