@@ -42,6 +42,7 @@ def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
         mirror=cfg.mirror,
         windows_per_clip=cfg.windows_per_clip,
         hide_detections=cfg.hide_detections,
+        hide_sounding=cfg.hide_sounding,
         phasor=cfg.model.interaural_phase,
         spectra=cfg.model.direct_path,
         direct_path=cfg.model.direct_path,

@@ -126,6 +126,9 @@ class TrainConfig:
     ears: Literal["both", "left", "right"] = option("both", "ears that the model predicts")
     mirror: bool = option(True, "augment by mirroring pictures, positions and ears, with probability 1/2")
     hide_detections: float = option(0.3, "probability of training a window without its detections")
+    hide_sounding: float = option(
+        0.25, "probability of training a window without knowing which of its detections sound"
+    )
     amp: Literal["off", "bf16"] = option("off", "bf16: networks in bfloat16, losses and norms in float32")
     workers: int = option(4, "data loader processes; 0: load in the training process")
     device: str = option("auto", DEVICE_HELP)

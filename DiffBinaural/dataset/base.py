@@ -12,7 +12,7 @@ from torch import Tensor
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.cutting import MARGIN, QUIET, clip_with_source, padded, whole_clip
 from DiffBinaural.dataset.frame_sources import EncodedFrames, FrameSource, RecordedFrames
-from DiffBinaural.dataset.video_transforms import first_maps, mirrored, without_detections
+from DiffBinaural.dataset.video_transforms import first_maps, mirrored, without_detections, without_sounding
 from DiffBinaural.heads.direct_path import direct_path
 from DiffBinaural.heads.named import head_named
 from DiffBinaural.position_utils import FOV
@@ -37,6 +37,7 @@ class BinauralDataset(torch.utils.data.Dataset):
     windows_per_clip  so many windows are drawn from each clip in an epoch
     mirror            augment: mirror half of the windows
     hide_detections   augment: chance that a window shows only the whole picture
+    hide_sounding     augment: chance that of a window's detections it is not known which of them sound
     ears              whose mels a sample holds; default: those of the class
     phasor            a sample also holds the phasor between the ears
     spectra           and spectra (3, F, T) of mono, left, right
@@ -60,6 +61,7 @@ class BinauralDataset(torch.utils.data.Dataset):
         windows_per_clip: int = 1,
         mirror: bool = False,
         hide_detections: float = 0.0,
+        hide_sounding: float = 0.0,
         seed: int = 0,
         ears: tuple[int, ...] | None = None,
         phasor: bool = False,
@@ -69,7 +71,8 @@ class BinauralDataset(torch.utils.data.Dataset):
         self.ears, self.phasor = ears or self.ears, phasor
         self.spectra, self.direct_path = spectra, direct_path
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
-        self.windows_per_clip, self.mirror, self.hide_detections = windows_per_clip, mirror, hide_detections
+        self.windows_per_clip, self.mirror = windows_per_clip, mirror
+        self.hide_detections, self.hide_sounding = hide_detections, hide_sounding
         self.use_cache(Cache(), None)
 
     def use_cache(self, cache: Cache, encode: Callable | None) -> None:
@@ -113,6 +116,8 @@ class BinauralDataset(torch.utils.data.Dataset):
         sample = {**self.drawn(n % len(self.clips), random), "n": n}
         if random.random() < self.hide_detections:
             sample = without_detections(sample)
+        if self.hide_sounding and random.random() < self.hide_sounding:
+            sample = without_sounding(sample)
         sample = first_maps(mirrored(sample) if self.mirror and random.random() < 0.5 else sample)
         return {**sample, "binaural_mel": sample["binaural_mel"][list(self.ears)]}
 

@@ -82,6 +82,12 @@ def without_detections(sample: dict) -> dict:
     return {**sample, **blank, "mask": whole_only(sample["mask"])}
 
 
+def without_sounding(sample: dict) -> dict:
+    """A sample each of whose detections sounds for certain, as where a list does not say; a new dict."""
+    known = {"sounding": (sample["sounding"] > 0).float()} if "sounding" in sample else {}
+    return {**sample, **known}
+
+
 def on_device(batch: dict, device: torch.device) -> dict:
     """A batch's tensors on a device, in float32; what travels as bytes or halves is widened there."""
     moved = {k: v.to(device, non_blocking=True) for k, v in batch.items() if isinstance(v, Tensor)}

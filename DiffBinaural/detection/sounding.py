@@ -8,9 +8,10 @@ both vary slowly, and 6 s of 20 samples a second are worth 10 to 40 (Bartlett 19
 becomes a log likelihood ratio, "it sounds" against "it does not", near 0 where there is too little to tell.
 
 The hypotheses exclude one another: one of the tracks sounds, or none (what sounds is not in the picture).
-Beforehand each track has odds of 7 to 3 against "none".  So without evidence one track has 0.7, two have 0.41
-each, three 0.29; evidence decides between the tracks, and between them and "none", at once.  Where several
-sound together, the one that follows the sum of all best has most of the probability; in the others it is low.
+Beforehand each track has odds of 7 to 3 against "none", more if it moves more than the others, less if less.
+So without evidence one track has 0.7, two alike have 0.41 each, three 0.29; evidence decides between the
+tracks, and between them and "none", at once.  Where several sound together, the one that follows the sum of
+all best has most of the probability; in the others it is low.
 """
 
 from collections.abc import Sequence
@@ -20,20 +21,19 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import logsumexp
 
+from DiffBinaural.detection.correlation import GRID, correlations, without_drift
 from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import Look
 
-GRID = 20.0  # samples a second at which motion and sound are compared; loudness varies up to 8 times a second
 STEP = 5  # samples from window to window
-WINDOW = 6.0  # seconds; on drawn scenes the right one first in .76, .83, .84 of windows of 4, 6, 8 s
-LAGS = range(-1, 4)  # samples that motion may come after its sound: -50 to +150 ms
-MEMORY = 1.5  # seconds over which a curve's likeness to itself counts; beyond, its estimate is only noise
 STILL = 0.1  # of a look's contrast a second: slower is noise of the picture
 DIRECTIONS = 3  # in which looks change most, that may follow the loudness
 SEEN = 0.5  # seconds that a track goes on before its first look, after its last
 SOFT = 0.2  # of a track's median speed, added to its speed before the logarithm
 ODDS = 7 / 3  # of a track against "none", without evidence
 TURN = 25.0  # seconds after which another takes over, on average
+SURE = 4.0  # seconds of motion that say half as much about how lively a track is as a long time does
+LIVELIEST = 2.0  # log odds, at most, for what moves more than the other tracks; against what moves less
 SHARE = 0.08  # of a window's evidence that counts at each step; windows overlap, so it is told many times
 BLOCK = 256  # windows at a time
 
@@ -52,10 +52,11 @@ class Belief(NamedTuple):
 
 # Set by hand: values fitted to drawn scenes rely on what drawn mouths follow too simply.
 SPEED = Belief(mean=0.35, spread=0.2, stray=0.1)  # of change, with a curve
-SHAPE = Belief(mean=0.5, spread=0.25, stray=0.15)  # the look itself, with log energy
-# Weights of the log likelihood ratios of speed with log energy, of speed with onsets, of shape.  A thing that
-# sounds follows either all the while, as a mouth, or each time it is struck; which is not known.
-WAYS = ((0.5, 0.25, 0.5), (0.0, 1.0, 0.0))
+SHAPE = Belief(mean=0.5, spread=0.25, stray=0.15)  # the look itself, with a curve
+# Weights of the log likelihood ratios of speed with log energy, with onsets; of shape with log energy, with
+# onsets.  A thing that sounds follows all the while, as a mouth, moves when it is struck, or looks otherwise
+# after each stroke, as a key; which is not known.
+WAYS = ((0.5, 0.25, 0.5, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.5, 0.5, 0.5))
 
 
 def chance_of_sounding(
@@ -85,7 +86,8 @@ def chance_of_sounding(
     grid = np.arange(times[0], times[-1] + 1 / GRID, 1 / GRID)
     curves, heard = loudness.curves(grid - begin)
     rows = np.stack([on_grid(look, grid) for look in looks])
-    chances = over_time(evidence(rows, curves) * SHARE, heard[::STEP])
+    told = evidence(without_drift(rows), without_drift(curves)) * SHARE
+    chances = over_time(told, heard[::STEP], ODDS * liveliness(rows[:, 0]))
     rows = np.where(seen, np.stack([np.interp(times, grid[::STEP], row) for row in chances]), 0.0)
     # "none" keeps its chance; what an unseen track would have had goes to the others in proportion
     return rows / np.maximum(rows.sum(0) + np.interp(times, grid[::STEP], 1 - chances.sum(0)), 1e-12)
@@ -98,14 +100,29 @@ def seen_at(look: Look, times: np.ndarray) -> np.ndarray:
     return (times >= look.times[0] - SEEN) & (times <= look.times[-1] + SEEN)
 
 
-def over_time(evidence: np.ndarray, heard: np.ndarray) -> np.ndarray:
+def liveliness(speeds: np.ndarray) -> np.ndarray:
+    """Factors (K,) of the odds of tracks with log speeds (K, G), NaN where not seen.
+
+    More for what moves more than the others do.
+    """
+    seen = np.isfinite(speeds)
+    samples = seen.sum(1)
+    if not samples.any():
+        return np.ones(len(speeds))
+    means = np.where(seen, speeds, 0.0).sum(1) / np.maximum(samples, 1)
+    apart = (means - means[samples > 0].mean()) * samples / (samples + SURE * GRID)
+    return np.exp(np.clip(apart, -LIVELIEST, LIVELIEST))
+
+
+def over_time(evidence: np.ndarray, heard: np.ndarray, odds: np.ndarray) -> np.ndarray:
     """Probabilities (K, C) of the tracks, of evidence before and after: forward-backward, Rabiner 1989.
 
     evidence  (K, C) log likelihood ratios of each step against "none"
     heard     (C,) bool; where not, nothing is learnt and nothing changes
+    odds      (K,) of the tracks against "none", without evidence
     """
     k = len(evidence)
-    prior = np.append(np.full(k, ODDS), 1.0)
+    prior = np.append(odds, 1.0)
     prior /= prior.sum()
     logs = np.concatenate([np.where(heard, evidence, 0.0), np.zeros((1, len(heard)))])
     likely = np.exp(logs - logs.max(0)).T
@@ -167,14 +184,19 @@ def evidence(rows: np.ndarray, curves: np.ndarray) -> np.ndarray:
         r, variance = correlations(rows.reshape(k * kinds, length), curves, centres)
         r, variance = (x.reshape(*x.shape[:-2], k, kinds, len(centres)) for x in (r, variance))
         speeds = [likelihood_ratio(*both, SPEED) for both in zip(r[..., 0, :], variance[..., 0, :])]
-        # one of the directions follows, in one sense or the other; which is not known
-        shapes = [
-            likelihood_ratio(sign * r[0, ..., 1:, :], variance[0, ..., 1:, :], SHAPE) for sign in (1, -1)
-        ]
-        shape = logsumexp(shapes, axis=(0, 2)) - np.log(2 * DIRECTIONS)
-        ways = np.tensordot(np.array(WAYS), np.stack([*speeds, shape]), 1)
+        shapes = [shape_ratio(*both) for both in zip(r[..., 1:, :], variance[..., 1:, :])]
+        ways = np.tensordot(np.array(WAYS), np.stack([*speeds, *shapes]), 1)
         blocks.append(logsumexp(ways, axis=0) - np.log(len(WAYS)))
     return np.concatenate(blocks, axis=-1)
+
+
+def shape_ratio(r: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Log likelihood ratio (K, C) of correlations (L, K, DIRECTIONS, C) of looks with a curve of the sound.
+
+    One of the directions follows it, in one sense or the other; which is not known.
+    """
+    ratios = [likelihood_ratio(sign * r, variance, SHAPE) for sign in (1, -1)]
+    return logsumexp(ratios, axis=(0, 2)) - np.log(2 * DIRECTIONS)
 
 
 def likelihood_ratio(r: np.ndarray, variance: np.ndarray, belief: Belief) -> np.ndarray:
@@ -183,57 +205,3 @@ def likelihood_ratio(r: np.ndarray, variance: np.ndarray, belief: Belief) -> np.
     if_so, if_not = belief.spread**2 + variance, belief.stray**2 + variance
     logs = 0.5 * (z**2 / if_not - (z - belief.mean) ** 2 / if_so + np.log(if_not / if_so))
     return logsumexp(logs, axis=0) - np.log(len(logs))
-
-
-def correlations(
-    motion: np.ndarray, curves: np.ndarray, centres: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Correlations (F, L, K, C) of curves (F, G) with motion (K, G); their variance (F, K, C) by chance.
-
-    The variance is the sum over shifts of both curves' autocorrelations (Bartlett 1946), of weighted samples.
-    """
-    half, length = round(WINDOW * GRID / 2), motion.shape[1]
-    reach = np.arange(-half, half + 1)
-    taper = np.hanning(len(reach) + 2)[1:-1]
-    here = centres[:, None] + reach
-    inside = (here >= 0) & (here < length)
-    picked = motion[:, np.clip(here, 0, length - 1)]
-    present = np.isfinite(picked) & inside
-    picked = np.nan_to_num(picked)
-    found = []
-    for lag in LAGS:
-        there = here - lag
-        weights = taper * (present & (there >= 0) & (there < length))  # (K, C, N)
-        x = centred(picked, weights)
-        y = centred(curves[:, None, np.clip(there, 0, length - 1)], weights)  # (F, K, C, N)
-        power = (x * x).sum(-1) * (y * y).sum(-1)
-        found.append(np.where(power < 1e-12, 0.0, (x * y).sum(-1) / np.sqrt(np.maximum(power, 1e-12))))
-        if lag == 0:
-            variance = chance_variance(x, y, weights)
-    return np.stack(found, 1), variance
-
-
-def centred(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Values (…, N) less their weighted mean, times the roots of the weights."""
-    total = np.maximum(weights.sum(-1, keepdims=True), 1e-9)
-    return (values - (values * weights).sum(-1, keepdims=True) / total) * np.sqrt(weights)
-
-
-def chance_variance(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Variance (F, K, C) by chance of a correlation of x (K, C, N) with y (F, K, C, N), both centred."""
-    own_x, own_y = autocorrelation(x), autocorrelation(y)
-    power = own_x[..., 0] * own_y[..., 0]
-    flat = (own_x[..., 0] < 1e-6) | (own_y[..., 0] < 1e-6)
-    shifts = np.arange(own_x.shape[-1])
-    fading = np.where(shifts > 0, 2, 1) * np.cos(np.minimum(shifts / (MEMORY * GRID), 1) * np.pi / 2) ** 2
-    overlap = autocorrelation(weights) / np.maximum(autocorrelation(np.sqrt(weights)) ** 2, 1e-6)
-    total = (own_x * own_y * overlap * fading).sum(-1) / np.where(flat, 1.0, power)
-    samples = weights.sum(-1) ** 2 / np.maximum((weights**2).sum(-1), 1e-9)
-    return np.where(flat, 1e6, np.maximum(total, 1 / np.maximum(samples, 1e-6)))
-
-
-def autocorrelation(values: np.ndarray) -> np.ndarray:
-    """Sums (…, N // 2) over products of values (…, N) with themselves, shifted by 0, 1, … samples."""
-    n = values.shape[-1]
-    power = np.abs(np.fft.rfft(values, 2 * n)) ** 2
-    return np.fft.irfft(power, 2 * n)[..., : n // 2]

@@ -8,7 +8,7 @@ import torch
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.dataset_real_binaural_mix import RealBinauralMix, together
-from DiffBinaural.dataset.video_transforms import without_detections
+from DiffBinaural.dataset.video_transforms import without_detections, without_sounding
 from DiffBinaural.utils.mel import mel_of, phasor_of
 
 CFG, VIEW = MelConfig(), ViewConfig(window=40, frames=2, slots=3, image_size=16)
@@ -96,6 +96,18 @@ def test_a_window_without_detections_knows_no_direct_path(scenes):
         again = without_detections(shown[n])
         assert torch.equal(again["mask"], data[n]["mask"])
         assert shown[n]["direct"].any(), "not changed in place"
+
+
+def test_a_window_without_sounding_takes_each_detection_for_a_source(scenes):
+    told, untold = (
+        RealBinaural(scenes, "train", CFG, VIEW, hide_sounding=hidden, **KINDS) for hidden in (0.0, 1.0)
+    )
+    for n in range(len(told)):
+        sample = told[n]
+        sample["sounding"] = sample["sounding"] * 0.3
+        assert torch.equal(without_sounding(sample)["sounding"], untold[n]["sounding"])
+        assert sample["sounding"].max() < 0.5, "not changed in place"
+        assert torch.equal(told[n]["direct"], untold[n]["direct"])
 
 
 def test_a_mixed_scenes_slots_have_the_direct_paths_of_their_pictures(dry):

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from DiffBinaural.detection.correlation import GRID, without_drift
 from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import LOOK, Look
 from DiffBinaural.detection.sounding import chance_of_sounding
@@ -102,10 +103,16 @@ def test_the_sound_may_come_in_pieces():
 
 @pytest.mark.parametrize("tracks", [1, 2, 3])
 def test_without_a_sound_the_prior_stays(tracks):
-    motions = [moved(syllables(k), k) for k in range(tracks)]
+    motions = [moved(syllables(0), 0)] * tracks
     prior = 7 / (7 * tracks + 3)
     for loudness in (heard(np.zeros(SECONDS * 100)), Loudness()):
         np.testing.assert_allclose(chance_of_sounding(motions, loudness, TIMES), prior, atol=1e-9)
+
+
+def test_without_a_sound_the_livelier_comes_first():
+    still = Look(TIMES, np.ones((len(TIMES), LOOK * LOOK), np.float32), TIMES[0] == TIMES)
+    calm, lively = chance_of_sounding([still, moved(syllables(0), 0)], Loudness(), TIMES)
+    assert lively.min() > 0.5 > 0.3 > calm.max() > 0.01
 
 
 @pytest.mark.parametrize("tracks", [1, 2, 3])
@@ -139,6 +146,18 @@ def test_a_track_that_is_not_seen_does_not_sound():
     assert np.isfinite(found).all()
     assert (found[1, TIMES > 6.6] == 0).all()
     assert (found[1, TIMES < 6] > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(200,), (3, 200), (2, 3, 40)])
+def test_without_drift_leaves_what_is_fast(shape):
+    """A straight line, and what is 10 times slower than DRIFT, goes; 5 Hz stays; gaps stay gaps."""
+    t = np.arange(shape[-1]) / GRID
+    curves = np.broadcast_to(np.sin(2 * np.pi * 5 * t) + 3 + 2 * t + np.sin(2 * np.pi * t / 6), shape).copy()
+    curves[..., 17] = np.nan
+    found = without_drift(curves)
+    assert (np.isnan(found) == np.isnan(curves)).all()
+    inner = np.abs(found - np.sin(2 * np.pi * 5 * t))[..., 20:-20]
+    assert np.nanmax(inner, initial=0) < 0.15
 
 
 def test_few_samples_and_no_tracks():
