@@ -8,7 +8,7 @@ DETECTORS.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -29,7 +29,7 @@ DETECTORS: dict[str, Callable[..., Detector]] = {
 
 
 def detector_named(name: str, **options) -> Detector:
-    """The detector of a name; its weights are loaded now.
+    """The detector of a name.  Without options its weights are loaded once in a process: that takes a second.
 
     options  of its factory, such as threshold=0.3
     Raises ValueError for a name that is unknown and for weights that are damaged, FileNotFoundError for
@@ -37,4 +37,10 @@ def detector_named(name: str, **options) -> Detector:
     """
     if name not in DETECTORS:
         raise ValueError(f"no detector is named {name[:80]!r}; expected one of {', '.join(DETECTORS)}")
-    return DETECTORS[name](**options)
+    return DETECTORS[name](**options) if options else loaded_once(name)
+
+
+@cache
+def loaded_once(name: str) -> Detector:
+    """A detector of DETECTORS, the same for everybody."""
+    return DETECTORS[name]()

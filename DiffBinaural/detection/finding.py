@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,9 @@ class Spotted:
     found: list[Found]
     whole: bool  # all kinds were looked for
     seconds: float  # that it took
+
+
+NETS = Lock()  # finders share their detector's net, which is not thread-safe
 
 
 class SourceFinder:
@@ -111,7 +115,8 @@ class SourceFinder:
     def _spot(self, time: float, picture: np.ndarray, whole: bool) -> Spotted:
         start = clock.perf_counter()
         faces = self.faces(picture)
-        everything = self.detector(picture) if whole else []
+        with NETS:
+            everything = self.detector(picture) if whole else []
         people = [one for one in everything if one.label == PERSON]
         if whole:
             self.others = [one for one in everything if one.label != PERSON]

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from DiffBinaural.detection import faces as faces_module
 from DiffBinaural.detection import ssd as ssd_module
 from DiffBinaural.detection import torchvision_models
-from DiffBinaural.detection.detectors import DETECTORS, CenterFace, Found, detector_named, heads_of
+from DiffBinaural.detection.detectors import (
+    DETECTORS,
+    CenterFace,
+    Found,
+    detector_named,
+    heads_of,
+    loaded_once,
+)
 from DiffBinaural.detection.faces import decoded, head_box, letterboxed
 from DiffBinaural.detection.found import CAN_SOUND, MOST, overlaps, tidy
 from DiffBinaural.detection.ssd import CURE, DESCRIPTION, GRAPH
@@ -186,7 +193,13 @@ def test_tampered_or_missing_faces_are_refused(tmp_path):
         CenterFace(weights=path)
 
 
+def test_weights_are_loaded_once():
+    assert detector_named("ssd") is detector_named("ssd")
+    assert detector_named("ssd", threshold=0.4) is not detector_named("ssd", threshold=0.4)
+
+
 def test_a_missing_package_is_named(monkeypatch):
+    loaded_once.cache_clear()
     monkeypatch.setattr(ssd_module, "PACKAGE", "no_such_package_here")
     with pytest.raises(FileNotFoundError, match=r"no_such_package_here.*pip install"):
         detector_named("ssd")
