@@ -21,7 +21,7 @@ from DiffBinaural.detection.tracking import AHEAD, HOLD, Tracker, TrackPoint
 from DiffBinaural.utils.lists import Detection
 
 WHOLE = 1.0  # seconds between two pictures in which all kinds of sources are looked for
-FACES = 0.3  # seconds between two pictures in which faces are
+FACES = 0.5  # seconds between two pictures in which faces are
 EARLY = 0.5  # seconds after the start: also looked for, so that a short clip's sources are seen twice
 MOUTH = (0.0, 0.5, 1.0, 1.0)  # of a head: the lower half
 BODY = (0.0, 0.0, 1.0, 1.0)

@@ -33,7 +33,6 @@ NAMES = {
     9: "boat",
     **dict(enumerate(("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra"), 16)),
     25: "giraffe",
-    37: "sports ball",
     41: "skateboard",
     70: "toilet",
     **dict(enumerate(("tv", "laptop", "mouse"), 72)),

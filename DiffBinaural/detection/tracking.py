@@ -1,6 +1,5 @@
 """Tracks out of what a detector finds: one identity over time, without gaps, jitter, wild boxes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from DiffBinaural.detection.found import Found
 
 GAP = 1.5  # seconds that a source may go undetected and still be the same
 LEAP = 0.75  # sizes of its box, and as many again each second, that a source moves between two detections
+FAST = 0.25  # of the picture's longer side that it moves each second besides: small ones move, too
 GROWTH = 2.0  # a box does not become so many times larger or smaller from one detection to the next
 LABEL_COST = 0.5  # of another label: an animal may look like two kinds
 SMOOTH = 0.4  # seconds to either side over which boxes are averaged
@@ -44,6 +44,13 @@ class Hits:
         """Whether it was detected often enough; a wild box appears once."""
         return self.hits >= max(min(LEAST_HITS, self.looks), LEAST_PART * self.looks)
 
+    def ahead(self, time: float) -> np.ndarray:
+        """Where its middle (2,) would be at a time (s) after its last detection, if it went on as before."""
+        middles, times = _middle(np.array(self.boxes[-2:])), self.times[-2:]
+        if len(times) < 2 or times[1] <= times[0]:
+            return middles[-1]
+        return middles[1] + (middles[1] - middles[0]) * (time - times[1]) / (times[1] - times[0])
+
     def forget(self, before: float) -> None:
         """Leave out detections before a time, but for two that later moments lie between."""
         first = max(int(np.searchsorted(self.times, before)) - 2, 0)
@@ -68,7 +75,7 @@ class Tracker:
     """
 
     def __init__(self, size: tuple[int, int]):
-        self.area = size[0] * size[1]
+        self.area, self.side = size[0] * size[1], max(size)
         self.open: list[Hits] = []
         self.count = 0  # tracks that were ever begun
 
@@ -79,9 +86,7 @@ class Tracker:
         """
         found = [f for f in found if _area(f.box) <= LARGEST * self.area]
         going = [hits for hits in self.open if time - hits.times[-1] <= GAP + 1e-6]
-        cost = np.array([[_cost(hits, time, f) for hits in going] for f in found]).reshape(
-            len(found), len(going)
-        )
+        cost = _costs(going, time, found, self.side)
         rows, columns = linear_sum_assignment(np.minimum(cost, 10.0))
         taken = {r: going[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] <= 1}
         for hits in going:
@@ -124,14 +129,31 @@ def _area(box: tuple) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _cost(hits: Hits, time: float, found: Found) -> float:
-    """Distance from a track's last box, 1 = the farthest that is still the same source."""
-    (a, b, c, d), (e, f, g, h) = hits.boxes[-1], found.box
-    size, other = (c - a + d - b) / 2, (g - e + h - f) / 2
-    if not 1 / GROWTH <= size / other <= GROWTH:
-        return 10.0
-    reach = LEAP * (1 + time - hits.times[-1]) * (size + other) / 2
-    return math.hypot(a + c - e - g, b + d - f - h) / 2 / reach + LABEL_COST * (hits.label != found.label)
+def _costs(tracks: Sequence[Hits], time: float, found: Sequence[Found], side: float) -> np.ndarray:
+    """Distances (N, K) of found boxes from where tracks were, or would be by now, the nearer of both.
+
+    1 = the farthest that is still the same source.  side: of the picture, the longer, in pixels
+    """
+    if not found or not tracks:
+        return np.zeros((len(found), len(tracks)))
+    boxes, last = np.array([f.box for f in found]), np.array([hits.boxes[-1] for hits in tracks])
+    past = np.array([time - hits.times[-1] for hits in tracks])
+    sizes, others = (_sides(each).mean(-1) for each in (last, boxes))
+    reach = LEAP * (sizes + others[:, None]) / 2 * (1 + past) + FAST * side * past
+    known = _middle(last), np.array([hits.ahead(time) for hits in tracks])
+    away = np.minimum(*(np.linalg.norm(_middle(boxes)[:, None] - each, axis=-1) for each in known))
+    other_kind = np.array([[hits.label != f.label for hits in tracks] for f in found])
+    growth = sizes / others[:, None]
+    alike = (growth >= 1 / GROWTH) & (growth <= GROWTH)
+    return np.where(alike, away / reach + LABEL_COST * other_kind, np.inf)
+
+
+def _middle(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
+def _sides(boxes: np.ndarray) -> np.ndarray:
+    return boxes[..., 2:] - boxes[..., :2]
 
 
 def _smoothed(at: np.ndarray, boxes: np.ndarray, times: np.ndarray) -> np.ndarray:

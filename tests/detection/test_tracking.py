@@ -42,6 +42,17 @@ def test_two_that_cross_keep_their_identities():
         assert (steps >= 0).all() or (steps <= 0).all()
 
 
+@pytest.mark.parametrize("speed", [0.1, 0.3, 0.6])
+def test_what_is_small_may_be_fast(speed):
+    """Parts of the picture a second; a face that far away has 12 pixels of 400."""
+    times = np.arange(0, 1.2, 0.25)
+    made = tracked([[at(20 + 400 * speed * t, size=12), at(200, 30, 12)] for t in times], times, times)
+    assert len(made) == 2
+    ways = sorted((np.ptp(middle(boxes)) for _, boxes in made.values()), reverse=True)
+    assert ways[0] == pytest.approx(400 * speed * times[-1], rel=0.02)
+    assert ways[1] < 1
+
+
 @pytest.mark.parametrize("missing", [0.5, GAP - 0.3])
 def test_a_gap_is_bridged_evenly(missing):
     gone = (TIMES > 2) & (2 + missing > TIMES)
