@@ -126,9 +126,7 @@ class TrainConfig:
     ears: Literal["both", "left", "right"] = option("both", "ears that the model predicts")
     mirror: bool = option(True, "augment by mirroring pictures, positions and ears, with probability 1/2")
     hide_detections: float = option(0.3, "probability of training a window without its detections")
-    hide_sounding: float = option(
-        0.25, "probability of training a window without knowing which of its detections sound"
-    )
+    hide_sounding: float = option(0.25, "probability of training a window without knowing what sounds")
     amp: Literal["off", "bf16"] = option("off", "bf16: networks in bfloat16, losses and norms in float32")
     workers: int = option(4, "data loader processes; 0: load in the training process")
     device: str = option("auto", DEVICE_HELP)
@@ -157,9 +155,8 @@ class TrainConfig:
         if self.model.direct_path and not self.model.interaural_phase:
             object.__setattr__(self, "model", replace(self.model, interaural_phase=True))
         if self.model.direct_path and self.diffusion.objective not in ("pred_residual", "pred_x0"):
-            raise ValueError(
-                f"--direct_path needs --objective pred_residual or pred_x0, not {self.diffusion.objective}"
-            )
+            objective = self.diffusion.objective
+            raise ValueError(f"--direct_path needs --objective pred_residual or pred_x0, not {objective}")
         if self.model.interaural_phase and self.ears != "both":
             raise ValueError(f"--interaural_phase needs --ears both, not {self.ears}")
 

@@ -9,6 +9,8 @@ from DiffBinaural.heads.named import HEAD_HELP, RADII, head_named
 
 RATE = MelConfig.sample_rate  # Hz, of everything simulated
 MOST_BYSTANDERS, MOST_FPS = 8, 120
+FRAME = (240, 120)  # width, height in pixels of the pictures, unless --frame_size says otherwise
+SIDES = (64, 1920)  # pixels of a picture's sides
 
 
 def ends(text: str, kind: type) -> tuple:
@@ -25,6 +27,12 @@ def integer_range(text: str) -> tuple[int, int]:
 def real_range(text: str) -> tuple[float, float]:
     """'8..9.5' or '9' as floats (lowest, highest)."""
     return ends(text, float)
+
+
+def dimensions(text: str) -> tuple[int, int]:
+    """'480x270' as (width, height)."""
+    width, _, height = text.partition("x")
+    return int(width), int(height)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,35 @@ class SimulateConfig:
         "sound that is not heard, the others rest; not with --layout fairplay",
         type=integer_range,
         metavar="0..2",
+    )
+    cutouts: str | None = option(
+        None,
+        "folder of pictures with transparency, a sub-folder for each class, in place of drawn shapes: what "
+        "sounds from AUDIO_DIR/dog shows a picture of CUTOUTS/dog, and is detected as a dog. A class without "
+        "pictures, and a sound that lies in no sub-folder, keep their drawn shapes. An animated picture "
+        "(WebP, PNG, GIF) that has the name of a sound of its class is shown with that sound, in time with "
+        "it; other animated ones are bystanders. A photograph without transparency gets soft edges",
+    )
+    backgrounds: str | None = option(
+        None, "folder of photographs to film before, cropped at random; default: a gradient with a texture"
+    )
+    frame_size: tuple[int, int] = option(
+        FRAME,
+        "width and height of the pictures in pixels, even; what is seen is scaled with the height; not with "
+        "--layout fairplay",
+        type=dimensions,
+        metavar="480x270",
+    )
+    varied_fraction: float = option(
+        0.0,
+        "fraction of the scenes whose look is drawn at random: shapes that say nothing of the sound, "
+        "textures, clutter, light, blur, noise, compression, a camera that shakes by a degree or so (the "
+        "boxes shake with it, the stated directions do not)",
+    )
+    box_noise: float = option(
+        0.0,
+        "how badly sources are detected, 0 (exactly) to 1: boxes jitter, have wrong sizes, are late, missing "
+        "or doubled; scenes.json states the truth; not with --layout fairplay",
     )
     motion: bool = option(
         True, "what sounds moves with its sound: mouths open, strings and bells swing, keys are pressed"
@@ -101,6 +138,7 @@ class SimulateConfig:
     def __post_init__(self):
         positive(self, "seconds", "fps")
         self.check_pictures()
+        self.check_look()
         if self.clips < 3:
             raise ValueError(f"--clips is {self.clips}; train, val and test need one each, so at least 3")
         if self.held_out is not None and not 1 <= self.held_out < self.clips / 2:
@@ -141,6 +179,26 @@ class SimulateConfig:
             raise ValueError(
                 "--bystanders, --video_fps, --sounding: the layout of FAIR-Play has no place for them; "
                 "leave them out"
+            )
+
+    def check_look(self) -> None:
+        """Raise ValueError where what the pictures show is impossible."""
+        if self.cutouts and not self.audio_dir:
+            raise ValueError(
+                "--cutouts goes with --audio_dir: the folder of a sound says which pictures it can have"
+            )
+        low, high = SIDES
+        if not all(low <= side <= high and side % 2 == 0 for side in self.frame_size):
+            raise ValueError(
+                f"--frame_size is {'x'.join(map(str, self.frame_size))}; "
+                f"give even numbers within {low}..{high}, as in 480x270"
+            )
+        for name in ("varied_fraction", "box_noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"--{name} is {getattr(self, name):g}; it must be from 0 to 1")
+        if self.layout == "fairplay" and (self.box_noise or self.frame_size != FRAME):
+            raise ValueError(
+                "--box_noise, --frame_size: the layout of FAIR-Play has no place for them; leave them out"
             )
 
 

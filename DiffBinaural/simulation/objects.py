@@ -4,18 +4,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from DiffBinaural.position_utils import FOV
-from DiffBinaural.simulation.appearance import Appearance, Filmed, box_of, draw_appearance
+from DiffBinaural.simulation.appearance import Filmed, Visible, box_of, draw_appearance
 from DiffBinaural.simulation.binaural import positions_at
+from DiffBinaural.simulation.camera import Camera
 from DiffBinaural.simulation.config import RATE
 from DiffBinaural.simulation.motion import poses_of
 from DiffBinaural.simulation.room import DISTANCE, Room
 from DiffBinaural.simulation.shapes import RESTING, STILL, Pose
-from DiffBinaural.simulation.signals import FAMILIES, Rng, excerpt, melody
+from DiffBinaural.simulation.signals import FAMILIES, Origin, Rng, excerpt, melody
 
 MAX_AZIMUTH = 55.0  # degrees to either side; less in a narrow picture
 MAX_ELEVATION = 15.0  # degrees up or down; likewise
@@ -67,14 +69,22 @@ def shape_of(name: str, k: int) -> str:
     return next((shape for shape in shapes if name.startswith(shape)), shapes[k % len(shapes)])
 
 
+class DrySound(NamedTuple):
+    """What a source sounds like."""
+
+    name: str  # a family of built-in sounds, or the name of a recording
+    shape: str
+    sound: np.ndarray  # (n,) dry
+    origin: Origin | None = None  # of a recording
+
+
 def draw_sources(
     rng: Rng, count: int, n: int, files: tuple[Path, ...], recorded_fraction: float
-) -> list[tuple[str, str, np.ndarray]]:
+) -> list[DrySound]:
     """Draw the sources of a scene, all different as far as there are enough.
 
     n                  samples
     recorded_fraction  of the sources that are recordings; below 1, shapes are drawn before sounds
-    ->                 (name, shape, dry sound (n,)) each
     """
     shapes, only = list(FAMILIES), bool(files) and recorded_fraction == 1
     file_shapes = [shape_of(path.stem, k) for k, path in enumerate(files)]
@@ -85,10 +95,10 @@ def draw_sources(
         alike = [k] if only else [i for i, shape in enumerate(file_shapes) if shape == shapes[k]]
         if alike and (only or rng.random() < recorded_fraction):
             i = alike[0] if only else alike[rng.integers(len(alike))]
-            sounds.append((files[i].stem, file_shapes[i], excerpt(files[i], rng, n, RATE)))
+            sounds.append(DrySound(files[i].stem, file_shapes[i], *excerpt(files[i], rng, n, RATE)))
         else:
-            sounds.append((shapes[k], shapes[k], melody(shapes[k], rng, n, RATE)))
-    return [(name, shape, sound * level) for (name, shape, sound), level in zip(sounds, levels, strict=True)]
+            sounds.append(DrySound(shapes[k], shapes[k], melody(shapes[k], rng, n, RATE)))
+    return [one._replace(sound=one.sound * level) for one, level in zip(sounds, levels, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -98,17 +108,19 @@ class SceneObject:
     name: str  # a family of built-in sounds, or the name of a recording
     sound: np.ndarray  # (n,) dry; that of a bystander is not heard
     path: Path3D
-    appearance: Appearance
+    appearance: Visible
     side: int  # 1 or -1: to which side its first note pushes it
+    origin: Origin | None = None  # of its sound, where that is a recording
     sounds: bool = True
     moves: bool = True  # as its sound makes it move
     rest: Pose = STILL  # how it stands where it does not move
 
-    def filmed(self, times: np.ndarray, fov: float) -> Filmed:
-        """What a camera of `fov` degrees sees of it at times (K,) in seconds."""
-        boxes = box_of(self.appearance, *self.path.angles(times), fov)
+    def filmed(self, times: np.ndarray, camera: Camera) -> Filmed:
+        """What a camera sees of it at times (K,) in seconds."""
+        still = box_of(self.appearance, *self.path.angles(times), camera.fov, camera.frame)
         poses = poses_of(self.sound, RATE, times, self.side) if self.moves else [self.rest] * len(times)
-        return Filmed(self.appearance, boxes, poses)
+        boxes = self.appearance.fitted(still, poses) + np.tile(camera.offsets(times), 2)
+        return Filmed(self.appearance, boxes, poses, times if self.moves else np.zeros_like(times))
 
     def without_motion(self) -> "SceneObject":
         """The object as it looks where nothing moves with its sound."""
@@ -135,7 +147,7 @@ def draw_bystanders(
     *,
     hue: float,
     seconds: float,
-    fov: float,
+    camera: Camera,
     room: Room | None,
     **sounds,
 ) -> list[SceneObject]:
@@ -147,9 +159,10 @@ def draw_bystanders(
     """
     count = int(rng.integers(numbers[0], numbers[1] + 1))
     apart, bystanders = max(len(sources), count), []
-    for k, (name, shape, sound) in enumerate(draw_sources(rng, count, **sounds)):
-        path, look = draw_path(rng, seconds, fov), draw_appearance(rng, shape, hue + (k + 0.5) / apart)
+    for k, (name, shape, sound, origin) in enumerate(draw_sources(rng, count, **sounds)):
+        path = draw_path(rng, seconds, camera.fov)
+        look = draw_appearance(rng, shape, hue + (k + 0.5) / apart, camera.frame)
         path = placed_in(path, room, seconds) if room else path
         side, moves = draw_side(rng), bool(rng.random() >= RESTING_FRACTION)
-        bystanders.append(SceneObject(name, sound, path, look, side, sounds=False, moves=moves, rest=RESTING))
+        bystanders.append(SceneObject(name, sound, path, look, side, origin, False, moves, RESTING))
     return bystanders

@@ -10,9 +10,13 @@ from PIL.Image import Image
 
 from DiffBinaural.heads.named import head_named
 from DiffBinaural.position_utils import FOV
-from DiffBinaural.simulation.appearance import backdrop, box_of, draw_appearance, film
+from DiffBinaural.simulation.appearance import backdrop, draw_appearance, film
 from DiffBinaural.simulation.binaural import mix_at_ears
-from DiffBinaural.simulation.config import RATE, SimulateConfig
+from DiffBinaural.simulation.camera import Camera, draw_camera
+from DiffBinaural.simulation.config import FRAME, RATE, SimulateConfig
+from DiffBinaural.simulation.cutouts import random_crop_of
+from DiffBinaural.simulation.detected import Detected, detected_exactly, detected_poorly
+from DiffBinaural.simulation.material import Material, dressed
 from DiffBinaural.simulation.objects import (
     SceneObject,
     among,
@@ -23,6 +27,11 @@ from DiffBinaural.simulation.objects import (
     placed_in,
 )
 from DiffBinaural.simulation.room import Room, draw_room
+from DiffBinaural.simulation.signals import Rng
+from DiffBinaural.simulation.sprites import Sprite
+from DiffBinaural.simulation.varied import cluttered, disguised, draw_wall
+
+DRAWN = Material()  # no files: all is drawn
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,12 @@ class Source:
     track: int = 0  # number among all objects of the scene, from the farthest back to the front
     sounds: bool = True
     moves: bool = False  # with its sound; a bystander with one that is not heard
+    cutout: str = ""  # file of its picture, in a folder named after its class: dog/rex.png; "": drawn
+
+    @property
+    def label(self) -> str:
+        """What a detector calls it: the class of its picture; a drawn shape has the name of its sound."""
+        return self.cutout.partition("/")[0] or self.family
 
 
 def ground_truth(sources: Sequence[Source]) -> list[dict]:
@@ -50,6 +65,7 @@ def ground_truth(sources: Sequence[Source]) -> list[dict]:
             "track": s.track,
             "sounds": s.sounds,
             "moves": s.moves,
+            **({"cutout": s.cutout} if s.cutout else {}),
         }
         for s in sources
     ]
@@ -65,6 +81,7 @@ class Scene:
     sources: tuple[Source, ...]  # those that sound
     bystanders: tuple[Source, ...] = ()
     rt60: float | None = None  # seconds; None without a room
+    detected: tuple[Detected, ...] = ()  # its tracks; the first are the objects, in their order
     sounding: np.ndarray | None = None  # (tracks, K) probability that each sounds; None where not estimated
 
     @property
@@ -85,7 +102,10 @@ def draw_setting(seed: int, cfg: SimulateConfig) -> dict:
     head = cfg.head or f"sphere:{radius:.3f}"
     if rng.random() < cfg.eared_fraction:
         head += f":{rng.integers(1 << 31)}"
-    return {"room": cfg.room and dry >= cfg.dry_fraction, "head": head, "fov": round(fov, 2)}
+    setting = {"room": cfg.room and dry >= cfg.dry_fraction, "head": head, "fov": round(fov, 2)}
+    if cfg.varied_fraction:
+        setting["varied"] = bool(np.random.default_rng([seed, 2]).random() < cfg.varied_fraction)
+    return setting
 
 
 def picture_times(seconds: float, fps: int) -> np.ndarray:
@@ -93,17 +113,34 @@ def picture_times(seconds: float, fps: int) -> np.ndarray:
     return np.arange(math.ceil(seconds * fps - 1e-6)) / fps
 
 
-def filmed(objects: Sequence[SceneObject], wall: Image, times: np.ndarray, fov: float) -> np.ndarray:
+def filmed(objects: Sequence[SceneObject], wall: Image, times: np.ndarray, camera: Camera) -> np.ndarray:
     """Pictures (K, H, W, 3) uint8 of objects at times (K,) in seconds."""
-    return film(wall, [each.filmed(times, fov) for each in objects], len(times))
+    seen = [each.filmed(times, camera) for each in objects]
+    return camera.developed(film(wall, seen, camera.offsets(times)), times)
 
 
-def described(each: SceneObject, track: int, times: np.ndarray, fov: float, room: Room | None) -> Source:
+def described(each: SceneObject, track: int, times: np.ndarray, camera: Camera, room: Room | None) -> Source:
     """What is known of an object at times (K,) in seconds."""
-    (azimuth, elevation), distance = each.path.angles(times), each.path.distance
-    boxes = box_of(each.appearance, azimuth, elevation, fov)
+    (azimuth, _), distance = each.path.angles(times), each.path.distance
+    boxes = each.filmed(times, camera).boxes
     drr = room.drr_at(distance) if room and each.sounds else None
-    return Source(each.name, azimuth, boxes, distance, drr, track, each.sounds, each.moves)
+    cutout = each.appearance.source if isinstance(each.appearance, Sprite) else ""
+    return Source(each.name, azimuth, boxes, distance, drr, track, each.sounds, each.moves, cutout)
+
+
+def restyled(
+    rng: Rng, objects: list[SceneObject], wall: Image, material: Material, varied: bool, camera: Camera
+) -> tuple[list[SceneObject], Image, Camera]:
+    """Objects, background and camera as the material shows them, or with looks drawn at random."""
+    if varied:
+        objects, wall = disguised(rng, objects, camera.frame), draw_wall(rng, camera.frame)
+        camera = draw_camera(rng, camera.fov, camera.frame)
+    if material.cutouts:
+        objects = dressed(rng, objects, material, camera.frame)
+    if material.backgrounds:
+        path = material.backgrounds[rng.integers(len(material.backgrounds))]
+        wall = random_crop_of(rng, path, camera.frame)
+    return objects, cluttered(rng, wall) if varied else wall, camera
 
 
 def simulate(
@@ -120,10 +157,15 @@ def simulate(
     recorded_fraction: float = 1.0,
     head: str = "sphere",
     fov: float = FOV,
+    frame: tuple[int, int] = FRAME,
+    material: Material = DRAWN,
+    varied: bool = False,
+    box_noise: float = 0.0,
 ) -> Scene:
     """Simulate a scene; the same arguments give the same arrays.
 
-    `room` changes the reverberation alone, `motion` and `bystanders` the pictures alone.
+    `room` changes the reverberation alone; `motion`, `bystanders`, `frame`, `material`, `varied` change the
+    pictures alone; `box_noise` changes the detections alone.
 
     sources            lowest and highest number of sources
     bystanders         lowest and highest number of objects that do not sound
@@ -133,11 +175,16 @@ def simulate(
     recorded_fraction  of the sources that are recordings, where there are files
     head               name, as of heads.named
     fov                degrees from the left edge of the picture to the right; sources stay within it
+    frame              width, height of the pictures in pixels
+    material           cut-outs and photographs to use instead of drawn shapes and backgrounds
+    varied             looks and the camera are drawn at random
+    box_noise          0: detections are exact .. 1: those of a poor detector
     """
-    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(6)]
-    sound_rng, path_rng, room_rng, picture_rng, bystander_rng, motion_rng = streams
+    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(8)]
+    sound_rng, path_rng, room_rng, picture_rng, bystander_rng, motion_rng, look_rng, box_rng = streams
     n, count = round(seconds * RATE), int(sound_rng.integers(sources[0], sources[1] + 1))
-    names, shapes, sounds = zip(*draw_sources(sound_rng, count, n, files, recorded_fraction), strict=True)
+    dry = draw_sources(sound_rng, count, n, files, recorded_fraction)
+    names, shapes, sounds, origins = zip(*dry, strict=True)
     paths = [draw_path(path_rng, seconds, fov) for _ in names]
     ears = head_named(head)
     space = draw_room(room_rng) if room else None
@@ -147,21 +194,27 @@ def simulate(
     binaural *= sound_rng.uniform(0.5, 0.9) / np.abs(binaural).max()
     exact = np.round(binaural * 32768).astype(np.float32) / 32768
 
-    wall, hue = backdrop(picture_rng), picture_rng.uniform()
-    looks = [draw_appearance(picture_rng, shape, hue + k / count) for k, shape in enumerate(shapes)]
+    camera = Camera(fov, frame)
+    wall, hue = backdrop(picture_rng, frame), picture_rng.uniform()
+    looks = [draw_appearance(picture_rng, shape, hue + k / count, frame) for k, shape in enumerate(shapes)]
     sides = [draw_side(motion_rng) for _ in names]
-    objects = [SceneObject(*each) for each in zip(names, sounds, paths, looks, sides, strict=True)]
-    shared: dict = {"seconds": seconds, "fov": fov, "room": space}
+    parts = zip(names, sounds, paths, looks, sides, origins, strict=True)
+    objects = [SceneObject(*each) for each in parts]
+    shared: dict = {"seconds": seconds, "camera": camera, "room": space}
     recorded: dict = {"n": n, "files": files, "recorded_fraction": recorded_fraction}
     silent = draw_bystanders(bystander_rng, objects, bystanders, hue=hue, **shared, **recorded)
     objects = among(bystander_rng, objects, silent)
+    objects, wall, camera = restyled(look_rng, objects, wall, material, varied, camera)
     if not motion:
         objects = [each.without_motion() for each in objects]
 
     times = picture_times(n / RATE, fps)
-    frames = video = filmed(objects, wall, times, fov)
+    frames = video = filmed(objects, wall, times, camera)
     if video_fps not in (None, fps):
-        video = filmed(objects, wall, picture_times(n / RATE, video_fps), fov)
-    known = [described(each, track, times, fov, space) for track, each in enumerate(objects)]
+        video = filmed(objects, wall, picture_times(n / RATE, video_fps), camera)
+    known = [described(each, track, times, camera, space) for track, each in enumerate(objects)]
+    boxes = [each.boxes for each in known]
+    found = detected_poorly(box_rng, boxes, fps, box_noise) if box_noise else detected_exactly(boxes)
     heard, unheard = (tuple(s for s in known if s.sounds == sounding) for sounding in (True, False))
-    return Scene(exact, frames, video, heard, unheard, space.rt60 if space else None)
+    rt60 = space.rt60 if space else None
+    return Scene(exact, frames, video, heard, unheard, rt60, tuple(found))

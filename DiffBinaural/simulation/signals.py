@@ -1,6 +1,7 @@
 """Dry mono sounds for simulated scenes: five built-in families, or a folder of recordings."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import lfilter
@@ -121,11 +122,21 @@ def recordings(folder: str | Path) -> tuple[Path, ...]:
     return found
 
 
-def excerpt(path: Path, rng: Rng, n: int, rate: int) -> np.ndarray:
+class Origin(NamedTuple):
+    """Where an excerpt of a recording comes from."""
+
+    path: Path
+    start: float  # seconds into the recording
+    seconds: float  # length of the recording, after which it is repeated
+
+
+def excerpt(path: Path, rng: Rng, n: int, rate: int) -> tuple[np.ndarray, Origin]:
     """An excerpt of a recording, (n,) at RMS 1: mono, looped when too short, the loudest of eight."""
     sound = read_wav(path, rate)[0].mean(0, dtype=np.float64)
     if np.ptp(sound) < 1e-4:
         raise ValueError(f"{path}: is silent; take it out of --audio_dir")
-    sound = np.tile(sound, -(-n // len(sound)))
+    length = len(sound)
+    sound = np.tile(sound, -(-n // length))
     starts = rng.integers(0, len(sound) - n + 1, 8)
-    return at_unit_level(max((sound[start : start + n] for start in starts), key=np.var))
+    start = int(max(starts, key=lambda start: np.var(sound[start : start + n])))
+    return at_unit_level(sound[start : start + n]), Origin(path, start / rate, length / rate)

@@ -9,8 +9,8 @@ import numpy as np
 
 from DiffBinaural.dataset.dataset_real_binaural import write_sounds, write_split
 from DiffBinaural.dataset.recordings import DETECTIONS, FRAMES
-from DiffBinaural.simulation.appearance import FRAME
 from DiffBinaural.simulation.config import RATE, SimulateConfig
+from DiffBinaural.simulation.material import material_of
 from DiffBinaural.simulation.scenes import (
     Scene,
     draw_setting,
@@ -20,14 +20,14 @@ from DiffBinaural.simulation.scenes import (
 )
 from DiffBinaural.simulation.signals import recordings
 from DiffBinaural.utils.distributed import SINGLE_PROCESS
-from DiffBinaural.utils.files import claim, replacing, write_json, write_rows
+from DiffBinaural.utils.files import claim, read_json, replacing, write_json, write_rows
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.media_writing import write_picture, write_video
 from DiffBinaural.utils.processes import parallel_map
 
 PATTERNS = ("processed/*/", "processed/*/*/", "*/")  # folders with files that an interrupted run leaves
-
-
+# settings that are stated only where they are used, so that datasets without them are those of before
+OPTIONAL = ("cutouts", "backgrounds", "varied_fraction", "box_noise")
 COLUMNS = "video_id,frame,x1,y1,x2,y2,score,label,track"
 Sounding = Callable[[Scene], np.ndarray]  # a scene -> (tracks, K) probability that each sounds, by picture
 
@@ -45,13 +45,13 @@ def write_dataset(cfg: SimulateConfig, sounding: Sounding | None = None) -> None
         "bystanders": cfg.bystanders,
         "video_fps": cfg.video_fps or cfg.fps,
         "sounding": cfg.sounding,
-        "frame_size": FRAME,
+        "frame_size": cfg.frame_size,
         "sample_rate": RATE,
         "fov": common_value({name: setting["fov"] for name, setting in drawn.items()}),
         "head": common_value({name: setting["head"] for name, setting in drawn.items()}),
     }
     work = partial(write_scene, cfg=cfg, files=recording_files(cfg), sounding=sounding)
-    claim(root / "dataset.json", settings, "processed")
+    claim(root / "dataset.json", {**settings, **unused(cfg, root / "dataset.json")}, "processed")
     with locked(root, SINGLE_PROCESS, *PATTERNS):
         write_lists_of_scenes(cfg, parallel_map(work, range(cfg.clips), cfg.workers))
 
@@ -75,11 +75,19 @@ def common_settings(cfg: SimulateConfig) -> dict:
         "motion",
     )
     keys = {"dry_fraction": "dry_share", "audio_fraction": "audio_share"}
-    return {keys.get(name, name): getattr(cfg, name) for name in (*names, "audio_fraction", "seed")}
+    names = (*names, "audio_fraction", "seed", *(name for name in OPTIONAL if getattr(cfg, name)))
+    return {keys.get(name, name): getattr(cfg, name) for name in names}
+
+
+def unused(cfg: SimulateConfig, path: Path) -> dict:
+    """Optional settings of a dataset's JSON that this config leaves out: such a dataset is another one."""
+    stated = read_json(path) if path.exists() else {}
+    return {name: getattr(cfg, name) for name in OPTIONAL if name in stated and not getattr(cfg, name)}
 
 
 def recording_files(cfg: SimulateConfig) -> tuple[Path, ...]:
-    """Dry recordings for the scenes; () for built-in sounds."""
+    """Dry recordings for the scenes; () for built-in sounds.  Picture files are checked along with them."""
+    material_of(cfg)
     return recordings(cfg.audio_dir) if cfg.audio_dir else ()
 
 
@@ -96,6 +104,9 @@ def simulate_clip(number: int, seconds: float, cfg: SimulateConfig, files: tuple
         video_fps=cfg.video_fps,
         files=files,
         recorded_fraction=cfg.audio_fraction,
+        frame=cfg.frame_size,
+        material=material_of(cfg),
+        box_noise=cfg.box_noise,
         **draw_setting(seed, cfg),
     )
 
@@ -151,7 +162,7 @@ def write_lists_of_scenes(cfg: SimulateConfig, clips: list[Scene]) -> None:
 
 
 def write_detections(path: Path, cfg: SimulateConfig, clips: Sequence[Scene]) -> None:
-    """Write the boxes of all objects, whether they sound or not.
+    """Write the boxes of all objects as they are detected, whether they sound or not.
 
     A column `time` is added where the mp4 has another rate than the frames, whose numbers would otherwise be
     taken for the mp4's; a column `sounding` where it was estimated.
@@ -159,11 +170,12 @@ def write_detections(path: Path, cfg: SimulateConfig, clips: Sequence[Scene]) ->
     timed, estimated = cfg.video_fps not in (None, cfg.fps), any(c.sounding is not None for c in clips)
     rows: list[tuple] = []
     for number, scene in enumerate(clips):
-        for track, source in enumerate(scene.objects):
-            for k, box in enumerate(source.boxes):
-                row = (clip_name(number), k + 1, *box.round(2), 1.0, source.family, track)
+        labels = [source.label for source in scene.objects]
+        for number_of_track, found in enumerate(scene.detected):
+            for k, box, score in zip(found.at.tolist(), found.boxes, found.scores, strict=True):
+                row = (clip_name(number), k + 1, *box.round(2), score, labels[found.thing], found.track)
                 row += (round(k / cfg.fps, 6),) * timed
                 if scene.sounding is not None:
-                    row += (round(float(scene.sounding[track, k]), 3),)
+                    row += (round(float(scene.sounding[number_of_track, k]), 3),)
                 rows.append(row)
     write_rows(path, COLUMNS + ",time" * timed + ",sounding" * estimated, rows)

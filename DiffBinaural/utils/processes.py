@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import parent_process
 from threading import Thread
 
+import cv2
 import torch
 
 from DiffBinaural.utils.progress import Progress
@@ -66,6 +67,7 @@ def signals_blocked() -> Iterator[None]:
 def _init_worker() -> None:
     """A worker has one thread, finishes its item on Ctrl-C, and exits with its parent."""
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # it knows nothing of OMP_NUM_THREADS
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)

@@ -13,8 +13,8 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.recordings import DETECTIONS
 from DiffBinaural.position_utils import azimuth_to_x, boxes_to_units
-from DiffBinaural.simulation.appearance import FRAME
-from DiffBinaural.simulation.config import RATE, SimulateConfig
+from DiffBinaural.simulation.camera import Camera
+from DiffBinaural.simulation.config import FRAME, RATE, SimulateConfig
 from DiffBinaural.simulation.objects import draw_bystanders
 from DiffBinaural.simulation.scenes import simulate
 from DiffBinaural.simulation.signals import FAMILIES, recordings
@@ -81,8 +81,10 @@ def test_a_bystander_rests_or_moves_to_a_sound_that_is_not_heard():
     for seed in range(12):
         sounds = {"n": 4 * RATE, "files": (), "recorded_fraction": 1.0}
         rng = np.random.default_rng(seed)
-        for each in draw_bystanders(rng, [], (2, 2), hue=0.0, seconds=4.0, fov=120.0, room=None, **sounds):
-            levels = [pose.level for pose in each.filmed(times, 120.0).poses]
+        for each in draw_bystanders(
+            rng, [], (2, 2), hue=0.0, seconds=4.0, camera=Camera(), room=None, **sounds
+        ):
+            levels = [pose.level for pose in each.filmed(times, Camera()).poses]
             (moving if each.moves else resting).append(levels)
     assert np.ptp(resting) == 0
     assert np.ptp(moving, 1).min() > 0.2
