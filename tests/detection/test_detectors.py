@@ -333,16 +333,16 @@ def test_padding_keeps_the_picture_in_the_corner(size):
 
 
 def test_faces_come_back_in_pixels_of_the_picture(face, monkeypatch):
-    class Net:  # sees one face of 40 x 60 pixels in a picture of 640 x 360, half as large in its input
+    class Net:  # sees one face of 40 x 60 pixels in a picture of 640 x 360, 3/4 as large in its input
         def setInput(self, blob):
-            assert blob.shape == (1, 3, 192, 320)
+            assert blob.shape == (1, 3, 288, 480)
 
         def forward(self, names):
-            heat, log_size, offset = maps([(100, 50, 20, 30, 0.9), (104, 50, 20, 30, 0.8)], (48, 80))
-            return heat[None, None], log_size[None], offset[None], np.zeros((1, 10, 48, 80))
+            heat, log_size, offset = maps([(150, 75, 30, 45, 0.9), (156, 75, 30, 45, 0.8)], (72, 120))
+            return heat[None, None], log_size[None], offset[None], np.zeros((1, 10, 72, 120))
 
     monkeypatch.setattr(face, "net", Net(), raising=False)
-    monkeypatch.setattr(face, "size", (192, 320))
+    monkeypatch.setattr(face, "size", (288, 480))
     (only,) = face(np.zeros((360, 640, 3), np.uint8))  # the second covers the first
     assert only.label == "face"
     assert np.allclose(only.box, [180, 70, 220, 130])
