@@ -8,7 +8,14 @@ from torch.nn.utils import remove_weight_norm
 
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
-from BigVGAN.convolutions import Conv1d, ConvTranspose1d, channels_last_1d, weight_normalised
+from BigVGAN.convolutions import (
+    Conv1d,
+    ConvTranspose1d,
+    ExactConv1d,
+    at_least_float32,
+    channels_last_1d,
+    weight_normalised,
+)
 from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
 from BigVGAN.request import E2EConfig
 from BigVGAN.settings import VocodeConfig
@@ -98,7 +105,7 @@ class BigVGAN(nn.Module):
         amp = {"1": AMPBlock1, "2": AMPBlock2}[cfg.resblock]
         self.resblocks = nn.ModuleList(amp(width, *block, cfg) for width in widths[1:] for block in blocks)
         self.activation_post = activation(widths[-1], cfg)
-        self.conv_post = started(Conv1d(widths[-1], 1, 7, padding=3, bias=cfg.use_bias_at_final))
+        self.conv_post = started(ExactConv1d(widths[-1], 1, 7, padding=3, bias=cfg.use_bias_at_final))
         self.overlap = self._overlap()
 
     def stages(self) -> list[tuple[nn.Module, list[nn.Module]]]:
@@ -118,21 +125,25 @@ class BigVGAN(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]"""
         assert mel.shape[1:-1] == (self.cfg.num_mels,), mel.shape
-        x = self.conv_pre(channels_last_1d(mel) if mel.device.type == "cpu" else mel)
+        x = self.conv_pre(channels_last_1d(mel))
         for up, blocks in self.stages():
-            x = up(x)  # (B, C / 2, T · rate)
+            x = at_least_float32(
+                up(x)
+            )  # (B, C / 2, T · rate); so the blocks' sums are not rounded to 16 bits
             x = sum(block(x) for block in blocks) / len(blocks)
-        x = self.conv_post(self.activation_post(x)).float()
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would quantise the waveform
+            x = self.conv_post(self.activation_post(x))
         return torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
 
     @torch.no_grad()
-    def vocode(self, mel: Tensor, chunk: int = 192) -> Tensor:
+    def vocode(self, mel: Tensor, chunk: int | None = None) -> Tensor:
         """Synthesise piece by piece: the same sound as :meth:`forward` in memory that does not grow with T.
 
         mel    (B, M, T)  nepers
-        chunk  mel frames a call; changes speed and memory, not the result
+        chunk  mel frames a call; changes speed and memory, not the result; default: `vocoder_chunk`
         ->     (B, 1, T · hop)
         """
+        chunk = vocoder_chunk(mel.device) if chunk is None else chunk
         if chunk < 1:
             raise ValueError(f"chunk is {chunk} frames; at least 1 is needed")
         return self.vocode_pieces(Pieces(chunk, self.overlap).push(mel, last=True), mel)
@@ -160,6 +171,11 @@ class BigVGAN(nn.Module):
                 Hugging Face hub, such as nvidia/bigvgan_v2_22khz_80band_256x
         """
         return read_generator(generator_file(source) if Path(source).is_dir() else _download(str(source)))
+
+
+def vocoder_chunk(device: torch.device) -> int:
+    """Mel frames of a network call: on a GPU enough to keep it busy, on a CPU few enough for its cache."""
+    return 192 if device.type == "cpu" else 2048
 
 
 def generator_file(folder: str | Path) -> Path:

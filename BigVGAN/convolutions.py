@@ -11,6 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """x, in float32 where it came rounded to 16 bits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def channels_last_1d(x: Tensor) -> Tensor:
     """x (B, C, T) with the channels of one sample contiguous in memory; layers keep that order."""
     return x.transpose(1, 2).contiguous().transpose(1, 2)
@@ -18,6 +23,8 @@ def channels_last_1d(x: Tensor) -> Tensor:
 
 def channels_last_2d(x: Tensor) -> Tensor:
     """x (B, C, H, W) in the same order."""
+    if x.shape[1] == 1 and x.device.type != "cpu":  # torch takes one channel for either order: only say which
+        return x.contiguous().squeeze(1).unsqueeze(-1).movedim(-1, 1)
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -37,6 +44,20 @@ class Conv1d(nn.Conv1d):
         return F.conv2d(
             x[:, :, None], self.weight[:, :, None], self.bias, (1, stride), (0, padding), (1, dilation)
         )[:, :, 0]
+
+
+class ExactConv1d(Conv1d):
+    """Conv1d to one channel in full float32.  On a GPU, cuDNN would round what it multiplies to TF32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, 1, T), at stride 1 and with a padding that keeps the length"""
+        return super().forward(x) if x.device.type == "cpu" else self.by_taps(x)
+
+    def by_taps(self, x: Tensor) -> Tensor:
+        """Every tap's products as one matrix product, of which torch keeps the precision; their sums."""
+        taps = F.pad(self.weight[0].T @ x, self.padding * 2)  # (B, K, T + K - 1)
+        y = sum(taps[:, k : k + 1, k : k + x.shape[-1]] for k in range(taps.shape[1]))
+        return y if self.bias is None else y + self.bias[:, None]
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):

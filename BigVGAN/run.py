@@ -2,9 +2,11 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from tqdm import tqdm
 
@@ -38,6 +40,7 @@ class VocoderRun:
                 f"{train.config}: batch_size {cfg.batch_size} is {self.pairs} segments of two "
                 f"ears, which {job.size} processes cannot divide equally"
             )
+        self.micro_batch = train.micro_batch or self.pairs // job.size  # segments computed at once
         self.generator = BigVGAN(cfg)
         groups = {"mpd": MultiPeriodDiscriminator(cfg), "mrd": MultiResolutionDiscriminator(cfg)}
         self.discriminators = nn.ModuleDict(
@@ -47,6 +50,7 @@ class VocoderRun:
         state = self._load_networks()
         self.generator.to(job.device), self.discriminators.to(job.device)
         nets = {"g": self.generator, **self.discriminators}
+        shared_from_first(nets.values(), job)
         self.optim = {name: self._optimizer(net) for name, net in nets.items()}
         self.safe_step = {name: SafeStep(cfg.clip_grad_norm) for name in nets}
         if state:
@@ -127,6 +131,14 @@ class VocoderRun:
         """One optimizer step with the mean gradient of all processes.  -> its norm"""
         self.job.average_gradients(net.parameters())
         return self.safe_step[name](self.optim[name])
+
+
+def shared_from_first(nets: Iterable[nn.Module], job: World) -> None:
+    """Give every process the first one's weights: new ones depend on a process's own random numbers."""
+    if job.size > 1:
+        for net in nets:
+            for tensor in net.state_dict().values():
+                dist.broadcast(tensor, src=0)
 
 
 def _published_discriminators(folder: Path) -> Path | None:

@@ -29,13 +29,28 @@ class TrueMelConfig:
     )
     init_from: str | None = option(None, "start from this run, NVIDIA folder or generator file")
     keep: int = option(3, "number of checkpoints to keep")
-    amp: Literal["off", "bf16"] = option("off", "bf16: convolutions in bfloat16, the rest in float32")
+    amp: Literal["off", "bf16"] = option(
+        "off", "bf16: convolutions in bfloat16, the rest in float32; off: on a GPU they multiply in TF32"
+    )
+    micro_batch: int | None = option(
+        None,
+        "segments of two ears computed at once, the batch in several such parts: changes memory and speed, "
+        "not the result; default: all, on a GPU as many as fit",
+    )
     workers: int = option(0, "loader processes; 0 loads in the training process")
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)
 
     def __post_init__(self):
-        positive(self, "training_steps", "checkpoint_interval", "validation_interval", "keep", "time_budget")
+        positive(
+            self,
+            "training_steps",
+            "checkpoint_interval",
+            "validation_interval",
+            "keep",
+            "time_budget",
+            "micro_batch",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +108,12 @@ class VocodeConfig:
     )
     exact_downmix: bool = option(False, EXACT_HELP)
     output_dir: str = required("folder for <name>.wav, 22,050 Hz, stereo")
-    chunk: int = option(192, "mel frames per network call; changes speed and memory, not the result")
+    chunk: int | None = option(
+        None,
+        "mel frames computed at once: changes speed and memory, not the result; default: by renderer, of the "
+        "vocoder 192 on a CPU, 2048 on a GPU",
+    )
+    amp: Literal["off", "bf16"] = option("off", "with --renderer vocoder, bf16: convolutions in bfloat16")
     wav_format: Literal["pcm16", "float"] = option("pcm16", "pcm16: rounded and clipped to 16 bits")
     overwrite: bool = option(False, "replace existing files; default: skip them")
     device: str = option("auto", DEVICE_HELP)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from BigVGAN.bigvgan import BigVGAN
+from BigVGAN.bigvgan import BigVGAN, vocoder_chunk
 from BigVGAN.meldataset import MelFolder, WavFolder
 from BigVGAN.settings import VocodeConfig, VocodeMelsConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
@@ -23,8 +23,6 @@ from DiffBinaural.utils.helpers import pick_device
 from DiffBinaural.utils.lists import Clip, match
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.progress import Progress
-
-VOCODER_CHUNK = 192  # mel frames
 
 
 class FlatWriter:
@@ -77,31 +75,42 @@ class FairplayWriter(FlatWriter):
 class VocoderRenderer:
     """Renders each ear by the vocoder, block by block, with a phase of its own.
 
-    chunk  mel frames a network call; changes speed and memory, not the result
+    chunk  mel frames a network call; changes speed and memory, not the result; default: by the device
+    amp    "bf16": convolutions in bfloat16
     """
 
-    def __init__(self, vocoder: BigVGAN, chunk: int = VOCODER_CHUNK):
-        self.vocoder, self.pieces = vocoder, Pieces(chunk, vocoder.overlap)
+    def __init__(self, vocoder: BigVGAN, chunk: int | None = None, amp: str = "off"):
+        self.vocoder, self.amp, self.device = vocoder, amp, next(vocoder.parameters()).device
+        self.pieces = Pieces(chunk or vocoder_chunk(self.device), vocoder.overlap)
 
     def push(
         self, mono: Tensor | None, mel: Tensor, directions: Tensor | None = None, *, last: bool = False
     ) -> Tensor:
         """As of :class:`MonoPhaseRenderer`; the mono is not needed, nor is more than the mels."""
-        return self.vocoder.vocode_pieces(self.pieces.push(mel[:2], last=last), mel[:2])[:, 0]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp == "bf16"):
+            return self.vocoder.vocode_pieces(self.pieces.push(mel[:2], last=last), mel[:2])[:, 0]
 
 
 def make_renderer(
-    name: str, mel: MelConfig, vocoder: BigVGAN | None, *, head: str, exact_downmix: bool, **chunk
+    name: str,
+    mel: MelConfig,
+    vocoder: BigVGAN | None,
+    *,
+    head: str,
+    exact_downmix: bool,
+    chunk: int | None = None,
+    amp: str = "off",
 ):
     """The renderer of a name: its push(mono, mel, directions, last=…) gives samples (2, n).
 
-    vocoder  needed by "vocoder" alone
+    vocoder  needed by "vocoder" alone, as amp is
     head     name of the listener's, where directions of sources are given
     chunk    frames at once; default: the renderer's own
     """
     if name == "vocoder":
-        return VocoderRenderer(vocoder, **chunk)
-    return MonoPhaseRenderer(mel, name, head=head_named(head), exact_downmix=exact_downmix, **chunk)
+        return VocoderRenderer(vocoder, chunk, amp)
+    size = {"chunk": chunk} if chunk else {}
+    return MonoPhaseRenderer(mel, name, head=head_named(head), exact_downmix=exact_downmix, **size)
 
 
 def mono_reader(folder: str | Path, rate: int) -> Callable[[str, int], Tensor]:
@@ -164,6 +173,7 @@ def vocode_folder(
                 head=head,
                 exact_downmix=cfg.exact_downmix,
                 chunk=cfg.chunk,
+                amp=cfg.amp,
             )
             known = torch.from_numpy(mel).to(device)
             wav = renderer.push(mono, known, places, last=True)[:, :samples]

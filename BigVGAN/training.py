@@ -1,14 +1,17 @@
 """The training loop of stage 2."""
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 
+import torch
 from torch.utils.data import DataLoader
 
 from BigVGAN.env import VocoderConfig
 from BigVGAN.meldataset import MelDataset
 from BigVGAN.run import VocoderRun
 from BigVGAN.settings import TrueMelConfig
-from BigVGAN.training_step import train_step
+from BigVGAN.training_step import peak_memory, train_step
 from BigVGAN.utils import save_generator
 from BigVGAN.validation import evaluate, show
 from DiffBinaural.utils.distributed import SINGLE_PROCESS, world
@@ -19,6 +22,8 @@ from DiffBinaural.utils.preload import read_all
 from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
 from DiffBinaural.utils.schedule import Budget, Shuffled
+
+SPARE = 0.15  # of a GPU's memory, for fragments and for what larger shapes need
 
 
 def pred_mel_probability(step: int, start: int, end: int, final: float) -> float:
@@ -40,6 +45,42 @@ def loader(data: MelDataset, run: VocoderRun) -> DataLoader:
     )
 
 
+def part_size(one: int, two: int, room: float, wanted: int) -> int:
+    """Segments of a step to compute at once: the step's `wanted` in as few equal parts as fit.
+
+    one, two  bytes that steps on one and on two segments take
+    room      bytes that there are
+    """
+    fits = max(1 + int((room - one) // max(two - one, 1)), 1)
+    return math.ceil(wanted / math.ceil(wanted / fits))
+
+
+def largest_part(run: VocoderRun) -> int:
+    """Segments that this process computes at once: all, on a GPU as many as its memory holds.
+
+    Raises ValueError where not even one fits.
+    """
+    wanted, device = run.pairs // run.job.size, run.job.device
+    if device.type != "cuda":
+        return wanted
+    room = (1 - SPARE) * (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device))
+    for optimizer in run.optim.values():  # the moments that the first step adds
+        if not optimizer.state:
+            room -= sum(2 * p.nbytes for group in optimizer.param_groups for p in group["params"])
+    size = 0
+    with suppress(torch.OutOfMemoryError):
+        one = peak_memory(run, 1)
+        size = 1
+        size = part_size(one, peak_memory(run, min(2, wanted)), room, wanted)
+    torch.cuda.empty_cache()
+    if not size:
+        raise ValueError(
+            f"{run.train.config}: a segment of {run.cfg.segment_size} samples and two ears does not fit "
+            f"{room / 1e9:.1f} GB of GPU memory; try --amp bf16, or a smaller segment_size"
+        )
+    return size
+
+
 def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callable[[int], float]) -> None:
     """Train until the steps or the time budget are used up; the same call again resumes a stopped run.
 
@@ -47,6 +88,7 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
     Writes to the run folder: config.json, g_*, do_*, g_best.pth, training_history.json and .png, logs/
     """
     cfg, job, progress = run.train, run.job, run.progress
+    run.micro_batch = cfg.micro_batch or min(job.gather([largest_part(run)]))
     log = RunLog(run.folder, "logs", step=progress["steps"]) if job.first else None
     if Budget(progress, cfg.training_steps, cfg.time_budget).done(progress["steps"], job.broadcast) < 1:
         read_all("reading sounds", train.whole, range(len(train)), SINGLE_PROCESS)

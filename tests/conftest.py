@@ -2,19 +2,30 @@
 
 import importlib
 import os
+import re
 from typing import get_type_hints
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from DiffBinaural.utils.arguments import parse
 
 
-def pytest_configure():
-    """One thread here and in what is started: networks this small only make threads wait for each other."""
+def wants_gpu(config):
+    """Whether -m asks for the tests that run on a GPU."""
+    return re.search(r"(?<!not )\bgpu\b", config.getoption("markexpr")) is not None
+
+
+def pytest_configure(config):
+    """One thread here and in what is started: networks this small only make threads wait for each other.
+
+    Without -m gpu a GPU is hidden, here and from what is started: `--device auto` is then the CPU, whose
+    results are compared bit for bit; Triton's kernels run in its interpreter.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    if not wants_gpu(config):
+        os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": "1"}
 
 
 # what is not fast: tests with these fixtures, which run scripts, and those with these names
@@ -26,14 +37,17 @@ LONG = (
     "test_evaluate.py",
     "test_report.py",
     "test_ten_minutes",
+    "test_processes_start_from",
 )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the fast tests."""
+    """Mark the fast tests; of a GPU's tests, skip all where there is none."""
     for item in items:
-        if not any(name in item.nodeid for name in LONG) and not RUN_SCRIPTS & set(item.fixturenames):
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU, or no -m gpu"))
+        elif not any(name in item.nodeid for name in LONG) and not RUN_SCRIPTS & set(item.fixturenames):
             item.add_marker(pytest.mark.fast)
 
 
@@ -63,6 +77,8 @@ def scalars():
     """(run folder, name) -> the values that the run left for TensorBoard."""
 
     def read(run, name, folder="runs"):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
         board = EventAccumulator(str(run / folder))
         board.Reload()
         return [event.value for event in board.Scalars(name)]
