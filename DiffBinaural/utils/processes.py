@@ -26,7 +26,8 @@ def parallel_map(work: Callable, items: Sequence, workers: int) -> list:
     try:
         with ProcessPoolExecutor(workers or None, initializer=_init_worker) as pool:
             try:
-                with signals_blocked(), garbage_kept():  # a signal during a fork would be lost
+                # a signal during a fork would be lost
+                with signals_blocked(), garbage_kept(), one_opencv_thread():
                     done = pool.map(work, items)
                 return list(Progress(done, total=len(items)))
             except BaseException:  # started items are finished, the rest is cancelled
@@ -55,6 +56,20 @@ def garbage_kept() -> Iterator[None]:
 
 
 @contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Processes that are forked in the block run OpenCV in one thread.
+
+    Told so afterwards, they would wait forever for their parent's threads to end, which they do not have.
+    """
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@contextmanager
 def signals_blocked() -> Iterator[None]:
     """Delay SIGTERM and Ctrl-C until the end of the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
@@ -67,7 +82,6 @@ def signals_blocked() -> Iterator[None]:
 def _init_worker() -> None:
     """A worker has one thread, finishes its item on Ctrl-C, and exits with its parent."""
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)  # it knows nothing of OMP_NUM_THREADS
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)

@@ -35,6 +35,7 @@ STAGE_1 = [
     "detection",
     "simulation",
     "fairplay",
+    "corpus",
     "modules.models",
     "inference",
     "evaluation",
