@@ -19,6 +19,7 @@ from DiffBinaural.utils.mel import mel_basis
 STEP = 0.25  # degrees to which a direction is rounded: 2 µs
 CLIP = 2.0  # nepers: levels in the features lie within ±CLIP
 FEATURES = 5  # of a slot
+LIKELY = 0.5  # that one of the sources sounds: enough to give them all of it
 
 
 def direct_path(head: Head, directions: Tensor, cfg: MelConfig) -> Tensor:
@@ -40,11 +41,14 @@ def direct_path(head: Head, directions: Tensor, cfg: MelConfig) -> Tensor:
 def mixed_path(direct: Tensor, directions: Tensor) -> Tensor:
     """d = (L - R)/(L + R) (F, T) of sources that have parts of the mono as they are likely to sound.
 
-    What no source is likely to make stays in the middle.
+    Parts are as the squares of the probabilities: half-way between two that may sound there is neither. What
+    probably no source makes stays in the middle, but only where together they are less likely than LIKELY.
 
     direct  (S, F, T), of :func:`direct_path`;  directions: (S, 3, T), of SourcePaths
     """
-    parts = directions[:, 2] / directions[:, 2].sum(0).clamp(min=1)
+    chances = directions[:, 2]
+    parts = chances.square() / chances.square().sum(0).clamp(min=1e-12)
+    parts = parts * (chances.sum(0) / LIKELY).clamp(max=1)
     return (parts[:, None].to(direct) * direct).sum(0)
 
 
