@@ -38,18 +38,25 @@ def direct_path(head: Head, directions: Tensor, cfg: MelConfig) -> Tensor:
     return out.transpose(1, 2)
 
 
-def mixed_path(direct: Tensor, directions: Tensor) -> Tensor:
-    """d = (L - R)/(L + R) (F, T) of sources that have parts of the mono as they are likely to sound.
+def decided(chances: Tensor) -> Tensor:
+    """What is made of the probabilities (…, S, T) that slots sound, where one has to choose: 0 to 1.
 
-    Parts are as the squares of the probabilities: half-way between two that may sound there is neither. What
-    probably no source makes stays in the middle, but only where together they are less likely than LIKELY.
+    The likeliest is taken to sound, another by the square of how likely it is beside it: half-way between two
+    that may sound there is neither.  All are less sure where together they are less likely than LIKELY.
+    """
+    most = chances.amax(-2, keepdim=True).clamp(min=1e-12)
+    return (chances / most).square() * (chances.sum(-2, keepdim=True) / LIKELY).clamp(max=1)
+
+
+def mixed_path(direct: Tensor, directions: Tensor) -> Tensor:
+    """d = (L - R)/(L + R) (F, T) of sources that divide the mono among them as they are :func:`decided` to sound.
+
+    What no source is likely to make stays in the middle.
 
     direct  (S, F, T), of :func:`direct_path`;  directions: (S, 3, T), of SourcePaths
     """
-    chances = directions[:, 2]
-    parts = chances.square() / chances.square().sum(0).clamp(min=1e-12)
-    parts = parts * (chances.sum(0) / LIKELY).clamp(max=1)
-    return (parts[:, None].to(direct) * direct).sum(0)
+    parts = decided(directions[:, 2])
+    return (parts[:, None].to(direct) * direct).sum(0) / parts.sum(0).clamp(min=1)
 
 
 def statistics(direct: Tensor) -> Tensor:

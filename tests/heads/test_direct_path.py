@@ -9,6 +9,7 @@ from DiffBinaural.heads.direct_path import (
     CLIP,
     FEATURES,
     STEP,
+    decided,
     diffuse,
     direct_path,
     features,
@@ -110,6 +111,23 @@ def test_sources_divide_the_mono_as_they_are_likely_to_sound():
     unequal = standing((50, 0, 0.6), (-20, 0, 0.2))
     assert torch.allclose(mixed_path(direct, unequal), 0.9 * direct[0] + 0.1 * direct[1], atol=1e-6)
     assert not mixed_path(direct, torch.zeros(2, 3, 1)).any()
+
+
+@pytest.mark.parametrize(
+    ("chances", "expected"),
+    [
+        ((1.0, 1.0, 0.0), (1.0, 1.0, 0.0)),
+        ((0.7, 0.0, 0.0), (1.0, 0.0, 0.0)),
+        ((0.6, 0.3, 0.0), (1.0, 0.25, 0.0)),
+        ((0.2, 0.05, 0.0), (0.5, 0.5 / 16, 0.0)),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+    ],
+)
+def test_who_is_decided_to_sound(chances, expected):
+    slots = torch.tensor(chances)[None, :, None].expand(2, -1, 5)
+    assert torch.allclose(decided(slots), torch.tensor(expected)[None, :, None].expand(2, -1, 5))
+    turned = decided(slots.flip(1)).flip(1)
+    assert torch.equal(turned, decided(slots))
 
 
 # --- statistics ---------------------------------------------------------------------------------------------
