@@ -49,7 +49,7 @@ def decided(chances: Tensor) -> Tensor:
 
 
 def mixed_path(direct: Tensor, directions: Tensor) -> Tensor:
-    """d = (L - R)/(L + R) (F, T) of sources that divide the mono among them as they are :func:`decided` to sound.
+    """d = (L - R)/(L + R) (F, T) of sources that divide the mono as they are :func:`decided` to sound.
 
     What no source is likely to make stays in the middle.
 
