@@ -150,12 +150,14 @@ SCENES = $(W)/scenes/processed/binaural_audios_22050Hz
 
 $(W)/scenes/splits/test.csv: .venv/installed
 	$(PY) DiffBinaural/simulate_speech.py --out $(W)/speech --clips 400 --seed 1
-	$(PY) DiffBinaural/simulate_dataset.py --out $(W)/scenes --clips 3000 --seconds 6 --sources 1..3 --dry_fraction 0.2 \
-	    --audio_dir $(W)/speech --audio_fraction 0.6 --head_radius 8..9.5 --fov 60..120 --held_out 24 --seed 1000
+	$(PY) DiffBinaural/simulate_dataset.py --out $(W)/scenes --clips 3000 --seconds 6 --sources 1..3 --bystanders 0..2 \
+	    --sounding --video_fps 25 --dry_fraction 0.2 --audio_dir $(W)/speech --audio_fraction 0.6 \
+	    --head_radius 7..10.5 --eared_fraction 0.6 --fov 60..120 --held_out 24 --seed 3000
 
 weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/train_realBinaural.py --preset small --id stage1 --ckpt $(W)/runs --data_root $(W)/scenes \
-	    --interaural_phase --time_budget $(W1)
+	    --direct_path --time_shift 100 --hide_detections 0.15 --heard_weight 0.5 --cue_weight 0.05 --warmup_steps 60 \
+	    --eval_epoch 1 --time_budget $(W1)
 	$(PY) BigVGAN/train_binaural_mel.py --config BigVGAN/configs/bigvgan_binaural_tiny.json --audio_dir $(SCENES) \
 	    --list_train $(W)/scenes/splits/train.csv --list_val $(W)/scenes/splits/val.csv \
 	    --checkpoint_path $(W)/runs/vocoder --time_budget $(W2) --freeze_step 4000

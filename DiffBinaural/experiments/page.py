@@ -56,7 +56,7 @@ def quality_section(rows: dict[str, dict]) -> dict[str, str]:
         "percent": percent_table(
             rows,
             ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
-            ("wiener", "wiener_whole"),
+            ("levelled", "levelled_whole", "geometry"),
         ),
         "systems": system_table(rows, FIGURES["quality"], "scenes"),
     }

@@ -22,15 +22,20 @@ def rendered(data: str, mels: str, made: str, how: str) -> str:
 
 
 def evaluated(
-    data: str, wavs: dict[str, str], mels: dict[str, str] | None = None, anchors: bool = True
+    data: str,
+    wavs: dict[str, str],
+    mels: dict[str, str] | None = None,
+    anchors: bool = True,
+    geometry: bool = False,
 ) -> tuple[str, ...]:
-    """Commands that write metrics.json.  wavs, mels: system -> folder"""
+    """Commands that write metrics.json.  wavs, mels: system -> folder; geometry: also that anchor"""
     truth = (
         f"{'' if anchors else '--no-anchors '}--gt_dir {data}/processed/binaural_audios_22050Hz "
         f"--mono_dir {data}/processed/mono_audios_22050Hz --output_json {{here}}"
     )
     compare_wavs = (
         f"DiffBinaural/evaluate_binaural_22050.py {truth}/metrics.json "
+        f"{f'--data_root {data} ' if geometry else ''}"
         f"--pred_dir {' '.join(f'{name}={folder}' for name, folder in wavs.items())}"
     )
     if not mels:
@@ -43,36 +48,31 @@ def evaluated(
 
 
 def quality(sources: int, room: str) -> Experiment:
-    """The shipped models on 20 new scenes of one kind: every renderer, with detections or whole frames."""
-    data, shipped = "{here}/data", "--checkpoint_file weights/vocoder/g_best.pth"
-    hows = {
-        "vocoder": shipped,
-        "mono_phase": "--renderer mono_phase",
-        "mono_phase_exact": "--renderer mono_phase --exact_downmix",
-        "wiener": "--renderer wiener",
+    """The shipped models on 20 new scenes of one kind: by the renderers, with detections or whole frames."""
+    data, levelled = "{here}/data", "--renderer levelled"
+    systems = {
+        "levelled": ("mels", levelled),
+        "levelled_whole": ("whole_mels", levelled),
+        "wiener": ("mels", "--renderer wiener"),
+        "vocoder": ("mels", "--checkpoint_file weights/vocoder/g_best.pth"),
     }
-    views = {"": "mels", "_whole": "whole_mels"}
-    systems = {f"{how}{view}": "{here}/" + f"{how}{view}" for how in reversed(hows) for view in views}
     return Experiment(
         "quality",
         f"{sources} source{'s' * (sources > 1)}, {room.replace('-', ' ')}",
         (
             # nothing is trained on these datasets: their largest list, train, is the test list
             f"{SIMULATE} --clips 22 --held_out 1 --seed 9{sources} --sources {sources} --{room}",
-            stage1(data, "mels", "--symmetric"),
-            stage1(data, "whole_mels", "--symmetric --no-detections"),
-            *(
-                rendered(data, f"{{here}}/{mels}", how + view, words)
-                for view, mels in views.items()
-                for how, words in hows.items()
-            ),
+            stage1(data, "mels"),
+            stage1(data, "whole_mels", "--no-detections"),
+            *(rendered(data, f"{{here}}/{mels}", name, how) for name, (mels, how) in systems.items()),
             "BigVGAN/inference_binaural.py --renderer mono_phase "
             f"--input_wavs_dir {data}/processed/binaural_audios_22050Hz --list {data}/splits/train.csv "
             "--output_dir {here}/ceiling",
             *evaluated(
                 data,
-                {**systems, "ceiling": "{here}/ceiling"},
-                {f"wiener{view}": f"{{here}}/{mels}" for view, mels in views.items()},
+                {name: f"{{here}}/{name}" for name in (*systems, "ceiling")},
+                {"levelled": "{here}/mels", "levelled_whole": "{here}/whole_mels"},
+                geometry=True,
             ),
         ),
     )

@@ -49,7 +49,10 @@ def percent_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[
     """Differences of errors from the mono copy's in per cent, with their intervals."""
 
     def percent(entry: dict, system: str, name: str) -> str:
-        mean, low, high = (f"{100 * (times - 1):+.0f}" for times in entry["systems"][system][name]["times"])
+        figure = entry["systems"].get(system, {}).get(name)
+        if figure is None:  # geometry makes no mels
+            return "–"
+        mean, low, high = (f"{100 * (times - 1):+.0f}" for times in figure["times"])
         return f"{mean} % [{low}, {high}]"
 
     return table(

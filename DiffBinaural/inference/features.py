@@ -7,7 +7,7 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingCo
 from DiffBinaural.dataset.cutting import QUIET, extract_windows, padded
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.dataset.video_transforms import on_device
-from DiffBinaural.heads.direct_path import decided, direct_path
+from DiffBinaural.heads.direct_path import direct_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.named import head_named
 from DiffBinaural.modules.models import BinauralModel
@@ -64,7 +64,7 @@ def window_batch(clip: dict, maps: Tensor, group: Tensor, cfg: TrainConfig) -> d
     if cfg.model.direct_path:
         directions = clip["directions"][group]
         batch["direct"] = paths_of(directions, head_named(clip["head"]), cfg.mel).to(maps.device)
-        batch["sounding"] = decided(directions[:, :, 2]).to(maps.device)
+        batch["sounding"] = directions[:, :, 2].to(maps.device)
     return batch
 
 

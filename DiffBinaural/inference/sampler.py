@@ -8,7 +8,7 @@ from torch import Tensor
 from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, steps_of
 from DiffBinaural.dataset.cutting import add_windows, extract_windows
 from DiffBinaural.diffusion_utils.diffusion_pytorch import needs_fresh
-from DiffBinaural.heads.direct_path import direct_path
+from DiffBinaural.heads.direct_path import decided, direct_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.sphere import Sphere
 from DiffBinaural.inference.features import contexts
@@ -154,7 +154,7 @@ class Sampler:
             self.mono[number], self.context[number] = mono, tokens
             if self.model.slots:
                 direct = direct_path(self.head, places, self.model.cfg.mel)
-                self.paths[number] = self.model.direct_paths(direct, places[:, 2])
+                self.paths[number] = self.model.direct_paths(direct, decided(places[:, 2]))
             self.starts.append(start)
 
     def _denoise(self, windows: Tensor, numbers: range, step: int, bar: Progress) -> Tensor:
