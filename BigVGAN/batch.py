@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig
+from DiffBinaural.utils.destinations import check_destination, utf8_name
 from DiffBinaural.utils.files import abandoned, discard
+from DiffBinaural.utils.lens import AUTO_FOV
 from DiffBinaural.utils.lists import number, read_rows
 from DiffBinaural.utils.media_writing import MUXED, mux
 
@@ -89,7 +91,9 @@ def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
         for name in COLUMNS
         if row.get(name)
     }
-    given |= {name: number(row, name, str(source)) for name in ("start", "end", "fov") if row.get(name)}
+    given |= {name: number(row, name, str(source)) for name in ("start", "end") if row.get(name)}
+    if row.get("fov"):
+        given["fov"] = AUTO_FOV if row["fov"] == AUTO_FOV else number(row, "fov", str(source))
     name = row.get("output") or None
     folder, target = (os.path.normpath(path) for path in (cfg.output, Path(cfg.output, name or "")))
     if not Path(target).is_relative_to(folder):
@@ -117,12 +121,13 @@ def for_each_video(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:
 
 def check_outputs(cfg: E2EConfig) -> None:
     """Refuse, before hours of work, what could not be written in the end."""
+    for path in filter(None, (cfg.input_video, cfg.input_wav)):
+        utf8_name(path)
     inputs = {Path(path).resolve() for path in (cfg.input_video, cfg.input_wav, cfg.trajectory_in) if path}
     for path in filter(None, (cfg.output, cfg.mux, cfg.plot, cfg.trajectory)):
+        check_destination(path)
         for part in abandoned(path):
             discard(part)
-        if Path(path).is_dir():
-            raise ValueError(f"{path}: is a folder; expected the name of a file to write")
         if Path(path).resolve() in inputs:
             raise ValueError(f"{path}: is an input too; give the output another name")
     if cfg.mux and Path(cfg.mux).suffix.lower() not in MUXED:
@@ -132,7 +137,7 @@ def check_outputs(cfg: E2EConfig) -> None:
 
 
 def write_track(cfg: E2EConfig, sound: np.ndarray | str, rate: int, path: str | Path, **more) -> None:
-    """Write the video with another sound to a path."""
+    """Write the video with another sound to a path; more: as of :func:`mux`."""
     mux(cfg.input_video, path, sound, rate, codec=cfg.mux_codec, kind=Path(cfg.mux).suffix.lower(), **more)
 
 

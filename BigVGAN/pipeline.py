@@ -5,7 +5,6 @@
 >>> pipe.convert("mono.wav", "clip.mp4", output="out.wav")  # doctest: +SKIP
 """
 
-import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,10 +27,11 @@ from DiffBinaural.inference.audio_source import AudioSource
 from DiffBinaural.inference.geometry import FADE, GeometrySampler, in_the_middle
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.overview import source_panels
+from DiffBinaural.inference.remarks import length_notice, loudness_notice
 from DiffBinaural.inference.rendering import GEOMETRY
 from DiffBinaural.inference.sampler import Sampler
 from DiffBinaural.inference.timer import StageTimer
-from DiffBinaural.inference.video_frames import VideoFrames, length_notice
+from DiffBinaural.inference.video_frames import VideoFrames
 from DiffBinaural.inference.windows import WindowCutter
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.audio import WavWriter
@@ -129,28 +129,33 @@ class Pipeline:
 
     def convert_request(self, cfg: E2EConfig) -> None:
         """Convert one video: write what the request names, then a line about it to stderr."""
+        check_outputs(cfg)
         audio, video = self.sources(cfg)
         self._check_head(cfg)
-        check_outputs(cfg)
         if cfg.mux:
             check_track(cfg, self.sample_rate)
         timer, columns = StageTimer(), Columns()
+        for line in (*audio.notices, *video.notices):
+            print(line, file=sys.stderr)
         video.strip = FilmStrip() if cfg.plot else None
         with (
             Progress(
                 total=audio.expected or None, desc=Path(cfg.output).name, unit="sample", leave=False
             ) as bar,
             replacing(cfg.output) as part,
-            WavWriter(part, self.sample_rate) as out,
+            WavWriter(part, self.sample_rate, limit=cfg.limit, name=cfg.output) as out,
         ):
             for block in self.run(audio, video, cfg, timer):
                 out.write(block.wav.cpu().numpy())
                 bar.update(block.wav.shape[1])
                 if cfg.plot:
                     columns.add(block.mels)
-        if cfg.mux:
+        if notice := loudness_notice(cfg.output, out.gain, cfg.limit):
+            print(notice, file=sys.stderr)
+        if cfg.mux:  # players clip: there it always fits
+            span = dict(start=cfg.start, end=cfg.until, gain=1.0 if cfg.limit else out.gain)
             with timer("muxing"), replacing(cfg.mux) as part:
-                write_track(cfg, cfg.output, self.sample_rate, part, start=cfg.start, end=_end(cfg))
+                write_track(cfg, cfg.output, self.sample_rate, part, **span)
         if cfg.plot:
             panels = source_panels(video, audio.samples / self.sample_rate)
             draw_generated(cfg.plot, columns, self.mel, panels)
@@ -205,7 +210,9 @@ class Pipeline:
                     wav = renderer.push(mono.to(device), made.to(device), places, last=batch.last)
                 wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
-                yield Rendered(wav, torch.cat([mono_mel, made[:2]]))  # without the phasor
+                yield Rendered(
+                    wav if audio.gain == 1 else wav / audio.gain, torch.cat([mono_mel, made[:2]])
+                )  # without the phasor
 
     @property
     def uses_head(self) -> bool:
@@ -221,9 +228,9 @@ class Pipeline:
 
     def sources(self, cfg: E2EConfig) -> tuple[AudioSource, VideoFrames]:
         """A request's sound and pictures, open to be read."""
-        end = _end(cfg)
-        audio = AudioSource(cfg.input_wav or cfg.input_video, cfg.start, end, self.sample_rate)
-        options: dict = dict(start=cfg.start, end=end, fps=cfg.fps, fov=cfg.fov)
+        sound = cfg.input_wav or cfg.input_video
+        audio = AudioSource(sound, cfg.start, cfg.until, self.sample_rate, cfg.audio_track)
+        options: dict = dict(start=cfg.start, end=cfg.until, fps=cfg.fps, fov=cfg.fov)
         if cfg.trajectory_in:
             options["trajectory"] = read_trajectory(cfg.trajectory_in)
         elif cfg.detections == AUTO:
@@ -236,7 +243,3 @@ class Pipeline:
         if fixed := [name for name in options if name in FIXED]:
             raise ValueError(f"{fixed[0]} cannot change from clip to clip; give it to from_pretrained")
         return replace(self.cfg, input_wav=wav and str(wav), input_video=str(video), **options)
-
-
-def _end(cfg: E2EConfig) -> float:
-    return math.inf if cfg.end is None else cfg.end

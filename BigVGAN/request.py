@@ -14,13 +14,14 @@ from BigVGAN.settings import (
     WEIGHTS_HELP,
     check_renderer,
 )
-from DiffBinaural.configs.advanced_diffusion_config import FOV, SamplingConfig
+from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig
 from DiffBinaural.configs.fields import option, positive, required
 from DiffBinaural.detection.names import DETECTOR_NAMES
 from DiffBinaural.heads.named import HEAD_HELP, head_named
 from DiffBinaural.inference.config import RUN_HELP
 from DiffBinaural.inference.rendering import DEFAULT_RENDERER
 from DiffBinaural.utils.bundled import BUNDLED
+from DiffBinaural.utils.lens import AUTO_FOV, FOV_HELP, check_fov, fov_or_auto
 
 AUTO, NO_DETECTIONS = "auto", "none"  # choices of --detections beside a CSV
 
@@ -64,7 +65,15 @@ class E2EConfig(SamplingConfig):
     start: float = option(0.0, "start in sound and video, seconds")
     end: float | None = option(None, "end in sound and video, seconds; default: the end of the sound")
     fps: float = option(10.0, "pictures per second in a folder of pictures")
-    fov: float = option(FOV, "horizontal field of view of the camera, degrees")
+    fov: float | str = option(AUTO_FOV, FOV_HELP, type=fov_or_auto, metavar="DEGREES")
+    audio_track: int | None = option(
+        None, "number of the sound track, from 0, of a video with several; default: the one marked as such"
+    )
+    limit: bool = option(
+        True,
+        "make both ears softer throughout where one of them passes full scale; --no-limit: write 32-bit "
+        "floats as they are",
+    )
     mux: str | None = option(
         None,
         "also write this .mp4, .mov or .mkv: the video with the binaural track; for a batch, a folder",
@@ -77,8 +86,8 @@ class E2EConfig(SamplingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        positive(self, "fps", "fov")
-        _require(self.fov < 180, f"--fov is {self.fov:g}; a picture shows less than 180 degrees")
+        positive(self, "fps")
+        check_fov(self.fov)
         head_named(self.head)
         if self.detections is None:  # as in version 0.2
             object.__setattr__(self, "detections", NO_DETECTIONS)
@@ -91,9 +100,14 @@ class E2EConfig(SamplingConfig):
             "--trajectory: with --detections none there is nothing to write",
         )
         _require(
-            0 <= self.start < (math.inf if self.end is None else self.end),
+            0 <= self.start < self.until,
             f"--start is {self.start}, --end {self.end}; expected 0 <= start < end, in seconds",
         )
+
+    @property
+    def until(self) -> float:
+        """Where to end, seconds; infinity for the end of the sound."""
+        return math.inf if self.end is None else self.end
 
 
 def chosen_renderer(cfg: E2EConfig, predicts_phasor: bool) -> str:

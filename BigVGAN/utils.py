@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from BigVGAN.env import CONFIG
 from DiffBinaural.utils.files import replacing, save_tensors
+from DiffBinaural.utils.state_dicts import misfit, unwrapped
 
 
 def latest(folder: str | Path, prefix: str) -> Path | None:
@@ -45,19 +46,11 @@ def copy_config(source: str | Path, folder: Path) -> None:
 
 
 def load_strict(module: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:
-    """Load a state dict in any layout of weight norm; ValueError names whatever does not fit."""
+    """Load a state dict in any layout of weight norm, wrapped or not; ValueError names what does not fit."""
     ours = module.state_dict()
-    state = in_layout(state, ours)
-    wrong = [f"lacks {name}" for name in ours if name not in state]
-    wrong += [f"has an unknown {name}" for name in state if name not in ours]
-    wrong += [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in ours.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if wrong:
-        rest = f", and {len(wrong) - 4} more" if len(wrong) > 4 else ""
-        raise ValueError(f"{source}: does not fit the config: {', '.join(wrong[:4])}{rest}")
+    state = in_layout(unwrapped(state), ours)
+    if why := misfit(state, ours):
+        raise ValueError(f"{source}: does not fit the config: {why}")
     module.load_state_dict(state)
 
 

@@ -1,6 +1,8 @@
 """The mono sound of a file, read block by block."""
 
 import math
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -9,51 +11,89 @@ from torch import Tensor
 
 from DiffBinaural.inference.windows import BLOCK
 from DiffBinaural.utils.audio import Resampler, checked_rate, is_sound_file, sound_info, wav_blocks
-from DiffBinaural.utils.media import sound_blocks, sound_rate
+from DiffBinaural.utils.downmix import ChannelLevels
+from DiffBinaural.utils.media import silent_blocks, sound_blocks, sound_delay, sound_rate
+from DiffBinaural.utils.streams import tracks_line
 
 RESAMPLED_SECONDS = BLOCK / 86  # that are resampled at once
+NOTICED = 0.03  # seconds: a later beginning of the sound is said
 
 
 class AudioSource:
     """The sound of a sound or video file, or of a part of it, mixed to mono at a given rate.
 
-    start, end  seconds of the file
+    start, end  seconds of the file; of a film, from its beginning: silence precedes a sound that begins later
     rate        Hz to convert to
-    samples     at that rate, as far as the sound has been read; expected: an estimate of all, 0 = unknown
+    track       number of the sound track of a film, from 0; None: its default one
+
+    samples     at that rate, as far as the sound has been read; expected: all
+    gain        that keeps the mono sound within [-1, 1]: 1 but for floats above full scale
+    notices     what was done with the file, in lines
+
+    Raises ValueError naming a file that is empty, too short or not finite.
     """
 
-    def __init__(self, path: str | Path, start: float, end: float, rate: int):
-        self.path, self.rate, self.samples, sound_alone = path, rate, 0, is_sound_file(path)
-        own, seconds = (sound_info if sound_alone else sound_rate)(path)
+    def __init__(self, path: str | Path, start: float, end: float, rate: int, track: int | None = None):
+        self.path, self.rate, self.track, self.samples = path, rate, track, 0
+        self.alone = is_sound_file(path)
+        own = (sound_info(path) if self.alone else sound_rate(path, track))[0]
+        if self.alone and track:
+            raise ValueError(f"{path}: --audio_track is {track}; a sound file has one track, number 0")
         self.file_rate = checked_rate(path, own, rate)
         self.first, self.stop = (t if t == math.inf else round(t * self.file_rate) for t in (start, end))
-        self.expected = round(max(min(seconds, end) - start, 0) * rate)
+        delay = 0.0 if self.alone else sound_delay(path, track)
+        self.lead = round(delay * self.file_rate)  # samples of silence
+        self._measure()
+        self.notices = [] if self.alone else [line for line in [tracks_line(path, track)] if line]
+        if delay > NOTICED:
+            self.notices.append(
+                f"{path}: its sound begins {delay:.2f} s after its picture; silence until then"
+            )
+        if self.mix.reason:
+            self.notices.append(f"{path}: {self.mix.reason}")
         self.position = 0  # samples of the file that have been read
-        self.blocks = wav_blocks(path) if sound_alone else sound_blocks(path)
+        self.blocks = chain(silent_blocks(self.lead), map(self.mix, self._sound()))
         self.resampler = Resampler(self.file_rate, rate, RESAMPLED_SECONDS)
 
-    def read(self) -> tuple[Tensor, bool]:
-        """The next samples (1, n) float32, n >= 0, and whether they are the last.
+    def _sound(self, samples: int = 1 << 18) -> Iterator[np.ndarray]:
+        return wav_blocks(self.path) if self.alone else sound_blocks(self.path, samples, track=self.track)
 
-        Raises ValueError naming a file that is empty, too short or not finite.
-        """
+    def _measure(self) -> None:
+        """Read the part once, to choose a downmix and a gain for all of it."""
+        levels, position = ChannelLevels(self.file_rate), self.lead
+        for block in self._sound(self.file_rate):
+            part = self._part(block, position)
+            if not np.isfinite(part).all():
+                raise ValueError(f"{self.path}: has non-finite values; expected sound")
+            levels.push(part)
+            position += block.shape[1]
+            if position >= self.stop:
+                break
+        if position <= self.first:
+            raise ValueError(self._why_nothing(position))
+        self.mix = levels.downmix()
+        self.gain = 1 / max(self.mix.peak, 1.0)
+        self.expected = round(max(min(position, self.stop) - self.first, 0) * self.rate / self.file_rate)
+
+    def _part(self, block: np.ndarray, position: int) -> np.ndarray:
+        """The samples of a block between start and end; `position`: that of its first one."""
+        begin, end = self.first - position, min(self.stop - position, block.shape[1])
+        return block[:, max(begin, 0) : max(end, 0)]
+
+    def read(self) -> tuple[Tensor, bool]:
+        """The next samples (1, n) float32, n >= 0, and whether they are the last; all times `gain`."""
         block = None if self.position >= self.stop else next(self.blocks, None)
         mono = torch.zeros(1, 0)
         if block is not None:
-            begin, end = self.first - self.position, min(self.stop - self.position, block.shape[1])
-            part = block[:, max(begin, 0) : max(end, 0)]
-            if not np.isfinite(part).all():
-                raise ValueError(f"{self.path}: has non-finite values; expected sound")
+            part = np.ascontiguousarray(self._part(block, self.position))
             self.position += block.shape[1]
-            mono = torch.from_numpy(np.ascontiguousarray(part).mean(axis=0, keepdims=True))
-        elif self.position <= self.first:
-            raise ValueError(self._why_nothing())
+            mono = torch.from_numpy(part if self.gain == 1 else part * np.float32(self.gain))
         samples = self.resampler.push(mono, last=block is None)
         self.samples += samples.shape[1]
         return samples, block is None
 
-    def _why_nothing(self) -> str:
-        if not self.position:
+    def _why_nothing(self, samples: int) -> str:
+        if not samples:
             return f"{self.path}: is empty; expected sound"
-        start, seconds = self.first / self.file_rate, self.position / self.file_rate
+        start, seconds = self.first / self.file_rate, samples / self.file_rate
         return f"{self.path}: lasts {seconds:.2f} s; --start is {start:g} s, give less"

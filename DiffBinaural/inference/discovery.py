@@ -15,10 +15,14 @@ from DiffBinaural.detection.finding import SourceFinder
 from DiffBinaural.detection.names import DETECTOR_NAMES
 from DiffBinaural.inference.audio_source import AudioSource
 from DiffBinaural.inference.video_frames import VideoFrames
+from DiffBinaural.utils.audio import is_sound_file
+from DiffBinaural.utils.destinations import check_destination, utf8_name
 from DiffBinaural.utils.files import write_rows
+from DiffBinaural.utils.lens import AUTO_FOV, FOV_HELP, check_fov, fov_or_auto
 from DiffBinaural.utils.lists import Detection
-from DiffBinaural.utils.media import open_media
+from DiffBinaural.utils.media import sound_rate
 from DiffBinaural.utils.progress import Progress
+from DiffBinaural.utils.streams import open_media
 
 COLUMNS = "video_id,time,x1,y1,x2,y2,score,label,track,sounding"
 
@@ -36,10 +40,16 @@ class FindConfig:
         "ssd", "what finds sources"
     )
     fps: float = option(10.0, "pictures per second in a folder of pictures")
-    fov: float = option(FOV, "horizontal field of view of the camera, degrees: for the line that is printed")
+    audio_track: int | None = option(
+        None, "number of the sound track, from 0, of a video with several; default: the one marked as such"
+    )
+    fov: float | str = option(
+        AUTO_FOV, f"for the line that is printed: {FOV_HELP}", type=fov_or_auto, metavar="DEGREES"
+    )
 
     def __post_init__(self):
-        positive(self, "fps", "fov")
+        positive(self, "fps")
+        check_fov(self.fov)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Film:
     pictures: Path  # a video, or a folder
     sound: Path | None  # None where there is none
     fps: float  # of a folder
+    fov: float | str  # degrees, or auto
 
 
 def films_of(cfg: FindConfig) -> list[Film]:
@@ -57,15 +68,23 @@ def films_of(cfg: FindConfig) -> list[Film]:
     source = Path(cfg.input)
     if not (source / "dataset.json").is_file():
         sound = Path(cfg.input_wav) if cfg.input_wav else source if has_sound(source) else None
-        return [Film(source.stem, source, sound, cfg.fps)]
-    if cfg.input_wav:
-        raise ValueError(f"--input_wav is for a single video; {source} is a dataset, with sounds of its own")
+        if sound and cfg.audio_track and not is_sound_file(sound):
+            sound_rate(sound, cfg.audio_track)  # refuses a track that is not there before the work
+        return [Film(source.stem, source, sound, cfg.fps, cfg.fov)]
+    if cfg.input_wav or cfg.audio_track is not None:
+        flag = "--input_wav" if cfg.input_wav else "--audio_track"
+        raise ValueError(f"{flag} is for a single video; {source} is a dataset, with sounds of its own")
     folders = sorted(path for path in (source / FRAMES).iterdir() if path.is_dir())
     if not folders:
         raise FileNotFoundError(f"{source / FRAMES}: no folders of pictures; expected one for each recording")
-    fps = Recordings.facts(source / "dataset.json")[0]
-    sounds = [source / MONO / f"{path.name}.wav" for path in folders]
-    return [Film(p.name, p, s if s.exists() else None, fps) for p, s in zip(folders, sounds, strict=True)]
+    fps, fovs, _ = Recordings.facts(source / "dataset.json")
+    films = []
+    for path in folders:
+        sound = source / MONO / f"{path.name}.wav"
+        stated = fovs.get(path.name, FOV) if isinstance(fovs, dict) else fovs
+        fov = stated if cfg.fov == AUTO_FOV else cfg.fov
+        films.append(Film(path.name, path, sound if sound.exists() else None, fps, fov))
+    return films
 
 
 def has_sound(path: Path) -> bool:
@@ -78,13 +97,16 @@ def has_sound(path: Path) -> bool:
 
 def search(film: Film, cfg: FindConfig) -> Iterator[list[Detection]]:
     """The sources of a film, a minute at a time; at the end a sentence about them on stderr."""
-    finder = SourceFinder(cfg.detector)
+    finder, notices = SourceFinder(cfg.detector), []
     if film.sound:
-        audio, last = AudioSource(film.sound, 0.0, math.inf, MelConfig.sample_rate), False
+        audio, last = AudioSource(film.sound, 0.0, math.inf, MelConfig.sample_rate, cfg.audio_track), False
+        notices += audio.notices
         while not last:
             samples, last = audio.read()
             finder.hear(samples[0].numpy())
-    frames = VideoFrames(film.pictures, ViewConfig(), fps=film.fps, fov=cfg.fov, finder=finder)
+    frames = VideoFrames(film.pictures, ViewConfig(), fps=film.fps, fov=film.fov, finder=finder)
+    for line in (*notices, *frames.notices):
+        print(line, file=sys.stderr)
     yield from frames.sources_found()
     if not film.sound:
         print(f"{film.pictures}: no sound, so which of them sounds is not known", file=sys.stderr)
@@ -93,11 +115,13 @@ def search(film: Film, cfg: FindConfig) -> Iterator[list[Detection]]:
 
 def find_all(cfg: FindConfig) -> Path:
     """Write the detections of all films to a CSV; its path."""
+    utf8_name(cfg.input)
     films = films_of(cfg)
     known = DETECTIONS if (Path(cfg.input) / "dataset.json").is_file() else None
     out = Path(cfg.output or (Path(cfg.input) / known if known else Path(cfg.input).with_suffix(".csv")))
     if out.exists() and not cfg.output:
         raise FileExistsError(f"{out}: is there already; give --output to write to it or elsewhere")
+    check_destination(out)
     rows = [
         (film.video_id, round(d.time, 3), *(round(side, 2) for side in d.box), *_facts(d))
         for film in Progress(films, desc="finding sources", unit="film")

@@ -9,6 +9,7 @@ from DiffBinaural.configs.fields import from_dict
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.utils.files import load_tensors, read_json
 from DiffBinaural.utils.lists import EARS
+from DiffBinaural.utils.state_dicts import misfit, unwrapped
 
 
 def load_config(run: str | Path) -> TrainConfig:
@@ -37,11 +38,10 @@ def fill(
     """Load a run's averaged weights into a model built alike; names as of :func:`load_model`."""
     for part, name in ((model.unet, unet), (model.frame, frame)):
         path = Path(run) / name if Path(name).name == name else Path(name)
-        try:
-            part.load_state_dict(load_tensors(path))
-        except RuntimeError as error:
-            why = str(error).splitlines()[1].strip()
-            raise ValueError(f"{path}: does not fit {run}/config.json ({why})") from None
+        state = unwrapped(load_tensors(path))
+        if why := misfit(state, part.state_dict()):
+            raise ValueError(f"{path}: does not fit {run}/config.json: {why}")
+        part.load_state_dict(state)
 
 
 def ready(model: BinauralModel, device: torch.device) -> BinauralModel:

@@ -19,13 +19,15 @@ from DiffBinaural.dataset.trajectories import TrajectoryPaths, Waypoint, waypoin
 from DiffBinaural.detection.finding import SourceFinder
 from DiffBinaural.detection.report import SourcesFound
 from DiffBinaural.detection.tracking import AHEAD
+from DiffBinaural.inference.remarks import PICTURE_RATE
 from DiffBinaural.position_utils import FOV
-from DiffBinaural.utils.lists import Detection, read_detections
+from DiffBinaural.utils.lens import field_of_view
+from DiffBinaural.utils.lists import Detection, read_detections, read_rows
 from DiffBinaural.utils.media import frame_rate, picture_seconds, pictures, read_picture
 from DiffBinaural.utils.source_plots import FilmStrip
+from DiffBinaural.utils.streams import film_start
 
 MIN_WIDTH = 480  # pixels: a wider video is shrunk, but not below this
-PICTURE_RATE = 10  # pictures a second that are taken from a video
 KEPT = 150.0  # seconds behind the latest picture that a source's way is known: two blocks of sound, and more
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
@@ -33,6 +35,8 @@ IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 class VideoFrames(RecordedFrames):
     """The pictures of a video, or of a folder of images, from a moment on.
 
+    Times are those of the film, which begins with its picture or its sound, whichever is first; until the
+    picture begins, its first one is shown.
     No picture is kept once the windows, which come in order of time, have gone past it.
 
     start, end  seconds of the video
@@ -40,7 +44,9 @@ class VideoFrames(RecordedFrames):
     detections  CSV whose column `frame` counts the video's own pictures
     finder      finds the sources in the pictures themselves, as they are read
     trajectory  where the sources are, known beforehand
-    fov         degrees from a picture's left edge to its right one
+    fov         degrees from a picture's left edge to its right one; "auto": as the video says
+
+    notices     what was assumed of the video, in lines
     """
 
     def __init__(
@@ -54,20 +60,33 @@ class VideoFrames(RecordedFrames):
         detections: str | None = None,
         finder: SourceFinder | None = None,
         trajectory: Sequence[Waypoint] | None = None,
-        fov: float = FOV,
+        fov: float | str = FOV,
     ):
         self.video, self.start, self.end = Path(video), start, end
         self.finder, self.trajectory, self.sources = finder, trajectory, SourcesFound()
+        self.notices: list[str] = []
         self.strip: FilmStrip | None = None  # keeps pictures for a plot
         self.name = self.video.stem  # its seed: another name gives other noise
         self.images = images_of(self.video) if self.video.is_dir() else []
+        self.zero, self.delay = (0.0, 0.0) if self.images else film_start(self.video)
         rate = fps if self.images else PICTURE_RATE
+        if self.delay > 1 / PICTURE_RATE:
+            late = f"its picture begins {self.delay:.2f} s after its sound; the first one is shown until then"
+            self.notices.append(f"{video}: {late}")
+        degrees = self._degrees(fov)
         self.settled = first = int(start * rate)  # pictures whose sources are known
         self.coming, self.ended, self.shrunk = self._read(first, rate), False, 1
-        super().__init__([], rate, self._detected(detections, fps), view, fov=fov)
+        super().__init__([], rate, self._detected(detections, fps), view, fov=degrees)
         self.pictures: dict[int, Image.Image] = {}  # type: ignore[assignment]  # by number
         self.count = first
         self.picture = self._picture  # type: ignore[method-assign]  # each is needed once: no cache
+
+    def _degrees(self, fov: float | str) -> float:
+        if not isinstance(fov, str):
+            return fov
+        degrees, why = field_of_view(self.video)
+        self.notices.append(f"{self.video}: {degrees:.0f} degrees wide: {why}; --fov states another")
+        return degrees
 
     def scene(self, times: list[float], seconds: float) -> dict[str, Tensor]:
         """:meth:`FrameSource.scene`; reads the video as far as the last window goes."""
@@ -172,13 +191,14 @@ class VideoFrames(RecordedFrames):
         if self.images:
             whole = len(self.images) / self.fps
         else:
-            whole = self.count / self.fps if self.ended else picture_seconds(self.video)
+            whole = self.count / self.fps if self.ended else picture_seconds(self.video, self.zero)
         return max(min(whole, self.end) - self.start, 0)
 
     def _read(self, first: int, rate: float) -> Iterator[Image.Image]:
         watch = self.finder.watch if self.finder else None
         if not self.images:
-            return map(Image.fromarray, pictures(self.video, rate, first=first, watch=watch))
+            shown = pictures(self.video, rate, first=first, zero=self.zero, watch=watch)
+            return map(Image.fromarray, shown)
         files = self.images[min(first, len(self.images) - 1) :]
         return map(read_picture, files) if watch is None else self._watched(files, first, rate, watch)
 
@@ -193,6 +213,8 @@ class VideoFrames(RecordedFrames):
         if not path:
             return []
         found = detections_of(path, self.video.stem, fps if self.images else frame_rate(self.video))
+        if self.delay and not any(row.get("time") for row in read_rows(path, ())):  # it counts pictures
+            found = [replace(d, time=d.time + self.delay) for d in found]
         opening = next(self.coming)
         self.coming, factor = chain([opening], self.coming), max(opening.width // MIN_WIDTH, 1)
         return [replace(d, box=_scaled(d.box, 1 / factor)) for d in found]
@@ -214,18 +236,6 @@ def images_of(folder: Path) -> list[Path]:
             (len(part), part) if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)
         ],
     )
-
-
-def length_notice(sound: float, picture: float) -> str:
-    """What is done when sound and picture differ in length (seconds); empty when they agree to 0.1 s."""
-    if abs(sound - picture) <= 1 / PICTURE_RATE:
-        return ""
-    what = (
-        f"the last picture is held for {sound - picture:.2f} s"
-        if sound > picture
-        else f"the last {picture - sound:.2f} s of the video are not used"
-    )
-    return f"the sound lasts {sound:.2f} s, the video {picture:.2f} s: {what}"
 
 
 def detections_of(path: str | Path, video_id: str, fps: float) -> list[Detection]:

@@ -1,7 +1,9 @@
 """Sound files."""
 
 import math
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,15 @@ import torch
 from torch import Tensor
 
 from DiffBinaural.utils.blocks import Pieces
-from DiffBinaural.utils.files import replacing
+from DiffBinaural.utils.destinations import utf8_name
+from DiffBinaural.utils.files import growth_error, replacing
 from DiffBinaural.utils.lists import Clip
 
 MAX_SAMPLES = 1 << 30  # of a file that is read at once: 4 GiB, three hours of two ears
 RATES = (1000, 768_000)  # Hz
 MAX_TAPS = 1 << 24  # of the resampler: its table grows with both terms of the ratio
 SOUND_BLOCK = 1 << 18  # samples that are read at once
+WRITTEN = 1 << 14  # samples of two ears that are written at once
 FILTER_REACH = 32  # zero crossings of the resampling filter to each side
 
 
@@ -70,7 +74,7 @@ def checked_rate(path: str | Path, rate: int, target: int) -> int:
 
 def is_sound_file(path: str | Path) -> bool:
     """Whether :func:`read_wav` can open a file.  Raises FileNotFoundError where there is none."""
-    if not Path(path).is_file():
+    if not Path(utf8_name(path)).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
         return bool(soundfile.info(path))
@@ -149,22 +153,63 @@ def stored(wav: np.ndarray, subtype: str) -> np.ndarray:
 
 
 class WavWriter:
-    """:func:`write_wav`, 16 bits, two ears, of a sound that comes in blocks; straight to the path.
+    """:func:`write_wav` of two ears that come in blocks; straight to the path.
 
+    Where a sample passes full scale, all of both ears become softer, so that the loudest one just fits: how
+    loud that is, is known at the end, until when the samples wait in a file without a name beside the path.
+
+    limit    False writes 32-bit floats as they are, else 16 bits
+    name     of the file, for messages
     samples  written so far
+    gain     of all samples, known at the end; with limit=False that which would keep them in full scale
     """
 
-    def __init__(self, path: str | Path, rate: int):
-        self.samples = 0
-        self.file = soundfile.SoundFile(path, "w", rate, 2, "PCM_16", format="WAV")
+    def __init__(self, path: str | Path, rate: int, *, limit: bool = True, name: str | Path | None = None):
+        self.path, self.rate, self.limit, self.name = path, rate, limit, name or path
+        self.samples, self.peak = 0, 0.0
+        with self._naming_a_full_disk():
+            self.waiting = tempfile.TemporaryFile(dir=Path(path).parent)  # noqa: SIM115
 
     def __enter__(self) -> "WavWriter":
         return self
 
-    def __exit__(self, *error) -> None:
-        self.file.close()
+    def __exit__(self, kind, *error) -> None:
+        with self.waiting:
+            if kind is None:
+                with self._naming_a_full_disk():
+                    self._finish()
 
     def write(self, wav: np.ndarray) -> None:
-        """Append (2, n) samples, clipped to [-1, 1]."""
-        self.file.write(stored(wav, "PCM_16").T)
+        """Append (2, n) samples."""
+        self.peak = max(self.peak, float(wav.max(initial=0.0)), -float(wav.min(initial=0.0)))
+        with self._naming_a_full_disk():
+            for k in range(0, wav.shape[1], WRITTEN):
+                self.waiting.write(wav[:, k : k + WRITTEN].T.astype(np.float32).tobytes())
         self.samples += wav.shape[1]
+
+    @property
+    def gain(self) -> float:
+        """1, or what takes the peak to the largest sample of 16 bits."""
+        return (1 - 2**-15) / self.peak if self.peak > 1 else 1.0
+
+    def _finish(self) -> None:
+        self.waiting.seek(0)
+        subtype = "PCM_16" if self.limit else "FLOAT"
+        with soundfile.SoundFile(self.path, "w", self.rate, 2, subtype, format="WAV") as file:
+            while content := self.waiting.read(WRITTEN * 8):
+                wav = np.frombuffer(content, np.float32).reshape(-1, 2)
+                if not self.limit:
+                    file.write(wav)
+                else:
+                    file.write(stored(wav if self.gain == 1 else wav * np.float64(self.gain), subtype))
+
+    @contextmanager
+    def _naming_a_full_disk(self) -> Iterator[None]:
+        """Name the file, which neither a file without a name nor libsndfile does."""
+        try:
+            yield
+        except (OSError, soundfile.LibsndfileError) as error:
+            cause = growth_error(Path(self.path)) if not getattr(error, "errno", None) else error
+            if cause is None:
+                raise
+            raise OSError(cause.errno, cause.strerror, str(self.name)) from None

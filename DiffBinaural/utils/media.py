@@ -8,19 +8,22 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
+from DiffBinaural.utils.streams import (
+    display_matrix,
+    film_start,
+    is_turned,
+    open_media,
+    picture_stream,
+    sound_stream,
+    upright,
+)
+
 # Pillow's exceptions for truncated or damaged pictures, and for more than 179 million pixels
 DAMAGED = (OSError, SyntaxError, Image.DecompressionBombError)
-MAX_PIXELS = 40_000_000  # of a video frame; 8K has 33 million
 WATCHED = 240  # pixels: width of the pictures in which motion is looked for
 ROUNDING = 1e-3  # seconds; Matroska stores times in milliseconds
-
-
-def open_media(path: str | Path):
-    """A container of PyAV.  Raises ValueError naming the file where it cannot be read."""
-    try:
-        return av.open(str(path))
-    except av.FFmpegError as error:
-        raise ValueError(f"{path}: cannot be read as a video ({error.strerror})") from None
+HOUR = 3600.0  # seconds
+HOLE = 0.05  # seconds without sound between two blocks: shorter ones are how a container rounds
 
 
 def pictures(
@@ -29,14 +32,16 @@ def pictures(
     size: tuple[int, int] | None = None,
     *,
     first: int = 0,
+    zero: float | None = None,
     threads: int = 0,
     watch: Callable[[float, np.ndarray], None] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Pictures of a video at a constant rate, rotated as its rotation flag says.
+    """Pictures of a video at a constant rate, turned and mirrored as its display matrix says.
 
-    fps      pictures a second; picture k is the frame on screen at time k / fps
+    fps      pictures a second; picture k is the frame on screen at time k / fps, or the first one before it
     size     (width, height) in pixels to scale to; None: that of the video
     first    number of the first picture; beyond the end, the last picture is returned
+    zero     when time 0 is on the clock of the container, in seconds; None: at the first picture
     threads  of the decoder; 0: one per core
     watch    is called with every picture from about the first one on, at the video's own rate: its time in
              seconds, and its luminance (h, w) uint8, WATCHED pixels wide
@@ -44,26 +49,19 @@ def pictures(
     Raises ValueError for a file without pictures, or with one that cannot be decoded or is too large.
     """
     with open_media(path) as box:
-        if not box.streams.video:
-            raise ValueError(f"{path}: has no picture; expected a video file")
-        stream, k, last, begin, show = box.streams.video[0], first, None, None, _converter(size)
+        stream, k, last, begin, show = picture_stream(box, path), first, None, zero, _converter(size)
         if watch is not None:
             small = WATCHED, max(round(WATCHED * stream.height / max(stream.width, 1)), 1)
             shade = _converter(small, "gray")
-        if stream.width * stream.height > MAX_PIXELS:
-            raise ValueError(
-                f"{path}: its pictures have {stream.width} x {stream.height} pixels; "
-                f"expected at most {MAX_PIXELS // 10**6} million; scale it down"
-            )
         stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # they may grow within the stream
         for number, frame in enumerate(_decoded(box, stream, path)):
             rate = float(stream.average_rate or fps)
             time = number / rate if frame.time is None else frame.time
             begin = time if begin is None else begin
             if watch is not None and time - begin >= first / fps - 1:
                 watch(time - begin, shade(frame))
-            while last is not None and k / fps + ROUNDING < time - begin:
+            last = frame if last is None else last
+            while k / fps + ROUNDING < time - begin:
                 yield show(last)
                 k += 1
             last, end = frame, time - begin + 1 / rate
@@ -84,11 +82,14 @@ def _decoded(box, stream, path: str | Path) -> Iterator[av.VideoFrame]:
 def _converter(size: tuple[int, int] | None, kind: str = "rgb24") -> Callable[[av.VideoFrame], np.ndarray]:
     """A function from a frame to (H, W, 3) uint8 RGB, or gray (H, W); called only for frames in use."""
     reformatter = VideoReformatter()  # one for all frames: its tables are built once
+    matrices: dict[int, tuple[int, int, int, int]] = {}  # by rotation: reading one keeps the frame in memory
 
     def show(frame: av.VideoFrame) -> np.ndarray:
-        turns = round(frame.rotation / 90)  # counter-clockwise
-        width, height = (size[::-1] if turns % 2 else size) if size else (frame.width, frame.height)
-        return np.rot90(reformatter.reformat(frame, width, height, kind).to_ndarray(), turns)
+        if frame.rotation not in matrices:
+            matrices[frame.rotation] = display_matrix(frame)
+        matrix = matrices[frame.rotation]
+        width, height = (size[::-1] if is_turned(matrix) else size) if size else (frame.width, frame.height)
+        return upright(reformatter.reformat(frame, width, height, kind).to_ndarray(), matrix)
 
     return show
 
@@ -96,13 +97,13 @@ def _converter(size: tuple[int, int] | None, kind: str = "rgb24") -> Callable[[a
 def frame_rate(path: str | Path) -> float:
     """Average frame rate of a video, pictures a second."""
     with open_media(path) as box:
-        return float(box.streams.video[0].average_rate or 0) or 1.0
+        return float(picture_stream(box, path).average_rate or 0) or 1.0
 
 
 def stated_seconds(path: str | Path) -> float:
     """Duration of a video's picture track as its container states it, in seconds; 0 where it does not."""
     with open_media(path) as box:
-        stream = box.streams.video[0]
+        stream = picture_stream(box, path)
         return float(stream.duration * stream.time_base) if stream.duration else 0.0
 
 
@@ -114,38 +115,57 @@ def read_picture(path: str | Path) -> Image.Image:
         raise ValueError(f"{path}: cannot be read as a picture") from None
 
 
-def picture_seconds(path: str | Path) -> float:
-    """Duration of a video's picture track by the times of its packets, in seconds; nothing is decoded."""
+def picture_seconds(path: str | Path, zero: float | None = None) -> float:
+    """Duration of a video's picture track by the times of its packets, in seconds; nothing is decoded.
+
+    zero  seconds on the clock of the container from which it counts; None: the first picture
+    """
     with open_media(path) as box:
-        stream = box.streams.video[0]
+        stream = picture_stream(box, path)
         times = [(packet.pts, packet.duration or 0) for packet in box.demux(stream) if packet.pts is not None]
         if not times:
             return stated_seconds(path)
         last, duration = max(times)
         shown = duration * stream.time_base if duration else 1 / (stream.average_rate or 1)
-        return float((last - min(times)[0]) * stream.time_base + shown)
+        begin = float(min(times)[0] * stream.time_base) if zero is None else zero
+        return float(last * stream.time_base + shown) - begin
 
 
-def sound_rate(path: str | Path) -> tuple[int, float]:
+def sound_rate(path: str | Path, track: int | None = None) -> tuple[int, float]:
     """Sample rate of a media file's sound track in Hz, and duration in seconds, 0 where unknown.
 
+    track  as of :func:`sound_stream`
     Raises ValueError for a file without sound.
     """
     with open_media(path) as box:
-        if not box.streams.audio:
-            raise ValueError(f"{path}: has no sound; give a wav with --input_wav")
-        stream = box.streams.audio[0]
+        stream = sound_stream(box, path, track)
         stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
         return stream.rate, stated or (box.duration or 0) / av.time_base
 
 
-def sound_blocks(path: str | Path, samples: int = 1 << 18) -> Iterator[np.ndarray]:
+def sound_delay(path: str | Path, track: int | None = None) -> float:
+    """Seconds from the beginning of a film to that of a sound track; 0 where they agree but for rounding.
+
+    track  as of :func:`sound_stream`
+    """
+    with open_media(path) as box:
+        stream = sound_stream(box, path, track)
+        frame = next(_frames(box, stream, path), None)
+        longest = _longest(box)
+    delay = (frame.time or 0.0) - film_start(path)[0] if frame else 0.0
+    return delay if 2 * ROUNDING < delay < longest else 0.0
+
+
+def sound_blocks(
+    path: str | Path, samples: int = 1 << 18, *, track: int | None = None
+) -> Iterator[np.ndarray]:
     """Sound track of a media file as blocks (C, n) float32 in [-1, 1], n at least `samples`.
 
+    track  as of :func:`sound_stream`
     Raises ValueError for a file without sound.
     """
     pending: list[np.ndarray] = []
-    for block in _frames_of_sound(path):
+    for block in _frames_of_sound(path, track):
         pending.append(block)
         if sum(one.shape[1] for one in pending) >= samples:
             yield np.concatenate(pending, axis=1)
@@ -154,22 +174,23 @@ def sound_blocks(path: str | Path, samples: int = 1 << 18) -> Iterator[np.ndarra
         yield np.concatenate(pending, axis=1)
 
 
-def _frames_of_sound(path: str | Path) -> Iterator[np.ndarray]:
-    sound_rate(path)
+def _frames_of_sound(path: str | Path, track: int | None) -> Iterator[np.ndarray]:
     with open_media(path) as box:
-        stream, planar = box.streams.audio[0], av.AudioResampler(format="fltp")
+        stream, planar = sound_stream(box, path, track), av.AudioResampler(format="fltp")
         # codecs pad the last block with silence; the container may state where the sound ends
         stated = round(stream.duration * stream.time_base * stream.rate) if stream.duration else 0
-        last, count = None, 0
-        try:
-            for frame in box.decode(stream):
-                for block in planar.resample(frame):
-                    if last is not None:
-                        yield last
-                    last = block.to_ndarray()
-                    count += last.shape[1]
-        except av.FFmpegError as error:
-            raise ValueError(f"{path}: has sound that cannot be decoded ({error.strerror})") from None
+        longest, last, count, until = _longest(box), None, 0, None
+        for frame in _frames(box, stream, path):
+            hole = 0.0 if until is None or frame.time is None else frame.time - until
+            until = None if frame.time is None else frame.time + frame.samples / frame.sample_rate
+            if last is not None:
+                yield last
+            if HOLE < hole < longest:
+                for silence in silent_blocks(round(hole * stream.rate), last.shape[0]):
+                    yield silence
+                    count += silence.shape[1]
+            last = np.concatenate([block.to_ndarray() for block in planar.resample(frame)], axis=1)
+            count += last.shape[1]
         if last is None:
             raise ValueError(f"{path}: no sound could be decoded")
         surplus = count - stated
@@ -178,11 +199,29 @@ def _frames_of_sound(path: str | Path) -> Iterator[np.ndarray]:
             yield last[:, : last.shape[1] - surplus] if filled else last
 
 
-def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
+def _longest(box) -> float:
+    """Seconds of silence that are believed: a clock that is farther off than the file lasts is wrong."""
+    return (box.duration or 0) / av.time_base or HOUR
+
+
+def _frames(box, stream, path: str | Path) -> Iterator[av.AudioFrame]:
+    try:
+        yield from box.decode(stream)
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: has sound that cannot be decoded ({error.strerror})") from None
+
+
+def silent_blocks(samples: int, channels: int = 1, size: int = 1 << 18) -> Iterator[np.ndarray]:
+    """Silence of any length as blocks (channels, n) float32, n at most `size`."""
+    return (np.zeros((channels, min(size, samples - k)), np.float32) for k in range(0, samples, size))
+
+
+def read_sound(path: str | Path, track: int | None = None) -> tuple[np.ndarray, int]:
     """Sound track of a media file.
 
+    track  as of :func:`sound_stream`
     -> (C, N) float32 in [-1, 1], its sample rate in Hz
     Raises ValueError for a file without sound.
     """
-    rate, _ = sound_rate(path)
-    return np.concatenate(list(sound_blocks(path)), axis=1), rate
+    rate, _ = sound_rate(path, track)
+    return np.concatenate(list(sound_blocks(path, track=track)), axis=1), rate

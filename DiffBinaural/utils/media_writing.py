@@ -15,7 +15,7 @@ from PIL import Image
 
 from DiffBinaural.utils.arguments import DISK_FULL
 from DiffBinaural.utils.audio import stored
-from DiffBinaural.utils.media import open_media
+from DiffBinaural.utils.streams import film_start, open_media, picture_stream
 
 DETERMINISTIC = "bframes=0:mbtree=0:rc-lookahead=0"
 
@@ -62,21 +62,26 @@ def mux(
     kind: str = ".mp4",
     start: float = 0.0,
     end: float = math.inf,
+    gain: float = 1.0,
 ) -> None:
     """Copy the picture track of a video packet by packet, with a new sound track.
 
-    sound       (C, N) float32 at `rate` Hz, or a 16-bit wav of that rate, read block by block
+    The sound begins with the film (see :func:`film_start`), a picture that begins later stays where it was.
+
+    sound       (C, N) float32 at `rate` Hz, or a wav of that rate, read block by block
     codec       aac: 256 kbit/s; flac: lossless
     kind        suffix of the container, see MUXED
+    gain        of the sound
     start, end  seconds of the video to keep; it is copied from the last key frame before `start`, and the
                 container's times tell players to show it from `start` on
     Raises ValueError where the container does not support the picture or the sound.
     """
+    span = [film_start(video)[0] + t for t in (start, end)]
     with open_media(video) as source:
-        if not source.streams.video:
-            raise ValueError(f"{video}: has no picture; expected a video file")
+        picture = picture_stream(source, video)
+        pieces = _sound_pieces(sound, SAMPLES[codec], gain)
         try:
-            _remux(source, path, sound, rate, codec, kind, start, end)
+            _remux(source, picture, path, pieces, rate, codec, kind, span)
         except (av.FFmpegError, ValueError) as error:
             if getattr(error, "errno", None) in DISK_FULL:
                 raise OSError(error.errno, error.strerror, str(path)) from None
@@ -87,18 +92,17 @@ def mux(
             ) from None
 
 
-def _remux(source, path, sound, rate: int, codec: str, kind: str, start: float, end: float) -> None:
+def _remux(source, picture, path, pieces, rate: int, codec: str, kind: str, span: list[float]) -> None:
     with av.open(str(path), "w", format=MUXED[kind]) as out:
-        picture = source.streams.video[0]
         copy = out.add_stream_from_template(picture)
         audio = (
             _aac(out, rate, 2, 256_000)
             if codec == "aac"
             else out.add_stream(codec, rate=rate, layout="stereo")
         )
-        encoded = _sound_packets(audio, _sound_pieces(sound, SAMPLES[codec]), SAMPLES[codec], rate)
+        encoded = _sound_packets(audio, pieces, SAMPLES[codec], rate)
         until = 0.0  # seconds; both tracks advance together, to bound memory
-        for packet in _segment(source, picture, start, end):
+        for packet in _segment(source, picture, *span):
             packet.stream = copy
             time = float(packet.dts * picture.time_base) if packet.dts is not None else until
             while until <= time and (parts := next(encoded, None)) is not None:
@@ -110,10 +114,12 @@ def _remux(source, path, sound, rate: int, codec: str, kind: str, start: float, 
 
 
 def _segment(source, stream, start: float, end: float) -> Iterator:
-    """Packets with times relative to `start`, without the empty one at the end of a stream."""
-    base = stream.start_time or 0
-    first, last = (base + round(t / stream.time_base) if abs(t) < math.inf else t for t in (start, end))
-    if start:
+    """Packets with times relative to `start`, without the empty one at the end of a stream.
+
+    start, end  seconds on the clock of the container
+    """
+    first, last = (round(t / stream.time_base) if abs(t) < math.inf else t for t in (start, end))
+    if first > (stream.start_time or 0):
         source.seek(first, stream=stream, backward=True)
     for packet in source.demux(stream):
         if packet.dts is not None and packet.dts >= last:
@@ -129,17 +135,18 @@ def _aac(out, rate: int, channels: int, bits: int):
     return stream
 
 
-def _sound_pieces(sound: np.ndarray | str | Path, kind: str) -> Iterator[np.ndarray]:
+def _sound_pieces(sound: np.ndarray | str | Path, kind: str, gain: float = 1.0) -> Iterator[np.ndarray]:
     """Sound (C, N), or that of a wav, in pieces of one AAC frame, in the sample format of the codec."""
     size, whole = 1024, kind == "s16"
     if isinstance(sound, np.ndarray):
         parts = (sound[:, k : k + size] for k in range(0, sound.shape[1], size))
     else:
-        parts = (
-            block.T
-            for block in soundfile.blocks(sound, size, dtype="int16" if whole else "float32", always_2d=True)
-        )
+        exact = whole and soundfile.info(sound).subtype == "PCM_16"  # as it is, without a detour over floats
+        kept = "int16" if exact else "float32"
+        parts = (block.T for block in soundfile.blocks(sound, size, dtype=kept, always_2d=True))
     for part in parts:
+        if part.dtype != np.int16 and gain != 1:
+            part = part * gain
         if whole and part.dtype != np.int16:
             part = (stored(part, "PCM_16") >> 16).astype(np.int16)
         yield np.ascontiguousarray(part.T.reshape(1, -1) if whole else part.astype(np.float32))

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import shutil
-import struct
 import subprocess
 import sys
 from dataclasses import asdict
@@ -65,36 +64,48 @@ CODECS = {
 }
 
 
-def film(path, seconds, fps, sound=None, rate=48_000, rotated=False, size=PIXEL):
-    """A video of another program's making; fps "variable": every third picture lasts twice as long."""
+MATRIX = {"plain": (1, 0, 0, 1), "turned": (0, 1, -1, 0), "mirrored": (-1, 0, 0, 1)}
+
+
+def film(
+    path, seconds, fps, sound=None, rate=48_000, rotated=False, size=PIXEL, matrix=None, offset=0.0, tracks=1
+):
+    """A video of another program's making; fps "variable": every third picture lasts twice as long.
+
+    offset  seconds by which the sound begins after the picture
+    tracks  2: a silent one before that of the sound, which is marked as the default
+    """
     video_codec, sound_codec = CODECS[path.suffix[1:]]
     with av.open(str(path), "w") as out:
         video = out.add_stream(video_codec, rate=30 if fps == "variable" else fps)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.codec_context.time_base = 1 / video.codec_context.framerate
+        if matrix := MATRIX[matrix or ("turned" if rotated else "plain")]:
+            a, b, c, d = (65536 * x for x in matrix)
+            video.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        sounds = []
         if sound is not None:
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[sound.shape[1]]
-            audio = out.add_stream(sound_codec, rate=rate, layout=layout)
+            for level in (1,) if tracks == 1 else (0, 1):
+                audio = out.add_stream(sound_codec, rate=rate, layout=layout)
+                audio.disposition = av.stream.Disposition.default if level else 0
+                sounds.append((audio, level * sound))
         count = round(seconds * (30 if fps == "variable" else fps))
         for k in range(count):
             if fps == "variable" and k % 3 == 1:
                 continue
             frame = av.VideoFrame.from_ndarray(picture(k, count, size), format="rgb24")
-            frame.pts, frame.time_base = k, video.codec_context.time_base
+            frame.pts = k + round(max(-offset, 0) * video.codec_context.framerate)
+            frame.time_base = video.codec_context.time_base
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
-        if sound is not None:
+        for audio, wav in sounds:
             frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(sound.T), format="fltp", layout=audio.layout.name
+                np.ascontiguousarray(wav.T), format="fltp", layout=audio.layout.name
             )
-            frame.sample_rate, frame.pts = rate, 0
+            frame.sample_rate, frame.pts = rate, round(max(offset, 0) * rate)
             out.mux(audio.encode(frame))
             out.mux(audio.encode(None))
-    if rotated:
-        content = bytearray(path.read_bytes())
-        at = content.find(b"tkhd") + 44  # the matrix of a version-0 track header
-        content[at : at + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-        path.write_bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +170,11 @@ FACTORS = {
     "format": ("wav16", "wav24", "float", "flac", "ogg", "mp3", "own"),
     "fps": (5, 10, 24, 25, 30, 60, "variable"),
     "container": ("mp4", "mkv", "mov", "webm"),
-    "rotated": (False, True),
+    "matrix": ("plain", "turned", "mirrored"),
     "sound": ("equal", "longer", "shorter", "mute"),
+    "offset": (0.0, 0.4, -0.4),
+    "tracks": (1, 2),
+    "policy": ("mean", "dead", "opposite", "loud"),
 }
 SOUND = {
     "wav16": ("WAV", "PCM_16"),
@@ -176,13 +190,35 @@ OPUS, MP3 = (8_000, 16_000, 48_000), (8_000, 11_025, 16_000, 22_050, 44_100, 48_
 def possible(case):
     """Whether such a file exists; a case may be partial."""
     format, container, rate = (case.get(name) for name in ("format", "container", "rate"))
+    wanted = {format} - {None}
+    if case.get("offset") or case.get("tracks") == 2:  # only a film's own sound has these
+        wanted |= {"own"}
+    if case.get("policy") == "loud":  # others cannot hold it
+        wanted |= {"float"}
+    if len(wanted) > 1:
+        return False
+    format = next(iter(wanted), None)
     if format == "mp3" and (case.get("channels") == 6 or rate not in (None, *MP3)):
         return False
     if format == "own" and container == "webm" and rate not in (None, *OPUS):
         return False
     if format == "own" and container in ("mp4", "mov") and rate == 192_000:  # AAC ends at 96 kHz
         return False
-    return not (case.get("rotated") and container in ("mkv", "webm"))  # set here in MP4's own header
+    mute, channels, policy = (case.get(name) for name in ("sound", "channels", "policy"))
+    if (case.get("offset") or case.get("tracks") == 2) and mute == "mute":
+        return False
+    return not (policy in ("dead", "opposite") and channels == 1)
+
+
+def with_policy(sound, policy):
+    """A sound (N, C) whose channels are not all of use, or that passes full scale."""
+    sound = 10 * sound if policy == "loud" else sound.copy()
+    if policy == "dead":
+        sound[:, 1:] = 0
+    if policy == "opposite":
+        sound[:, 1:] = 0
+        sound[:, 1] = -sound[:, 0]
+    return sound
 
 
 def pairs_of(case):
@@ -225,8 +261,9 @@ def test_the_cases_hold_every_pair_of_values():
 def test_any_sound_and_any_video(scripts, nets, tmp_path, capsys, case):
     seconds = {"equal": 0.8, "longer": 1.1, "shorter": 0.5, "mute": 0.8}[case["sound"]]
     own, mute = case["format"] == "own", case["sound"] == "mute"
-    sound, video = tones(seconds, case["rate"], case["channels"]), tmp_path / f"in.{case['container']}"
-    film(video, 0.8, case["fps"], None if mute or not own else sound, case["rate"], case["rotated"])
+    sound = with_policy(tones(seconds, case["rate"], case["channels"]), case["policy"])
+    video, more = tmp_path / f"in.{case['container']}", {k: case[k] for k in ("matrix", "offset", "tracks")}
+    film(video, 0.8, case["fps"], None if mute or not own else sound, case["rate"], **more)
     call, rate = words(nets, video, tmp_path / "out.wav"), case["rate"]
     if own and mute:
         with pytest.raises(ValueError, match=rf"in\.{case['container']}: has no sound; give a wav with"):
@@ -242,12 +279,24 @@ def test_any_sound_and_any_video(scripts, nets, tmp_path, capsys, case):
         soundfile.write(path, sound, case["rate"], format=kind, subtype=subtype)
         samples = soundfile.info(path).frames
         call += ("--input_wav", path)
-    assert abs(samples / rate - seconds) < 0.07, "codecs fill up blocks, no more"
+    filled = 0.1 if case["offset"] > 0 else 0.07  # a sound that begins later shows what precedes it, too
+    assert abs(samples / rate - seconds) < filled, "codecs fill up blocks, no more"
     scripts("BigVGAN.inference_e2e", *call)
-    assert len(samples_of(tmp_path / "out.wav")) == -(-samples * RATE // rate)
-    said = capsys.readouterr().err.splitlines()[-2:]
+    made, late = samples_of(tmp_path / "out.wav"), max(case["offset"], 0)
+    slack = 0.1 if late else 0  # 1024 samples of a codec's priming
+    assert abs(len(made) - -(-samples * RATE // rate) - late * RATE) <= slack * RATE
+    every = capsys.readouterr().err
+    said = every.splitlines()[-2:]
     assert "real-time factor" in said[-1]
-    wanted = {"longer": "the last picture is held for 0.3", "shorter": "of the video are not used"}
+    policies = {"dead": "empty", "opposite": "cancel", "loud": "dB softer throughout"}
+    assert policies.get(case["policy"], "") in every
+    assert ("2 sound tracks" in every) == (case["tracks"] == 2)
+    if case["offset"]:
+        return
+    wanted = {
+        "longer": "the last picture is held for 0.3" if case["fps"] != "variable" else "is held for 0.",
+        "shorter": "of the video are not used",
+    }
     if case["sound"] in wanted:
         assert wanted[case["sound"]] in said[0]
 
@@ -637,15 +686,18 @@ def test_another_mel_is_refused(scripts, nets, tmp_path):
         scripts("BigVGAN.inference_e2e", *words((folder, nets[1]), tmp_path / "in.mp4", tmp_path / "out.wav"))
 
 
+@pytest.mark.parametrize("peak", [0.9, 1.2])
 @pytest.mark.parametrize("size", [1, 700, 4000])
-def test_sound_in_blocks_is_written_as_at_once(tmp_path, size):
-    wav = 1.2 * np.random.default_rng(0).uniform(-1, 1, (2, 4000)).astype(np.float32)
-    write_wav(tmp_path / "whole.wav", wav, RATE)
+def test_sound_in_blocks_is_written_as_at_once(tmp_path, size, peak):
+    """The same bytes; what passes full scale is made to fit as a whole."""
+    wav = peak * np.random.default_rng(0).uniform(-1, 1, (2, 4000)).astype(np.float32)
     with WavWriter(tmp_path / "blocks.wav", RATE) as out:
         for block in np.split(wav, range(size, 4000, size), axis=1):
             out.write(block)
     assert out.samples == 4000
+    assert (out.gain == 1) == (peak < 1)
+    write_wav(tmp_path / "whole.wav", wav * np.float64(out.gain), RATE)
     assert (tmp_path / "blocks.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
-    off = soundfile.read(tmp_path / "blocks.wav")[0].T - wav.clip(-1, 1 - 2**-15)
-    assert np.abs(off).max() <= 0.5 / 32768
+    off = soundfile.read(tmp_path / "blocks.wav")[0].T - wav * out.gain
+    assert np.abs(off).max() <= 0.5 / 32768 + 1e-12
     assert abs(off.mean()) < 0.05 / 32768, "rounded down it would be off by half a step on average"
