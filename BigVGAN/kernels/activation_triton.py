@@ -68,6 +68,12 @@ def _lane(BLOCK: tl.constexpr, SPAN: tl.constexpr, spans, channels, size):
 
 
 @triton.jit
+def _parameter(values, channel, live):
+    """A parameter of each lane's channel in float32."""
+    return tl.load(values + channel, mask=live, other=0.0).to(tl.float32)
+
+
+@triton.jit
 def _outermost(x, start, n, size, channels, live):
     """x[n] in float32; beyond the ends its outermost sample."""
     inside = tl.minimum(tl.maximum(n, 0), size - 1).to(tl.int64)
@@ -125,8 +131,7 @@ def forward_lanes(
     lane, channel, first, start = _lane(BLOCK, SPAN, spans, channels, size)
     live = lane < lanes
     w, f = _taps(up, 2.0), _taps(down, 1.0)
-    a = tl.load(alpha + channel, mask=live, other=0.0).to(tl.float32)
-    h = tl.load(height + channel, mask=live, other=0.0).to(tl.float32)
+    a, h = _parameter(alpha, channel, live), _parameter(height, channel, live)
     none = a * 0
     xs = (none, none, none, none, none, none, none)
     es, os = xs, xs
@@ -173,8 +178,7 @@ def backward_lanes(
     lane, channel, first, start = _lane(BLOCK, SPAN, spans, channels, size)
     live = lane < lanes
     w, f = _taps(up, 2.0), _taps(down, 1.0)
-    a = tl.load(alpha + channel, mask=live, other=0.0).to(tl.float32)
-    h = tl.load(height + channel, mask=live, other=0.0).to(tl.float32)
+    a, h = _parameter(alpha, channel, live), _parameter(height, channel, live)
     none = a * 0
     to_alpha, to_height = none, none
     xs = (none, none, none, none, none, none, none)

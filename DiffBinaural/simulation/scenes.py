@@ -182,15 +182,15 @@ def simulate(
     """
     streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(8)]
     sound_rng, path_rng, room_rng, picture_rng, bystander_rng, motion_rng, look_rng, box_rng = streams
-    n, count = round(seconds * RATE), int(sound_rng.integers(sources[0], sources[1] + 1))
-    dry = draw_sources(sound_rng, count, n, files, recorded_fraction)
+    recorded: dict = {"n": round(seconds * RATE), "files": files, "recorded_fraction": recorded_fraction}
+    count = int(sound_rng.integers(sources[0], sources[1] + 1))
+    dry = draw_sources(sound_rng, count, **recorded)
     names, shapes, sounds, origins = zip(*dry, strict=True)
     paths = [draw_path(path_rng, seconds, fov) for _ in names]
-    ears = head_named(head)
     space = draw_room(room_rng) if room else None
     if space:
         paths = [placed_in(path, space, seconds) for path in paths]
-    binaural = mix_at_ears(sounds, paths, ears, space)
+    binaural = mix_at_ears(sounds, paths, head_named(head), space)
     binaural *= sound_rng.uniform(0.5, 0.9) / np.abs(binaural).max()
     exact = np.round(binaural * 32768).astype(np.float32) / 32768
 
@@ -201,17 +201,16 @@ def simulate(
     parts = zip(names, sounds, paths, looks, sides, origins, strict=True)
     objects = [SceneObject(*each) for each in parts]
     shared: dict = {"seconds": seconds, "camera": camera, "room": space}
-    recorded: dict = {"n": n, "files": files, "recorded_fraction": recorded_fraction}
     silent = draw_bystanders(bystander_rng, objects, bystanders, hue=hue, **shared, **recorded)
     objects = among(bystander_rng, objects, silent)
     objects, wall, camera = restyled(look_rng, objects, wall, material, varied, camera)
     if not motion:
         objects = [each.without_motion() for each in objects]
 
-    times = picture_times(n / RATE, fps)
+    times, video_times = (picture_times(recorded["n"] / RATE, each) for each in (fps, video_fps or fps))
     frames = video = filmed(objects, wall, times, camera)
     if video_fps not in (None, fps):
-        video = filmed(objects, wall, picture_times(n / RATE, video_fps), camera)
+        video = filmed(objects, wall, video_times, camera)
     known = [described(each, track, times, camera, space) for track, each in enumerate(objects)]
     boxes = [each.boxes for each in known]
     found = detected_poorly(box_rng, boxes, fps, box_noise) if box_noise else detected_exactly(boxes)
