@@ -153,6 +153,7 @@ class Sampler:
             number = len(self.starts)
             self.mono[number], self.context[number] = mono, tokens
             if self.model.slots:
+                # trained on the probabilities as they are; to hear a source half-way helps nobody
                 direct = direct_path(self.head, places, self.model.cfg.mel)
                 self.paths[number] = self.model.direct_paths(direct, decided(places[:, 2]))
             self.starts.append(start)
