@@ -62,3 +62,12 @@ class PositionsConfig:
     placed: str = required("folder with x_<position>/<video_id>_<ms>.wav, rendered from the mels of a sweep")
     mono_dir: str = required("folder of the mono wavs")
     output_json: str | None = option(None, "every sound at every position")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmsConfig:
+    """Lists of a simulated dataset's films."""
+
+    data_root: str = required("dataset folder of simulate_dataset.py")
+    list_test: str = option("test", "list of its clips: a name in <data_root>/splits, or a CSV file")
+    output_dir: str = required("folder for found.csv and true.csv")
