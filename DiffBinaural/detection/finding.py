@@ -20,13 +20,15 @@ from DiffBinaural.detection.sounding import chance_of_sounding
 from DiffBinaural.detection.tracking import AHEAD, HOLD, Tracker, TrackPoint
 from DiffBinaural.utils.lists import Detection
 
-WHOLE = 1.0  # seconds between two pictures in which all kinds of sources are looked for
-FACES = 0.5  # seconds between two pictures in which faces are
-EARLY = 0.5  # seconds after the start: also looked for, so that a short clip's sources are seen twice
+LOOKS = 0.5  # seconds between two pictures that are looked at, for faces at least
+WHOLE = 1.0  # seconds between two in which all kinds of sources are looked for
+RARELY = (
+    2.0  # the same, while all that is found is people who show their faces: these alone tell where they are
+)
 MOUTH = (0.0, 0.5, 1.0, 1.0)  # of a head: the lower half
 BODY = (0.0, 0.0, 1.0, 1.0)
 PAST = 12.0  # seconds before a moment whose motion says whether a track sounds
-WAITING = 8  # pictures that wait for their detection, at most: they are held in memory
+PENDING = 1  # pictures that are still looked at while the next is chosen
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Spotted:
     time: float  # seconds
     found: list[Found]
     whole: bool  # all kinds were looked for
+    people: bool  # there are some
+    faces_tell: bool  # there are people only, and all show their faces
     seconds: float  # that it took
 
 
@@ -55,8 +59,11 @@ class SourceFinder:
         self.faces, self.begin = CenterFace(), begin
         self.worker = ThreadPoolExecutor(max_workers=1)  # while the next pictures are decoded
         self.waiting: deque[Future[Spotted]] = deque()
-        self.others: list[Found] = []  # beside people, when they were last looked for
-        self.next_whole = self.next_faces = -np.inf
+        self.others: list[Found] = []  # beside people, when all kinds were last looked for
+        self.people = 0  # at that time
+        self.last_look = self.last_whole = -np.inf  # their times
+        self.looks = 0  # so far
+        self.seen: deque[Spotted] = deque(maxlen=PENDING + 1)  # the last looks that are finished
         self.first: float | None = None  # time of the first picture
         self.loudness, self.seconds = Loudness(rate), 0.0
         self.tracker: Tracker
@@ -78,15 +85,22 @@ class SourceFinder:
             self.first = time
             size = picture.shape[1], picture.shape[0]
             self.tracker, self.motion = Tracker(size), Motion(*size)
-        whole = time >= self.next_whole - 1e-6
-        if not whole and time < self.next_faces - 1e-6:
+        if time < self.last_look + LOOKS - 1e-6:
             return
-        self.next_faces = time + FACES
-        if whole:
-            self.next_whole = time + (EARLY if time == self.first else WHOLE)
-        self.waiting.append(self.worker.submit(self._spot, time, picture, whole))
-        while len(self.waiting) > WAITING:
+        while len(self.waiting) > PENDING:
             self._link()
+        first = (
+            self.looks <= PENDING
+        )  # pictures are looked at wholly; so a short clip's sources are seen twice
+        known = None if first else self.seen[len(self.waiting) - PENDING - 1]
+        pause = RARELY if known and known.faces_tell else WHOLE
+        whole = first or time >= self.last_whole + pause - 1e-6
+        if not (whole or (known and known.people)):
+            return
+        self.last_look, self.looks = time, self.looks + 1
+        if whole:
+            self.last_whole = time
+        self.waiting.append(self.worker.submit(self._spot, time, picture, whole))
 
     def found(self, times: Sequence[float], *, ended: bool = False) -> list[Detection]:
         """What is at these times (s), which rise, and from call to call; pictures go AHEAD seconds farther.
@@ -121,13 +135,17 @@ class SourceFinder:
         if whole:
             self.others = [one for one in everything if one.label != PERSON]
         heads = heads_of(people, faces, self.others)
+        if whole:
+            self.people = len(heads)
         found = [*heads, *self.others] if whole else heads
-        return Spotted(time, found, whole, clock.perf_counter() - start)
+        faces_tell = not self.others and 0 < self.people == len(heads) == len(faces)
+        return Spotted(time, found, whole, bool(heads), faces_tell, clock.perf_counter() - start)
 
     def _link(self) -> None:
-        spotted = self.waiting.popleft().result()
-        self.tracker.push(spotted.time, spotted.found, whole=spotted.whole)
-        self.seconds += spotted.seconds
+        seen = self.waiting.popleft().result()
+        self.seen.append(seen)
+        self.tracker.push(seen.time, seen.found, whole=seen.whole)
+        self.seconds += seen.seconds
 
     def _chances(self, until: float) -> dict[str, Callable]:
         """For each track a function of time (s): the probability that it sounds."""
