@@ -40,8 +40,8 @@ format: .venv/installed
 bench: .venv/installed
 	$(PY) tests/benchmark.py
 
-# The bundled models on simulated scenes, and on your own files: make demo VIDEO=clip.mp4 WAV=mono.wav
-# (without WAV, the video's own sound).
+# The bundled models on a real clip, on your own files: make demo VIDEO=clip.mp4 WAV=mono.wav (without WAV, the video's
+# own sound), then on simulated scenes, whose truth is known.
 DEMO   = demo/data/processed
 RENDER = $(PY) BigVGAN/inference_diffbinaural_mels.py --mels_dir
 WAV   ?=
@@ -49,12 +49,15 @@ VIDEO ?=
 
 demo: .venv/installed
 	rm -rf demo
+	$(PY) BigVGAN/inference_e2e.py --input_video examples/talking.mp4 --fov 60 --output demo/talking.wav \
+	    --mux demo/talking.mp4 --plot demo/talking.png --trajectory demo/talking.csv
+	cp examples/page.html demo
+	$(if $(VIDEO),$(PY) BigVGAN/inference_e2e.py --input_video $(VIDEO) $(if $(WAV),--input_wav $(WAV)) \
+	    --output demo/yours.wav --mux demo/yours.mp4 --plot demo/yours.png)
 	$(PY) DiffBinaural/simulate_dataset.py --out demo/data --clips 8 --seconds 4 --sources 1..2 --seed 20
 	$(PY) BigVGAN/inference_e2e.py --input_wav $(DEMO)/mono_audios_22050Hz/scene_00007.wav \
 	    --input_video demo/data/videos/scene_00007.mp4 --output demo/out.wav --mux demo/out.mp4 --plot demo/mels.png \
 	    --detections demo/data/action_detection_results/detection_results.csv
-	$(if $(VIDEO),$(PY) BigVGAN/inference_e2e.py --input_video $(VIDEO) $(if $(WAV),--input_wav $(WAV)) \
-	    --output demo/yours.wav --mux demo/yours.mp4 --plot demo/yours.png)
 	$(PY) DiffBinaural/test_realBinaural.py --data_root demo/data --list_test train --output_dir demo/mels
 	$(PY) DiffBinaural/test_realBinaural.py --data_root demo/data --list_test train --output_dir demo/whole_mels --no-detections
 	$(RENDER) demo/mels --output_dir demo/wavs/model --mono_dir $(DEMO)/mono_audios_22050Hz

@@ -7,6 +7,7 @@ python DiffBinaural/prepare_fairplay.py --fairplay_root downloads/FAIR-Play --ou
 from DiffBinaural.fairplay.config import PrepareConfig
 from DiffBinaural.fairplay.preparation import plan, prepare
 from DiffBinaural.fairplay.verification import verify
+from DiffBinaural.preparation.faults import raise_faults
 from DiffBinaural.utils.arguments import run
 
 
@@ -15,13 +16,8 @@ def main(cfg: PrepareConfig) -> None:
     job = plan(cfg.fairplay_root, cfg.out, cfg.fps, cfg.size)
     lines, faults = (verify if cfg.verify else prepare)(job, cfg.workers)
     print(*lines, sep="\n")
-    if faults:
-        about = (
-            "fault(s) found; delete what is named and prepare again"
-            if cfg.verify
-            else ("clip(s) cannot be prepared and are left out of the lists")
-        )
-        raise ValueError("\n  ".join([f"{len(faults)} {about}:", *faults]))
+    left_out = "clip(s) cannot be prepared and are left out of the lists"
+    raise_faults(faults, left_out, verified=cfg.verify)
 
 
 if __name__ == "__main__":

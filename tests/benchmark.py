@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from BigVGAN import bigvgan, convolutions, discriminators
 from BigVGAN import training as stage2
+from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.env import VocoderConfig, load_config
@@ -70,7 +71,7 @@ class BenchConfig:
     """What is measured."""
 
     output_json: str = option("bench.json", "the table")
-    only: tuple[str, ...] = option((), "of unet, vocoder, length, whole, training; default: all")
+    only: tuple[str, ...] = option((), "of layers, unet, vocoder, length, whole, training; default: all")
     repeats: int = option(5, "runs of each short row, in turns with its plain form; medians count")
     device: str = option("auto", DEVICE_HELP)
 
@@ -266,6 +267,22 @@ class Bench:
 
 
 # --- what is measured ---------------------------------------------------------------------------------------
+
+
+def layer_rows(bench: Bench) -> None:
+    """The vocoder's activation, alone and with its gradients, at a size of the base one's middle."""
+    net = vocoder(bench, load_config(TINY))  # by itself, this part has no large convolutions
+    bench.see(net, quietly(lambda: net(torch.randn(1, 80, 160, device=bench.device))))
+    act = Activation1d(ACTIVATIONS["snakebeta"](64, logscale=True)).to(bench.device)
+    x = torch.randn(8 if bench.device.type == "cpu" else 64, 64, 4096, device=bench.device)
+    taught = x.clone().requires_grad_()
+
+    def with_gradients():
+        torch.autograd.grad(act(taught).sum(), [taught, *act.parameters()])
+
+    flops = operations(plainly(quietly(partial(act, x))))
+    bench.add("activation", quietly(partial(act, x)), plainly(quietly(partial(act, x))), flops=flops)
+    bench.add("activation with gradients", with_gradients, plainly(with_gradients), flops=3 * flops)
 
 
 def unet_rows(bench: Bench) -> None:
@@ -471,6 +488,7 @@ def vocoder(bench: Bench, cfg: VocoderConfig) -> BigVGAN:
 
 
 PARTS = {
+    "layers": layer_rows,
     "unet": unet_rows,
     "vocoder": vocoder_rows,
     "length": length_rows,
@@ -486,16 +504,16 @@ def main(cfg: BenchConfig) -> None:
     bench = Bench(cfg)
     for name in cfg.only or PARTS:
         PARTS[name](bench)
-    rows = [row.finished(bench.rate) for row in bench.rows]
-    write_json(
-        Path(cfg.output_json),
-        {
-            "peak_gflops": bench.rate / 1e9,
-            "device": str(bench.device),
-            "threads": torch.get_num_threads(),
-            "rows": rows,
-        },
-    )
+        rows = [row.finished(bench.rate) for row in bench.rows]
+        write_json(  # after each part: one that is stopped keeps the rows that it has
+            Path(cfg.output_json),
+            {
+                "peak_gflops": bench.rate / 1e9,
+                "device": str(bench.device),
+                "threads": torch.get_num_threads(),
+                "rows": rows,
+            },
+        )
     print(
         f"best rate of a convolution of these networks: {bench.rate / 1e9:.0f} GFLOP/s, {bench.device}, "
         f"{torch.get_num_threads()} threads",

@@ -1,6 +1,5 @@
 """Reader of the FAIR-Play download."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,17 +7,14 @@ import h5py
 import numpy as np
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.preparation.reading import checked_file, sixteen_bits
 from DiffBinaural.utils.audio import read_wav
 from DiffBinaural.utils.lists import checked_id
-from DiffBinaural.utils.media import pictures, stated_seconds
 
 DOWNLOADED_RATE = 48_000  # Hz
 FOLDERS = ("binaural_audios", "audios", "videos", "splits")
 SETS = ("train", "val", "test")
 FAMILIES = {"splits": "", "new_splits": "five_", "five_splits": "five_"}  # folder -> prefix in our layout
-POINTER = b"version https://git-lfs"
-TOLERANCE = 0.5  # seconds by which lengths may differ
-UNKNOWN = 2**32 - 1  # size in the header of a wav that was written to a pipe
 
 
 @dataclass(frozen=True)
@@ -45,22 +41,6 @@ def subfolder(root: Path, *names: str) -> Path:
         f"{root}: has no {'/ or '.join(names)}/; expected FAIR-Play as downloaded, with "
         "binaural_audios/ (or audios/), videos/ and splits/"
     )
-
-
-def checked_file(path: Path) -> Path:
-    """The path itself.  Raises an error for a missing file, a git-lfs pointer or a truncated wav."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    with open(path, "rb") as file:
-        head, size = file.read(len(POINTER)), path.stat().st_size
-    if head == POINTER:
-        raise ValueError(
-            f"{path}: is a git-lfs pointer, not the file itself; run `git lfs pull` in the download"
-        )
-    stated = int.from_bytes(head[4:8], "little")
-    if head.startswith(b"RIFF") and stated != UNKNOWN and size < stated + 8:
-        raise ValueError(f"{path}: breaks off after {size} of {stated + 8} bytes")
-    return path
 
 
 def entries(path: Path) -> list[str]:
@@ -109,20 +89,3 @@ def list_file(split: Path, part: str) -> Path:
 def read_recording(path: Path) -> np.ndarray:
     """A downloaded recording, (2, N) at the sample rate of the mel, rounded to 16 bits."""
     return sixteen_bits(read_wav(checked_file(path), MelConfig().sample_rate, channels=2)[0])
-
-
-def read_frames(path: Path, fps: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Pictures of a downloaded video.  Raises ValueError at the end of a truncated one."""
-    count = 0
-    for picture in pictures(checked_file(path), fps, size, threads=1):
-        yield picture
-        count += 1
-    if count / fps < stated_seconds(path) - TOLERANCE:
-        raise ValueError(
-            f"{path}: breaks off after {count / fps:.1f} of {stated_seconds(path):.1f} s; download it again"
-        )
-
-
-def sixteen_bits(wav: np.ndarray) -> np.ndarray:
-    """Samples rounded to 16 bits: multiples of 2^-15 in [-1, 1)."""
-    return np.round(np.clip(wav, -1, 1 - 2**-15) * 32768) / 32768

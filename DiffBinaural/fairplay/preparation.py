@@ -1,40 +1,31 @@
 """Conversion of the FAIR-Play download to our layout."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from DiffBinaural.dataset.dataset_real_binaural import BINAURAL, MONO, RATE, write_sounds, write_split
-from DiffBinaural.dataset.recordings import FRAMES, FrameFolder
-from DiffBinaural.fairplay.download import (
-    TOLERANCE,
-    Download,
-    find_download,
-    read_frames,
-    read_lists,
-    read_recording,
+import numpy as np
+
+from DiffBinaural.dataset.dataset_real_binaural import RATE, write_sounds, write_split
+from DiffBinaural.dataset.recordings import FrameFolder
+from DiffBinaural.fairplay.download import Download, find_download, read_lists, read_recording
+from DiffBinaural.preparation.clips import (
+    PATTERNS,
+    SETTINGS,
+    ClipFiles,
+    PreparedClip,
+    lengths_differ,
+    write_frames,
+    write_settings,
 )
+from DiffBinaural.preparation.reading import TOLERANCE, read_frames
 from DiffBinaural.utils.audio import read_wav
 from DiffBinaural.utils.distributed import SINGLE_PROCESS
-from DiffBinaural.utils.files import claim, replacing, write_json
+from DiffBinaural.utils.files import claim
 from DiffBinaural.utils.locks import locked
-from DiffBinaural.utils.media_writing import write_picture
 from DiffBinaural.utils.processes import parallel_map
-
-SETTINGS, PATTERNS = "dataset.json", ("processed/*/", "splits/*/")
-TOOLS = ("av", "h5py", "numpy", "pillow", "soundfile", "torchaudio")
-
-
-@dataclass(frozen=True)
-class PreparedClip:
-    """Result of the preparation of a clip."""
-
-    name: str
-    samples: int = 0  # per channel, at our rate
-    pictures: int = 0
-    fault: str = ""  # why the clip is left out
 
 
 @dataclass(frozen=True)
@@ -51,10 +42,13 @@ class Job:
         """Settings that another preparation of the same folder must have too."""
         return {"dataset": "FAIR-Play", "fps": self.fps, "frame_size": list(self.size), "sample_rate": RATE}
 
-    def products(self, name: str) -> tuple[Path, Path, Path]:
-        """A clip's binaural wav, mono wav and folder of pictures."""
-        root, wav = self.root, f"{name}.wav"
-        return root / BINAURAL / wav, root / MONO / wav, root / FRAMES / name
+    def recording(self, name: str) -> np.ndarray:
+        """A clip's two ears, (2, N) at our rate, as downloaded."""
+        return read_recording(self.source.audios / f"{name}.wav")
+
+    def frames(self, name: str) -> Iterator[np.ndarray]:
+        """A clip's pictures as downloaded."""
+        return read_frames(self.source.videos / f"{name}.mp4", self.fps, self.size)
 
 
 def plan(source: str | Path, root: str | Path, fps: int, size: tuple[int, int]) -> Job:
@@ -69,23 +63,17 @@ def plan(source: str | Path, root: str | Path, fps: int, size: tuple[int, int]) 
 
 def prepare_clip(name: str, job: Job) -> PreparedClip:
     """Write the missing files of a clip; files that exist are complete, because writes are atomic."""
-    ears, mono, frames = job.products(name)
+    files = ClipFiles.of(job.root, name)
     try:
-        has_sound = ears.exists() and mono.exists()
-        pair = (
-            read_wav(ears, channels=2)[0] if has_sound else read_recording(job.source.audios / f"{name}.wav")
-        )
-        if not frames.exists():
-            with replacing(frames) as folder:
-                folder.mkdir()
-                shown = read_frames(job.source.videos / f"{name}.mp4", job.fps, job.size)
-                for number, picture in enumerate(shown, start=1):
-                    write_picture(folder / f"frame_{number:06d}.jpg", picture)
+        has_sound = files.ears.exists() and files.mono.exists()
+        pair = read_wav(files.ears, channels=2)[0] if has_sound else job.recording(name)
+        if not files.frames.exists():
+            write_frames(files.frames, job.frames(name))
         if not has_sound:
             write_sounds(job.root, name, pair)
-        return PreparedClip(name, pair.shape[1], len(FrameFolder(frames)))
+        return PreparedClip(name=name, samples=pair.shape[1], pictures=len(FrameFolder(files.frames)))
     except (ValueError, FileNotFoundError, PermissionError) as error:
-        return PreparedClip(name, fault=str(error).replace(f"{job.source.root}/", ""))
+        return PreparedClip(name=name, fault=str(error).replace(f"{job.source.root}/", ""))
 
 
 def prepare(job: Job, workers: int) -> tuple[list[str], list[str]]:
@@ -101,19 +89,8 @@ def prepare(job: Job, workers: int) -> tuple[list[str], list[str]]:
         kept = {name: [(k, 0.0, seconds[k], "") for k in ids if k in seconds] for name, ids in lists.items()}
         for name, rows in kept.items():
             write_split(job.root, name, rows)
-        broken = {clip.name: clip.fault for clip in made if clip.fault}
-        write_json(
-            job.root / SETTINGS,
-            {
-                **job.settings,
-                "clips": len(seconds),
-                "samples": sum(clip.samples for clip in made),
-                "pictures": sum(clip.pictures for clip in made),
-                "left_out": broken,
-                "splits": {name: len(rows) for name, rows in kept.items()},
-                "versions": {tool: version(tool) for tool in TOOLS},
-            },
-        )
+        counts = {name: len(rows) for name, rows in kept.items()}
+        broken = write_settings(job.root, job.settings, made, counts, "h5py")
     return preparation_summary(job, lists, made), [f"{name}: {fault}" for name, fault in broken.items()]
 
 
@@ -128,7 +105,7 @@ def preparation_summary(job: Job, lists: dict[str, list[str]], made: list[Prepar
     if odd := [
         f"{name} ({sound:.1f} s, {video:.1f} s)"
         for name, sound, video in lengths
-        if abs(sound - video) > max(TOLERANCE, 1 / job.fps)
+        if lengths_differ(sound, video, job.fps)
     ]:
         lines.append(f"sound and pictures differ by more than {TOLERANCE} s, and are kept: {', '.join(odd)}")
     if not any(name.startswith("five_") for name in lists):

@@ -7,7 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from DiffBinaural.fairplay.download import DOWNLOADED_RATE, FOLDERS, SETS, sixteen_bits
+from DiffBinaural.fairplay.download import DOWNLOADED_RATE, FOLDERS, SETS
+from DiffBinaural.preparation.reading import sixteen_bits
 from DiffBinaural.simulation.appearance import FRAME
 from DiffBinaural.simulation.config import RATE, SimulateConfig
 from DiffBinaural.simulation.scenes import Source, ground_truth

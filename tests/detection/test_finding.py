@@ -13,7 +13,7 @@ SECONDS, RATE = 8, 10
 
 
 def finder_of(monkeypatch, whole, faces):
-    """A finder whose detectors find what whole(k), faces(k) return at their k-th call; and both calls' counts."""
+    """A finder whose detectors find whole(k), faces(k) at their k-th call; both numbers of calls."""
     calls = {"whole": 0, "faces": 0}
 
     def counted(kind, answer):

@@ -543,17 +543,17 @@ def test_verify_finds_every_fault_and_changes_nothing(download, prepared, script
         f"{FRAMES}/.000004.77.part: is left from an interrupted run",
         f"{MONO}: holds 000055, which belongs to no clip of the lists",
         "splits/split6/test.csv: has other clips than the download's list",
-        f"{EARS}/000001.wav: differs from the recording in the download",
+        f"{EARS}/000001.wav: differs from the recording",
         f"{MONO}/000001.wav: is not (L+R)/2 of {EARS}/000001.wav",
-        f"{FRAMES}/000001: has 40 pictures; the downloaded video gives 41",
+        f"{FRAMES}/000001: has 40 pictures; the video gives 41",
         f"{EARS}/000002.wav: breaks off after 792572 of 880636 bytes",
         f"{FRAMES}/000002: frame_000008.jpg follows picture 6; expected number 7: "
         "numbers start at 1, each once, without a gap",
         f"{MONO}/000003.wav: is not (L+R)/2 of {EARS}/000003.wav",
         f"{FRAMES}/000003/frame_000005.jpg: cannot be read as a picture",
-        f"{EARS}/000004.wav: differs from the recording in the download",
+        f"{EARS}/000004.wav: differs from the recording",
         f"{MONO}/000004.wav: is not (L+R)/2 of {EARS}/000004.wav",
-        f"{FRAMES}/000004/frame_000002.jpg: differs from the downloaded video",
+        f"{FRAMES}/000004/frame_000002.jpg: differs from the video",
     ]
     with pytest.raises(ValueError, match=r"13 fault\(s\) found; delete what is named and prepare again"):
         scripts("DiffBinaural.prepare_fairplay", *prepare_words(download, out, "--verify"))
