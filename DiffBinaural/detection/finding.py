@@ -18,6 +18,7 @@ from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import Motion
 from DiffBinaural.detection.sounding import chance_of_sounding
 from DiffBinaural.detection.tracking import AHEAD, HOLD, Tracker, TrackPoint
+from DiffBinaural.detection.voice import odds_of_kinds, voice_probability
 from DiffBinaural.utils.lists import Detection
 
 LOOKS = 0.5  # seconds between two pictures that are looked at, for faces at least
@@ -154,6 +155,7 @@ class SourceFinder:
                 np.array([point.time for point in track]),
                 np.array([point.box for point in track]),
                 MOUTH if track[0].label == PERSON else BODY,
+                track[0].label,
             )
             for name, track in self.past.items()
         }
@@ -167,6 +169,7 @@ class Way(NamedTuple):
     times: np.ndarray  # (D,) seconds
     boxes: np.ndarray  # (D, 4) x1, y1, x2, y2 in pixels
     part: tuple[float, float, float, float]  # of the box that moves with the sound, as of Motion.follow
+    label: str = ""  # what it is
 
 
 def chances(
@@ -184,9 +187,11 @@ def chances(
     """
     if not ways:
         return {}
-    looks = [motion.follow(name, *way) for name, way in ways.items()]
+    looks = [motion.follow(name, *way[:3]) for name, way in ways.items()]
     at = np.unique(np.concatenate([*(look.times for look in looks), *(way.times for way in ways.values())]))
     at = at[(at >= span[0]) & (at <= span[1])]
     seen = np.stack([(at >= way.times[0]) & (at <= way.times[-1]) for way in ways.values()])
-    rows = chance_of_sounding(looks, loudness, at, seen=seen, begin=begin)
+    voice = voice_probability(loudness.bands(*(time - begin for time in span)))
+    kinds = odds_of_kinds([way.label for way in ways.values()], voice)
+    rows = chance_of_sounding(looks, loudness, at, kinds=kinds, seen=seen, begin=begin)
     return {name: partial(np.interp, xp=at, fp=row) for name, row in zip(ways, rows, strict=True)}

@@ -32,12 +32,18 @@ class Loudness:
             self._bands.append((power @ self._inside).astype(np.float32))
         self._rest = sound[count * self.hop :]
 
+    def bands(self, begin: float = -np.inf, end: float = np.inf) -> np.ndarray:
+        """Energies (N, 8) in bands, 100 a second, between two times (s) of the sound."""
+        made = np.concatenate([np.zeros((0, len(BANDS) - 1), np.float32), *self._bands])
+        first, last = (int(np.clip(time * self.rate / self.hop, 0, len(made))) for time in (begin, end))
+        return made[first:last].astype(np.float64)
+
     def curves(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Curves (2, T) of the sound at times (T,) in seconds, and where it is heard at all (T,) bool.
 
         The curves: log energy, onset strength; each smoothed over 0.15 s, the same at any gain.
         """
-        bands = np.concatenate([np.zeros((1, len(BANDS) - 1), np.float32), *self._bands]).astype(np.float64)
+        bands = np.concatenate([np.zeros((1, len(BANDS) - 1)), self.bands()])
         energy = bands.sum(1)
         floor = np.percentile(energy, 95) * 10 ** (-FLOOR / 10)
         if not floor > 0:

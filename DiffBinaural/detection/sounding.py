@@ -8,7 +8,8 @@ both vary slowly, and 6 s of 20 samples a second are worth 10 to 40 (Bartlett 19
 becomes a log likelihood ratio, "it sounds" against "it does not", near 0 where there is too little to tell.
 
 The hypotheses exclude one another: one of the tracks sounds, or none (what sounds is not in the picture).
-Beforehand each track has odds of 7 to 3 against "none", more if it moves more than the others, less if less.
+Beforehand each track has odds of 7 to 3 against "none", more if it moves more than the others, less if less;
+more if it is a person and the sound a voice, or neither (voice.py).
 So without evidence one track has 0.7, two alike have 0.41 each, three 0.29; evidence decides between the
 tracks, and between them and "none", at once.  Where several sound together, the one that follows the sum of
 all best has most of the probability; in the others it is low.
@@ -64,6 +65,7 @@ def chance_of_sounding(
     loudness: Loudness,
     times: np.ndarray,
     *,
+    kinds: np.ndarray | float = 1.0,
     seen: np.ndarray | None = None,
     begin: float = 0.0,
 ) -> np.ndarray:
@@ -73,6 +75,7 @@ def chance_of_sounding(
 
     looks     of the K tracks, as of Motion.follow
     times     (T,) seconds, ascending
+    kinds     (K,) factors of their odds, by what they are: voice.odds_of_kinds
     seen      (K, T) bool: where the tracks are seen; None: where there are looks
     begin     seconds of the video at which the sound begins
     """
@@ -87,7 +90,7 @@ def chance_of_sounding(
     curves, heard = loudness.curves(grid - begin)
     rows = np.stack([on_grid(look, grid) for look in looks])
     told = evidence(without_drift(rows), without_drift(curves)) * SHARE
-    chances = over_time(told, heard[::STEP], ODDS * liveliness(rows[:, 0]))
+    chances = over_time(told, heard[::STEP], ODDS * kinds * liveliness(rows[:, 0]))
     rows = np.where(seen, np.stack([np.interp(times, grid[::STEP], row) for row in chances]), 0.0)
     # "none" keeps its chance; what an unseen track would have had goes to the others in proportion
     return rows / np.maximum(rows.sum(0) + np.interp(times, grid[::STEP], 1 - chances.sum(0)), 1e-12)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
+from DiffBinaural.detection.voice import FITTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +13,7 @@ class ResultsConfig:
 
     only: tuple[str, ...] = option(
         (),
-        "tables (quality, parts, steps, positions, general, anchors, speed) or "
+        "tables (quality, parts, steps, positions, general, anchors, kit, speed) or "
         "<table>/<row>, with everything that they need; default: all",
     )
     scale: Literal["small", "base"] = option(
@@ -71,3 +72,47 @@ class FilmsConfig:
     data_root: str = required("dataset folder of simulate_dataset.py")
     list_test: str = option("test", "list of its clips: a name in <data_root>/splits, or a CSV file")
     output_dir: str = required("folder for found.csv and true.csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseConfig:
+    """Some sounds of a corpus."""
+
+    corpus: str = required("folder of gather_corpus.py")
+    take: tuple[str, ...] = required("classes, or files <class>/<file>")
+    output_dir: str = required("folder for <class>/<file>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorConfig:
+    """A video with its mirror image."""
+
+    input_video: str = required("the video")
+    output_dir: str = required("folder for both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CuesConfig:
+    """Interaural cues of sounds, second by second."""
+
+    wavs: tuple[str, ...] = required("binaural wavs, NAME=FILE")
+    output_json: str | None = option(None, "{name: {cue: a value for each second, null where all is silent}}")
+
+    def __post_init__(self):
+        if wrong := next((word for word in self.wavs if not all(word.partition("="))), None):
+            raise ValueError(f"--wavs {wrong}: expected NAME=FILE")
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Names with their files."""
+        return dict(word.split("=", 1) for word in self.wavs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceConfig:
+    """The fit of what tells voices from other sounds."""
+
+    corpus: str = required("folder that `make corpus` made: sounds/<class>/, where voices are sounds/person/")
+    held_out: str = required("another, whose sounds are in neither: PURPOSE=test")
+    output: str = option(str(FITTED), "file of the coefficients")
+    seed: int = option(0, SEED_HELP)

@@ -21,6 +21,9 @@ def seeming(scene: Scene, fps: int, video_fps: int) -> np.ndarray:
     for k, picture in enumerate(scene.video):
         motion.push(k / video_fps, np.rint(picture @ GREY).astype(np.uint8))
     times = np.arange(len(scene.frames)) / fps
-    ways = {str(one.track): Way(times[one.at], one.boxes, BODY) for one in scene.detected}
+    ways = {
+        str(one.track): Way(times[one.at], one.boxes, BODY, scene.objects[one.thing].label)
+        for one in scene.detected
+    }
     found = chances(ways, motion, loudness)
     return np.stack([chance(times) for chance in found.values()])
