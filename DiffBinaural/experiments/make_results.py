@@ -6,13 +6,14 @@ When stopped, the same command continues.  docs/results.json holds the figures o
 from any machine; the page is made from it.
 """
 
+import sys
 from pathlib import Path
 
 from DiffBinaural.experiments.catalogue import chosen
 from DiffBinaural.experiments.config import ResultsConfig
 from DiffBinaural.experiments.page import draw_pictures, page
 from DiffBinaural.experiments.registry import Experiment
-from DiffBinaural.experiments.runner import ROOT, carry_out
+from DiffBinaural.experiments.runner import ROOT, carry_out, lacking
 from DiffBinaural.experiments.summary import collect, undecided, updated
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import read_json, write_json, write_text
@@ -33,10 +34,13 @@ def main(cfg: ResultsConfig) -> None:
 
 
 def carry_out_all(experiments: list[Experiment], root: Path, scale: str) -> None:
-    """Run experiments one after the other."""
+    """Run experiments one after the other; a line for each that is left out."""
     for experiment in (bar := Progress(experiments, unit="experiment")):
         bar.set_description(str(experiment.folder(Path())))
-        carry_out(experiment, root, scale)
+        if line := lacking(experiment, root):
+            bar.write(line, file=sys.stderr)
+        else:
+            carry_out(experiment, root, scale)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,20 @@ from DiffBinaural.evaluation.aggregation import short
 from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.evaluation.pairing import ANCHORS
 from DiffBinaural.experiments.catalogue import RETIRED
+from DiffBinaural.experiments.cues import cue_lines
+from DiffBinaural.experiments.kit import SYSTEMS, TOLD, VIDEO_ROW
 from DiffBinaural.experiments.summary import COPY, FIGURES, SOUND_METRICS, unproved
 from DiffBinaural.experiments.tables import (
     bench_table,
     cells,
+    cue_table,
     head,
     percent_table,
     position_table,
     system_table,
     table,
 )
-from DiffBinaural.utils.plots import draw_history
+from DiffBinaural.utils.plots import draw_history, draw_lines
 
 NOT_YET = "*Not run yet.*"
 
@@ -27,6 +30,8 @@ def draw_pictures(docs: Path, known: dict[str, dict]) -> None:
     """Draw the page's pictures."""
     if entry := known.get("steps/shipped models"):
         draw_history(docs / "steps.png", entry["rows"], *FIGURES["steps"], "seconds a second")
+    if entry := known.get(f"kit/{VIDEO_ROW}"):
+        draw_lines(docs / "talking.png", cue_lines(entry["cues"], TOLD))
 
 
 def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
@@ -167,6 +172,20 @@ def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
     }
 
 
+def kit_section(rows: dict[str, dict]) -> dict[str, str]:
+    """Table h: scenes of real material, the cues of the talking video."""
+    scenes = {row: entry for row, entry in rows.items() if "systems" in entry}
+    found = {"percent": NOT_YET, "systems": NOT_YET, "video": NOT_YET}
+    if scenes:
+        names = FIGURES["kit"]
+        found["percent"] = percent_table(scenes, names, tuple(SYSTEMS))
+        found["systems"] = system_table(scenes, names, "scenes")
+    if entry := rows.get(VIDEO_ROW):
+        picture = "![time and level differences between the ears over time](docs/talking.png)\n\n"
+        found["video"] = picture + cue_table(entry["cues"])
+    return found
+
+
 def made_with(section: str, rows: dict[str, dict]) -> str:
     """Seeds, time, machine and commands of the rows."""
     machines = sorted({describe(entry["machine"]) for entry in rows.values()})
@@ -203,4 +222,5 @@ SECTIONS: dict[str, Callable[[dict], dict[str, str]]] = {
     "positions": positions_section,
     "general": general_section,
     "anchors": anchors_section,
+    "kit": kit_section,
 }

@@ -41,6 +41,8 @@ class Experiment:
     decided_by  parts: the metric that the part should improve
     settings    keys of the vocoder's config.json that differ: written to {here}/vocoder.json
     decision    parts: what follows where the interval of decided_by holds zero
+    requires    files and folders, from the project's folder on, that no experiment makes; it is
+                left out where one is missing
     """
 
     table: str
@@ -50,6 +52,7 @@ class Experiment:
     decided_by: str = ""
     settings: tuple[tuple[str, object], ...] | None = None
     decision: str = ""
+    requires: tuple[str, ...] = ()
     seed: int = 0
 
     def folder(self, root: Path) -> Path:

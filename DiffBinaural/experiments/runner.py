@@ -47,6 +47,14 @@ def finished(experiment: Experiment, root: Path) -> bool:
     return record is not None and len(record["seconds"]) == len(record["commands"])
 
 
+def lacking(experiment: Experiment, root: Path) -> str | None:
+    """A line on what is missing for an experiment that is not finished; None where nothing is."""
+    gone = next((path for path in experiment.requires if not (ROOT / path).exists()), None)
+    if gone is None or finished(experiment, root):
+        return None
+    return f"{experiment.folder(Path())}: left out, {gone} is missing; RESULTS.md says where it comes from"
+
+
 def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
     """Run the commands that are not done yet.
 

@@ -13,6 +13,7 @@ from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.evaluation.paired import interval, ratio
 from DiffBinaural.evaluation.placement import position_figures
 from DiffBinaural.experiments.catalogue import EXPERIMENTS, RETIRED
+from DiffBinaural.experiments.kit import VIDEO_ROW
 from DiffBinaural.experiments.registry import SEEDS, Experiment
 from DiffBinaural.experiments.runner import ROOT, finished, record_of
 from DiffBinaural.utils.files import read_json
@@ -24,6 +25,7 @@ FIGURES = {
     "quality": ("mel_rmse", *SOUND_METRICS),
     "general": SOUND_METRICS,
     "anchors": tuple(METRICS),
+    "kit": ("stft", "env", "itd_error", "ild_error", "iacc_error"),
     "parts": ("mel_rmse", "mel_ild_error", "stft", "env", "itd_error", "ild_error", "mrstft", "pesq_wb"),
     "steps": ("mel_rmse", "mel_ild_error"),
 }
@@ -179,10 +181,18 @@ def by_position(experiment: Experiment, root: Path) -> dict:
     return {"positions": [position_figures([row for row in rows if row["x"] == x]) for x in xs]}
 
 
+def on_kit(experiment: Experiment, root: Path) -> dict:
+    """Figures of every system against the mono copy; of the talking video, the cues second by second."""
+    if experiment.row == VIDEO_ROW:
+        return {"cues": read_json(ROOT / experiment.folder(root) / "cues.json")}
+    return against_mono_copy(experiment, root)
+
+
 READERS: dict[str, Callable[[Experiment, Path], dict]] = {
     "quality": against_mono_copy,
     "general": against_mono_copy,
     "anchors": against_mono_copy,
+    "kit": on_kit,
     "parts": part,
     "steps": steps,
     "speed": speed,

@@ -6,6 +6,7 @@ from DiffBinaural.evaluation.aggregation import short
 from DiffBinaural.evaluation.metrics import METRICS
 from DiffBinaural.evaluation.pairing import ANCHORS
 
+CUE_FORMATS = {"ITD": "+.0f", "ILD": "+.1f"}
 POSITION_FORMATS = {"itd_us": "+.0f", "ild_db": "+.1f"}
 
 
@@ -81,6 +82,22 @@ def position_table(found: list[dict]) -> str:
     lines.append(["all", "", "", "", f"{min(at['stoi'][0] for at in found):.3f}", f"{wrong} of {n}"])
     return table(
         ["x", "azimuth", "ITD µs, least … most", "ILD dB, least … most", "STOI, least", "wrong side"], lines
+    )
+
+
+def cue_table(systems: dict[str, dict[str, list]]) -> str:
+    """Table of the cues of sounds, second by second."""
+
+    def row(values: list, form: str) -> str:
+        return " ".join("–" if value is None else f"{value:{form}}" for value in values)
+
+    titles = list(next(iter(systems.values())))
+    return table(
+        ["sound", *(f"{title}, second by second" for title in titles)],
+        [
+            [name, *(row(found[title], CUE_FORMATS[title[:3]]) for title in titles)]
+            for name, found in systems.items()
+        ],
     )
 
 

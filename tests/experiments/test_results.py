@@ -21,6 +21,9 @@ from DiffBinaural.utils.arguments import parse
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: str(e.folder(Path())))
 def test_commands_are_ones_that_the_scripts_take(experiment, scale):
     for script, *words in experiment.words(Path("generated"), scale):
+        words = [
+            "kemar" if word in experiment.requires and word.endswith(".sofa") else word for word in words
+        ]
         module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
         parse(get_type_hints(module.main)["cfg"], getattr(module, "PRESETS", None), words)
 
@@ -177,17 +180,22 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     assert re.search(r"\| tie \| `mel_rmse` \| \+0\.125 \[-1, \+1\.\d\] \| kept: it costs nothing \|", page)
 
 
+def recorded(known):
+    """The experiments, without those that a machine without their material has left out."""
+    return [e for e in EXPERIMENTS if f"{e.table}/{e.row}" in known or not e.requires]
+
+
 def test_the_page_is_what_the_figures_make():
     known = json.loads((ROOT / "docs/results.json").read_text())
     assert (ROOT / "RESULTS.md").read_text() == results_page.page(known)
-    assert list(known) == [*(f"{e.table}/{e.row}" for e in EXPERIMENTS), *RETIRED]
+    assert list(known) == [*(f"{e.table}/{e.row}" for e in recorded(known)), *RETIRED]
     for entry in known.values():
         assert "part_of" not in entry or entry["decision"] or not summary.unproved(entry)
 
 
 def test_commands_of_the_page_are_those_of_the_list():
     known, root = json.loads((ROOT / "docs/results.json").read_text()), Path("generated/results")
-    for e in EXPERIMENTS:
+    for e in recorded(known):
         words = [command.split() for command in known[f"{e.table}/{e.row}"]["commands"]]
         assert words == [["python", *command] for command in e.words(root, "small")]
 
