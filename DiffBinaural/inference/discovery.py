@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -95,22 +96,27 @@ def has_sound(path: Path) -> bool:
         return bool(box.streams.audio)
 
 
-def search(film: Film, cfg: FindConfig) -> Iterator[list[Detection]]:
-    """The sources of a film, a minute at a time; at the end a sentence about them on stderr."""
-    finder, notices = SourceFinder(cfg.detector), []
+def search(
+    film: Film, detector: str, audio_track: int | None, say: Callable[[str], object]
+) -> Iterator[list[Detection]]:
+    """The sources of a film, a minute at a time.
+
+    say  takes lines: what was done with the film; at the end what was found
+    """
+    finder, notices = SourceFinder(detector), []
     if film.sound:
-        audio, last = AudioSource(film.sound, 0.0, math.inf, MelConfig.sample_rate, cfg.audio_track), False
+        audio, last = AudioSource(film.sound, 0.0, math.inf, MelConfig.sample_rate, audio_track), False
         notices += audio.notices
         while not last:
             samples, last = audio.read()
             finder.hear(samples[0].numpy())
     frames = VideoFrames(film.pictures, ViewConfig(), fps=film.fps, fov=film.fov, finder=finder)
     for line in (*notices, *frames.notices):
-        print(line, file=sys.stderr)
+        say(line)
     yield from frames.sources_found()
     if not film.sound:
-        print(f"{film.pictures}: no sound, so which of them sounds is not known", file=sys.stderr)
-    print(f"{film.video_id}: {frames.sources.sentence()}", file=sys.stderr)
+        say(f"{film.pictures}: no sound, so which of them sounds is not known")
+    say(f"{film.video_id}: {frames.sources.sentence()}")
 
 
 def find_all(cfg: FindConfig) -> Path:
@@ -122,10 +128,11 @@ def find_all(cfg: FindConfig) -> Path:
     if out.exists() and not cfg.output:
         raise FileExistsError(f"{out}: is there already; give --output to write to it or elsewhere")
     check_destination(out)
+    say = partial(print, file=sys.stderr)
     rows = [
-        (film.video_id, round(d.time, 3), *(round(side, 2) for side in d.box), *_facts(d))
+        detection_row(film.video_id, d)
         for film in Progress(films, desc="finding sources", unit="film")
-        for part in search(film, cfg)
+        for part in search(film, cfg.detector, cfg.audio_track, say)
         for d in part
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -133,5 +140,7 @@ def find_all(cfg: FindConfig) -> Path:
     return out
 
 
-def _facts(found: Detection) -> tuple:
-    return round(found.score, 4), found.label, found.track, round(found.sounding, 4)
+def detection_row(video_id: str, d: Detection) -> tuple:
+    """A detection as a row of COLUMNS."""
+    box = (round(side, 2) for side in d.box)
+    return video_id, round(d.time, 3), *box, round(d.score, 4), d.label, d.track, round(d.sounding, 4)

@@ -1,6 +1,7 @@
 """Whether a run's settings allow what a command line asks for."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
@@ -17,6 +18,7 @@ FREE = (
     "save_steps",
     "device",
     "workers",
+    "compile",
     "ckpt",
     "data_root",
     "batch_size_per_gpu",
@@ -40,6 +42,7 @@ def check_resumable(folder: Path, cfg: TrainConfig) -> None:
 
 def check_same_model(init_from: str, cfg: TrainConfig) -> None:
     """Raise ValueError where the model of another run is built differently from that of `cfg`."""
+    other = load_config(init_from)
     theirs, ours = (
         {
             "ears": part.ears,
@@ -47,10 +50,25 @@ def check_same_model(init_from: str, cfg: TrainConfig) -> None:
             "objective": part.diffusion.objective,
             **flattened(asdict(part)["model"] | asdict(part)["mel"] | asdict(part)["view"]),
         }
-        for part in (load_config(init_from), cfg)
+        for part in (other, cfg)
     )
     if differ := differences(theirs, ours):
-        raise ValueError(f"--init_from {init_from}: that run has {differ}; give the same settings")
+        flags = flags_for(other, cfg, [name for name in theirs if theirs[name] != ours[name]])
+        cure = f"give {flags}" if flags else "no flag gives the same settings, so start without it"
+        raise ValueError(f"--init_from {init_from}: that run has {differ}; {cure}")
+
+
+def flags_for(other: TrainConfig, cfg: TrainConfig, names: Sequence[str]) -> str:
+    """The flags that give a command line these settings of another run, as far as there are any."""
+    parts = (other, other.model, other.diffusion)
+    known = {f.name: getattr(part, f.name) for part in parts for f in fields(part) if "help" in f.metadata}
+    words = [f"--preset {other.preset}"] if other.preset != cfg.preset else []
+    for name in names:
+        if isinstance(value := known.get(name), bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        elif name in known:
+            words.append(f"--{name} {value}")
+    return " ".join(words)
 
 
 def flattened(config: dict) -> dict:

@@ -18,6 +18,20 @@ from DiffBinaural.utils.schedule import Budget, rate_factor
 LATEST, PREVIOUS = "state_latest.pth", "state_previous.pth"
 
 
+def states_of(folder: Path) -> list[Path]:
+    """States from which a run can go on, the newest first."""
+    return [path for name in (LATEST, PREVIOUS) if (path := folder / name).exists()]
+
+
+def check_start(cfg: TrainConfig) -> None:
+    """Raise ValueError for settings with which neither the run's folder nor --init_from can be taken."""
+    folder = Path(cfg.ckpt) / cfg.id
+    if states_of(folder):
+        check_resumable(folder, cfg)
+    elif cfg.init_from:
+        check_same_model(cfg.init_from, cfg)
+
+
 class Run:
     """A run folder with the model, optimizer, averages and progress that a resume restores.
 
@@ -29,10 +43,10 @@ class Run:
 
     def __init__(self, model: BinauralModel, cfg: TrainConfig, job: World, windows: int):
         self.folder, self.cfg, self.model, self.job = Path(cfg.ckpt) / cfg.id, cfg, model, job
-        states = [[path] for name in (LATEST, PREVIOUS) if (path := self.folder / name).exists()]
+        check_start(cfg)
+        states = states_of(self.folder)
         self.resumed = bool(states)
         if cfg.init_from and not self.resumed:
-            check_same_model(cfg.init_from, cfg)
             fill(model, cfg.init_from)
         model.to(job.device, memory_format=torch.channels_last)
         self.step_samples = cfg.batch_size_per_gpu * cfg.accumulate * job.size
@@ -54,8 +68,7 @@ class Run:
             "loss_count": 0,
         }
         if self.resumed:
-            check_resumable(self.folder, cfg)
-            self._restore(*newest_readable(states), states[0][0])
+            self._restore(*newest_readable([[path] for path in states]), states[0])
         if job.first:
             write_json(self.folder / "config.json", asdict(cfg))
 
@@ -90,6 +103,14 @@ class Run:
         factor = rate_factor(self.progress["step"], done, self.cfg.warmup_steps, self.cfg.lr_schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * factor
+
+    def add_loss(self, step: int, value: float) -> None:
+        """Count a step's loss into its epoch's mean, unless it is not finite."""
+        if step % self.epoch_steps == 1 % self.epoch_steps:
+            self.progress["loss_sum"], self.progress["loss_count"] = 0.0, 0
+        if math.isfinite(value):
+            self.progress["loss_sum"] += value
+            self.progress["loss_count"] += 1
 
     def loss_so_far(self) -> float:
         """Mean training loss of this epoch."""

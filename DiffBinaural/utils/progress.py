@@ -34,14 +34,18 @@ class Progress(tqdm):
         if self._host is None and not self.disable:
             Progress._drawn = weakref.ref(self)
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Draws the bar, or writes it into the outer bar's postfix; an empty ``msg`` removes it."""
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Draws the bar, or writes it into the outer bar's postfix; an empty ``msg`` removes it.
+
+        -> whether it was drawn on a line of its own: tqdm then returns to the line's beginning when it closes
+        """
         if self._host is None:
-            super().display(msg, 0)
-        elif not self._host.disable:
+            return bool(super().display(msg, 0))
+        if not self._host.disable:
             shown = [self._before, str(self) if msg is None else msg]
             self._host.postfix = ", ".join(filter(None, shown))
             self._host.refresh()
+        return False
 
     def moveto(self, n: int) -> None:
         """Does not move the cursor: every bar is drawn on the current line."""

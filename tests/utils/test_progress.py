@@ -90,3 +90,11 @@ def test_a_disabled_bar_draws_nothing(kind, monkeypatch):
     monkeypatch.setattr(sys, "stderr", screen := kind())
     assert list(Progress(range(3), disable=True)) == [0, 1, 2]
     assert screen.getvalue() == ""
+
+
+def test_what_follows_a_bar_that_is_removed_begins_its_line(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    for _ in Progress(range(3), desc="reading", leave=False):
+        pass
+    print("error: a line", file=sys.stderr)
+    assert screen.getvalue().endswith("\rerror: a line\n")

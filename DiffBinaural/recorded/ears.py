@@ -1,0 +1,66 @@
+"""The two ears of a recording, refused where they teach nothing."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from DiffBinaural.dataset.dataset_real_binaural import RATE
+from DiffBinaural.inference.audio_source import AudioSource, own_rate
+from DiffBinaural.utils.audio import Resampler, checked_rate, is_sound_file, wav_blocks
+from DiffBinaural.utils.downmix import CANCELLED, DEAD
+from DiffBinaural.utils.media import sound_blocks, sound_delay
+
+RESAMPLED = 10.0  # seconds that are resampled at once
+SILENT = 1e-9  # power, full scale being 1: -90 dB
+ALIKE_DB = -40.0  # of what one ear has that the other has not: dual mono, also after a lossy codec
+
+
+def read_ears(path: Path, track: int | None = None) -> tuple[np.ndarray, float]:
+    """The two channels of a sound file, or of a media file's sound track.
+
+    -> (2, N) float32 at our rate, which begin with the film; seconds of silence at their beginning, where the
+       film's sound begins later than its picture
+    Raises ValueError for a file without exactly two channels, or with values that are not finite.
+    """
+    alone = is_sound_file(path)
+    resampler = Resampler(checked_rate(path, own_rate(path, track), RATE), RATE, RESAMPLED)
+    delay = 0.0 if alone else sound_delay(path, track)
+    parts = [torch.zeros(2, round(delay * RATE))]
+    for block in wav_blocks(path) if alone else sound_blocks(path, track=track):
+        if len(block) != 2:
+            raise ValueError(f"{path}: has {len(block)} channel(s); expected 2, the left and the right ear")
+        if not np.isfinite(block).all():
+            raise ValueError(f"{path}: has non-finite values; expected sound")
+        parts.append(resampler.push(torch.from_numpy(np.ascontiguousarray(block))))
+    parts.append(resampler.push(torch.zeros(2, 0), last=True))
+    return torch.cat(parts, dim=1).numpy(), delay
+
+
+def read_mono(path: Path) -> tuple[np.ndarray, list[str]]:
+    """The mono sound of a file, (1, N) float32 at our rate, and what was done with its channels, in lines."""
+    source, parts, last = AudioSource(path, 0.0, math.inf, RATE), [], False
+    while not last:
+        samples, last = source.read()
+        parts.append(samples)
+    return (torch.cat(parts, dim=1) / source.gain).numpy(), source.notices
+
+
+def check_ears(path: Path, pair: np.ndarray) -> None:
+    """Raise ValueError where two channels (2, N) are not two ears: nothing is to be learnt from them."""
+    left, right = pair.astype(np.float64) - pair.mean(axis=1, keepdims=True)
+    powers = (left**2).mean(), (right**2).mean()
+    if max(powers) < SILENT:
+        raise ValueError(f"{path}: is silent; expected the sound of two ears")
+    if min(powers) <= DEAD * max(powers):
+        empty = "left" if powers[0] < powers[1] else "right"
+        raise ValueError(f"{path}: its {empty} channel is empty; expected the sound of two ears")
+    together = (left * right).mean()
+    apart = 1 - together**2 / (
+        powers[0] * powers[1]
+    )  # of one channel's power, what no gain makes of the other
+    if together > 0 and apart < 10 ** (ALIKE_DB / 10):
+        raise ValueError(f"{path}: both channels hold the same sound; expected those of two ears")
+    if powers[0] + powers[1] + 2 * together < CANCELLED * (powers[0] + powers[1]):
+        raise ValueError(f"{path}: its channels cancel each other, one is inverted; expected two ears")
