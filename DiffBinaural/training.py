@@ -1,6 +1,5 @@
 """The training loop of stage 1."""
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips
 from DiffBinaural.dataset.video_transforms import on_device
-from DiffBinaural.diffusion_utils.training_noise import draw_noise
+from DiffBinaural.diffusion_utils.training_noise import WithNoise
+from DiffBinaural.modules.audioVisual_model import kept_slots
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.runs.loading import loader, precompute, step_batches
 from DiffBinaural.runs.state import Run
@@ -23,6 +23,8 @@ from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
 from DiffBinaural.validation import draw, evaluate
+
+READ_EVERY = 20  # steps of a GPU between two times that the host waits for it, to read what came of them
 
 
 def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
@@ -78,48 +80,91 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
 
 def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None) -> None:
     cfg, job, progress, budget = run.cfg, run.job, run.progress, run.budget()
-    net, batches = data_parallel(run.model.train(), job), iter(loader(train, cfg, job, progress["samples"]))
+    model, data = run.model.train(), noisy(train, run.model)
+    if cfg.compile:
+        model.unet.compile()
+    net, batches = data_parallel(model, job), iter(loader(data, cfg, job, progress["samples"]))
+    steps, done = Steps(run, log), budget.done(progress["step"], job.broadcast)
     with (
         Stop() as stop,
         Progress(
             total=run.total, initial=progress["step"], desc=cfg.id, unit="step", disable=not job.first
         ) as bar,
     ):
-        while (done := budget.done(progress["step"], job.broadcast)) < 1:
-            run.set_rates(done)
+        while done < 1:
+            run.set_rates(max(done, progress["step"] / run.total))
             # the gradient, averaged over batches and processes
             loss = sum(
                 backward(net, batch, run, last=last) for batch, last in step_batches(batches, cfg.accumulate)
             )
-            norm = run.safe_step(run.optimizer)
-            if math.isfinite(norm):
-                run.ema.update()
-            progress["step"] += 1
-            progress["samples"] += run.step_samples
-            # record the loss
-            value = job.mean(loss)
-            if progress["step"] % run.epoch_steps == 1 % run.epoch_steps:
-                progress["loss_sum"], progress["loss_count"] = 0.0, 0
-            if math.isfinite(value):
-                progress["loss_sum"] += value
-                progress["loss_count"] += 1
-            if job.first:
-                log.scalars(
-                    progress["step"],
+            steps.take(loss)
+            validating = progress["step"] % (cfg.eval_epoch * run.epoch_steps) == 0
+            saving = progress["step"] % cfg.save_steps == 0
+            if validating or saving or steps.due():
+                steps.read()
+                bar.set_postfix(loss=f"{run.loss_so_far():.4f}", refresh=False)
+            bar.update()
+            if steps.unread:
+                continue
+            # what needs the numbers, or the other processes
+            if validating:
+                validate(run, val, log)
+            elif job.first and saving:
+                run.save()
+            stop.check(job, run.save)
+            done = budget.done(progress["step"], job.broadcast)
+
+
+class Steps:
+    """The optimizer's steps.  A GPU runs behind the host: what came of them is read some steps later.
+
+    There a step with a bad gradient leaves the weights alone, too, but the averages take them in once more.
+    """
+
+    def __init__(self, run: Run, log: RunLog | None):
+        self.run, self.log, self.behind = run, log, run.job.device.type == "cuda"
+        self.unread: list[tuple[int, Tensor, Tensor, list[float]]] = []  # step, loss, norm, learning rates
+
+    def take(self, loss: Tensor) -> None:
+        """Make a step with the gradients that there are."""
+        run = self.run
+        safe = run.safe_step.launch if self.behind else run.safe_step
+        norm = torch.as_tensor(safe(run.optimizer))
+        if self.behind or torch.isfinite(norm):
+            run.ema.update()
+        run.progress["step"] += 1
+        run.progress["samples"] += run.step_samples
+        rates = [group["lr"] for group in run.optimizer.param_groups]
+        self.unread.append((run.progress["step"], loss, norm, rates))
+
+    def due(self) -> bool:
+        """Whether enough steps are unread, or no further one follows."""
+        return len(self.unread) >= (READ_EVERY if self.behind else 1) or self.unread[-1][0] >= self.run.total
+
+    def read(self) -> None:
+        """Record the unread steps' losses, averaged over the processes, and gradients."""
+        run, (numbers, losses, norms, rates) = self.run, zip(*self.unread, strict=True)
+        values = run.job.means(dict(zip(map(str, numbers), losses, strict=True))).values()
+        for step, value, norm, used in zip(numbers, values, torch.stack(norms).tolist(), rates, strict=True):
+            if self.behind:
+                run.safe_step.count(norm)
+            run.add_loss(step, value)
+            if run.job.first:
+                self.log.scalars(
+                    step,
                     **{
                         "train/loss": value,
                         "train/grad_norm": norm,
-                        "lr/unet": run.optimizer.param_groups[0]["lr"],
-                        "lr/frame": run.optimizer.param_groups[1]["lr"],
+                        **dict(zip(("lr/unet", "lr/frame"), used, strict=True)),
                     },
                 )
-            bar.set_postfix(loss=f"{run.loss_so_far():.4f}", refresh=False)
-            bar.update()
-            if progress["step"] % (cfg.eval_epoch * run.epoch_steps) == 0:
-                validate(run, val, log)
-            elif job.first and progress["step"] % cfg.save_steps == 0:
-                run.save()
-            stop.check(job, run.save)
+        self.unread = []
+
+
+def noisy(data: BinauralDataset, model: BinauralModel) -> WithNoise:
+    """A dataset whose samples have the noise that the model is trained to take away."""
+    cfg = model.cfg
+    return WithNoise(data, len(model.rows), model.diffusion, cfg.diffusion.drop_vision, cfg.seed)
 
 
 def data_parallel(model: BinauralModel, job: World) -> nn.Module:
@@ -130,12 +175,14 @@ def data_parallel(model: BinauralModel, job: World) -> nn.Module:
 
 
 def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
-    """Add a batch's part to the step's gradient, which the last batch averages over processes.  -> loss"""
+    """Add a batch's part to the step's gradient, which the last batch averages over processes.  -> loss
+
+    batch  of a loader of :func:`noisy` data
+    """
     cfg, device = run.cfg, run.job.device
-    names = [f"sample {n}" for n in batch["n"].tolist()]
-    shape = (len(run.model.rows), *batch["mono_mel"].shape[2:])
-    noise = draw_noise(names, shape, run.model.diffusion, cfg.diffusion.drop_vision, cfg.seed)
-    noise = {name: value.to(device, non_blocking=True) for name, value in noise.items()}
+    noise = {name: batch[name].to(device, non_blocking=True) for name in ("t", "noise", "hidden")}
+    batch = {name: value for name, value in batch.items() if name not in noise}
+    batch["kept"] = kept_slots(batch["mask"])  # here, where nothing has to be waited for
     with nullcontext() if last or run.job.size == 1 else net.no_sync():
         with torch.autocast(device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
             losses = net(on_device(batch, device), **noise)

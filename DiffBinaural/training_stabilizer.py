@@ -1,9 +1,10 @@
 """Training stabilisers: optimizer steps that skip bad gradients, averaged weights."""
 
 import copy
+import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class SafeStep:
@@ -23,11 +24,32 @@ class SafeStep:
         -> the gradient's norm before clipping; inf or nan when the step was skipped
         Raises ValueError after `patience` skipped steps in a row.
         """
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
-        if finite := bool(torch.isfinite(norm)):
+        norm = self._clip(optimizer)
+        if torch.isfinite(norm):
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        self.count(float(norm))
+        return float(norm)
+
+    def launch(self, optimizer: torch.optim.Optimizer) -> Tensor:
+        """The same, without waiting for a GPU to know whether the step is skipped: :meth:`count` comes later.
+
+        optimizer  a fused one
+        ->         the gradient's norm before clipping, ()
+        """
+        norm = self._clip(optimizer)
+        optimizer.grad_scale, optimizer.found_inf = None, (~torch.isfinite(norm)).float()
+        optimizer.step()  # which itself leaves weights and moments alone where found_inf is 1
+        optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def _clip(self, optimizer: torch.optim.Optimizer) -> Tensor:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        return torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+
+    def count(self, norm: float) -> None:
+        """Note a step's norm.  Raises ValueError after `patience` skipped steps in a row."""
+        finite = math.isfinite(norm)
         self.skipped += not finite
         self.in_a_row = 0 if finite else self.in_a_row + 1
         if self.in_a_row >= self.patience:
@@ -36,7 +58,6 @@ class SafeStep:
                 "the weights are those of the last good step: "
                 "lower the learning rates or check the clips"
             )
-        return float(norm)
 
     def state_dict(self) -> dict:
         """The state that a resumed run needs."""
@@ -56,16 +77,17 @@ class EMA:
     def __init__(self, net: nn.Module, decay: float):
         self.net, self.decay, self.updates = net, decay, 0
         self.shadow = copy.deepcopy(net).eval().requires_grad_(False)
+        self._parameters = list(self.shadow.parameters()), list(net.parameters())
+        self._buffers = list(self.shadow.buffers()), list(net.buffers())
 
     @torch.no_grad()
     def update(self) -> None:
         """Average in the net's parameters, copy its buffers."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for ours, theirs in zip(self.shadow.parameters(), self.net.parameters(), strict=True):
-            ours.lerp_(theirs, 1 - decay)
-        for ours, theirs in zip(self.shadow.buffers(), self.net.buffers(), strict=True):
-            ours.copy_(theirs)
+        torch._foreach_lerp_(*self._parameters, 1 - decay)  # on a GPU one launch, not one for each
+        if self._buffers[0]:
+            torch._foreach_copy_(*self._buffers)
 
     def state_dict(self) -> dict:
         """The state that a resumed run needs."""

@@ -35,6 +35,8 @@ DRAWN = 3  # clips
 def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World) -> dict[str, float]:
     """Diffusion loss, mel_rmse and mel_ild_error on a list of clips, divided among the job's processes.
 
+    The networks run in the precision that they are trained in.
+
     -> {"val/…": mean over the clips for which it is defined}; val/mono_copy_…: of the mono in both ears.
        One ear has no mel_ild_error.  With a phasor also phasor_error, and stft and itd_error of the sound
        that is rendered with it
@@ -43,9 +45,11 @@ def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World
     mine = job.shard(range(len(val)))
     for i in Progress(mine, desc="validating", unit="clip", leave=False, disable=not job.first):
         clip = val[i]
-        truth, made = clip["binaural_mel"][ears], generate(model, clip, sampling)
+        with torch.autocast(job.device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
+            made, loss = generate(model, clip, sampling), loss_of_clip(model, clip, cfg)
+        truth = clip["binaural_mel"][ears]
         systems = {"": made[: len(ears)], "mono_copy_": clip["mono_mel"].expand_as(truth)}
-        rows.append({"val/loss": loss_of_clip(model, clip, cfg)})
+        rows.append({"val/loss": loss})
         for prefix, estimate in systems.items():
             pair = (mel if len(ears) == 2 else mel.expand(2, -1, -1) for mel in (estimate, truth))
             figures = measure(FIGURES if len(ears) == 2 else ONE_EAR, *pair, cfg.mel)

@@ -399,7 +399,7 @@ def training_rows(bench: Bench) -> None:
         torch.manual_seed(0)
         first, plain = (stage1.Run(ModelBuilder(cfg).build(), cfg, job, len(data)) for _ in range(2))
         plain.model.to(memory_format=torch.contiguous_format)
-        source = iter(stage1.loader(data, cfg, job))
+        source = iter(stage1.loader(stage1.noisy(data, first.model), cfg, job))
 
         def step(run):
             stage1.backward(run.model, next(source), run, last=True)

@@ -5,10 +5,12 @@ import os
 import re
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 import torch
 
 from DiffBinaural.utils.arguments import parse
+from DiffBinaural.utils.media_writing import write_video
 
 
 def wants_gpu(config):
@@ -103,4 +105,21 @@ def scenes(tmp_path_factory):
         "--workers",
         1,
     )
+    return root
+
+
+@pytest.fixture(scope="session")
+def binaural_videos(tmp_path_factory):
+    """Five small videos, each with its own binaural sound: a square that moves, noise that comes louder and
+    sooner to the left ear."""
+    root = tmp_path_factory.mktemp("recorded") / "binaural_videos"
+    root.mkdir()
+    for number in range(5):
+        random = np.random.default_rng(number)
+        dry = 0.2 * random.standard_normal(3 * 44_100) * np.repeat(random.random(30), 4410)
+        ears = np.stack([dry, 0.5 * np.roll(dry, 20)]).astype(np.float32)
+        shown = np.full((3 * 25, 64, 96, 3), 90, np.uint8)
+        for k, picture in enumerate(shown):
+            picture[20:40, 10 + k // 2 : 30 + k // 2] = 220, 40, 40
+        write_video(root / f"take{number}.mp4", shown, 25, ears, 44_100)
     return root

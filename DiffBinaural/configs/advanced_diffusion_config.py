@@ -119,15 +119,14 @@ class TrainConfig:
     eval_epoch: int = option(10, "epochs between validations")
     save_steps: int = option(1000, "steps between saves of the training state")
     arch_frame: Literal["resnet18", "resnet50", "small"] = option("resnet18", "trunk of the visual encoder")
-    visual_weights: str = option(
-        "imagenet", "initial weights of the trunk: imagenet, random, or a state-dict file"
-    )
+    visual_weights: str = option("imagenet", "the trunk starts from: imagenet, random, or a state-dict file")
     train_trunk: bool = option(False, "train the trunk too; default: frozen")
     ears: Literal["both", "left", "right"] = option("both", "ears that the model predicts")
     mirror: bool = option(True, "augment by mirroring pictures, positions and ears, with probability 1/2")
     hide_detections: float = option(0.3, "probability of training a window without its detections")
     hide_sounding: float = option(0.25, "probability of training a window without knowing what sounds")
     amp: Literal["off", "bf16"] = option("off", "bf16: networks in bfloat16, losses and norms in float32")
+    compile: bool = option(False, "compile the UNet: a minute more to start, fewer launches on a GPU")
     workers: int = option(4, "data loader processes; 0: load in the training process")
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)

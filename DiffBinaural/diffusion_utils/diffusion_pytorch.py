@@ -114,6 +114,14 @@ class Diffusion:
         self.cfg, self.timesteps = cfg, cfg.timesteps
         self.abar = SCHEDULES[cfg.schedule](cfg.timesteps)
         self.weight = loss_weight(self.abar, cfg.objective, cfg.loss_weight)
+        self.there: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    @torch.inference_mode(False)
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """ᾱ and the loss's weights (T,) on a device; kept there, since to send them a GPU is waited for."""
+        if device not in self.there:
+            self.there[device] = self.abar.to(device), self.weight.to(device)
+        return self.there[device]
 
     def training_times(self, size: int, random: torch.Generator) -> Tensor:
         """Random integer times (size,), shifted towards noise (Esser et al. 2024, Sec. 5.3.2).
@@ -128,7 +136,7 @@ class Diffusion:
 
     def signal_power(self, t: Tensor, like: Tensor) -> Tensor:
         """ᾱ at integer times t (B,), shaped to broadcast against `like` (B, …)."""
-        return self.abar.to(t.device)[t].to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+        return self.on(t.device)[0][t].to(like.dtype).view(-1, *[1] * (like.ndim - 1))
 
     def target(self, x0: Tensor, noise: Tensor, abar: Tensor, base: Tensor) -> Tensor:
         """The output that the network is trained to give."""
@@ -173,7 +181,7 @@ class Diffusion:
         error = output.float() - self.target(x0, noise, self.signal_power(t, x0), base)
         error = error.abs() if self.cfg.loss == "l1" else error**2
         error = error if weight is None else error * weight
-        return error.flatten(1).mean(1) * self.weight.to(error)[t]
+        return error.flatten(1).mean(1) * self.on(t.device)[1][t].to(error.dtype)
 
     def sample_times(self, steps: int) -> list[int]:
         """Descending times for sampling in `steps` steps, from T - 1 on; clean data is not included."""

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
 from DiffBinaural.utils.helpers import generator_for
@@ -28,3 +29,23 @@ def draw_noise(
             )
         )
     return dict(zip(("t", "noise", "hidden"), map(torch.stack, zip(*drawn)), strict=True))
+
+
+class WithNoise(Dataset):
+    """Samples with the noise that belongs to their numbers, drawn where they are made: by the loader.
+
+    dataset  of samples with "n" and mono_mel (1, M, T)
+    rows     channels that are denoised;  the rest as of :func:`draw_noise`
+    """
+
+    def __init__(self, dataset: Dataset, rows: int, diffusion: Diffusion, drop: float, seed: int):
+        self.dataset, self.rows, self.drawn_by = dataset, rows, (diffusion, drop, seed)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, n: int) -> dict[str, Tensor]:
+        sample = self.dataset[n]
+        shape = (self.rows, *sample["mono_mel"].shape[1:])
+        noise = draw_noise([f"sample {n}"], shape, *self.drawn_by)
+        return {**sample, **{name: value[0] for name, value in noise.items()}}

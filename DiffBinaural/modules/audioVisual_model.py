@@ -104,26 +104,30 @@ class VisualEncoder(nn.Module):
         ->       (…, S, C, h, w)  0 in padded slots
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return _scatter(self.trunk(objects[~mask]), ~mask)
+            kept = kept_slots(mask)
+            return _scatter(self.trunk(objects.flatten(0, -4).index_select(0, kept)), kept, mask.shape)
 
-    def forward(self, maps: Tensor, box: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, box: Tensor, mask: Tensor, kept: Tensor | None = None) -> Tensor:
         """Context tokens of windows.
 
         maps  (B, F, S, C, h, w)  of :meth:`features`
         box   (B, F, S, 4)        centre x, y and half-sizes in the whole picture, [-1, 1], y up
         mask  (B, F, S) bool      True = padding: nothing in such a slot reaches the output
+        kept  (n,)                :func:`kept_slots` of the mask; without it, a GPU is waited for
         ->    (B, F·tokens, context_dim)
         """
-        assert not mask[:, :, 0].any(), "slot 0, the whole picture, is never padding"
-        keep, (rows, columns) = ~mask, maps.shape[-2:]
-        positions = cell_positions(box[keep], rows, columns)  # (n, h·w, 2), n kept
+        assert mask.is_cuda or not mask[:, :, 0].any(), "slot 0, the whole picture, is never padding"
+        kept, (rows, columns) = kept_slots(mask) if kept is None else kept, maps.shape[-2:]
+        positions = cell_positions(box.flatten(0, 2).index_select(0, kept), rows, columns)  # (n, h·w, 2)
         where = self.place(torch.cat((positions, fourier_features(positions, BANDS)), dim=-1))
-        kinds = (torch.arange(box.shape[2], device=box.device) > 0).long().expand(mask.shape)[keep]
-        cells = self.cell(maps[keep].flatten(2).transpose(1, 2))
+        kinds = (torch.arange(box.shape[2], device=box.device) > 0).long().expand(mask.shape).flatten()[kept]
+        cells = self.cell(maps.flatten(0, 2).index_select(0, kept).flatten(2).transpose(1, 2))
         keys = cells + self.kind(kinds)[:, None]  # (n, h·w, D)
         values = where + self.what(keys)
         ignored = mask[..., None].expand(*mask.shape, rows * columns).flatten(2, 3)
-        return self._over_time(*(_scatter(x, keep).flatten(2, 3) for x in (keys, values)), ignored)
+        return self._over_time(
+            *(_scatter(x, kept, mask.shape).flatten(2, 3) for x in (keys, values)), ignored
+        )
 
     def _over_time(self, keys: Tensor, values: Tensor, ignored: Tensor) -> Tensor:
         """Pool each picture's cells (B, F, N, D) to tokens, then let the tokens of all pictures meet."""
@@ -135,8 +139,12 @@ class VisualEncoder(nn.Module):
         return self.out(self.temporal(tokens.flatten(1, 2)))
 
 
-def _scatter(kept: Tensor, keep: Tensor) -> Tensor:
-    """What belongs to the kept slots (n, …), put among all slots: (*keep.shape, …), zero in padded ones."""
-    every = kept.new_zeros(*keep.shape, *kept.shape[1:])
-    every[keep] = kept
-    return every
+def kept_slots(mask: Tensor) -> Tensor:
+    """The numbers (n,) of the slots that a mask (…, S) does not pad, in the order of memory."""
+    return (~mask).flatten().nonzero()[:, 0]
+
+
+def _scatter(values: Tensor, kept: Tensor, shape: torch.Size) -> Tensor:
+    """Values (n, …) of the kept slots put among all, of this shape: (*shape, …), zero in padded ones."""
+    every = values.new_zeros(shape.numel(), *values.shape[1:])
+    return every.index_copy_(0, kept, values).unflatten(0, shape)

@@ -36,7 +36,7 @@ class BinauralModel(nn.Module):
     def context(self, batch: dict) -> Tensor:
         """Context tokens (B, K, D) of a batch of windows: of its maps, where it has them, or its objects."""
         maps = batch["maps"] if "maps" in batch else self.frame.features(batch["objects"], batch["mask"])
-        return self.frame(maps, batch["box"], batch["mask"])
+        return self.frame(maps, batch["box"], batch["mask"], batch.get("kept"))
 
     def blind(self, context: Tensor) -> Tensor:
         """The learned context that stands for no pictures, in the shape of another context."""

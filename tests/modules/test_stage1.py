@@ -22,10 +22,11 @@ from DiffBinaural.dataset.cutting import SILENCE, covering, extract_windows, sti
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.dataset.video_transforms import mirrored, on_device
 from DiffBinaural.diffusion_utils.diffusion_pytorch import Diffusion
-from DiffBinaural.diffusion_utils.training_noise import draw_noise
+from DiffBinaural.diffusion_utils.training_noise import WithNoise, draw_noise
 from DiffBinaural.inference import sampler
 from DiffBinaural.inference.features import visual_features, window_batch
 from DiffBinaural.inference.generation import generate
+from DiffBinaural.modules.audioVisual_model import kept_slots
 from DiffBinaural.modules.models import ModelBuilder, from_unit, to_unit
 from DiffBinaural.utils.helpers import generator_for
 from DiffBinaural.utils.lists import Detection
@@ -394,3 +395,19 @@ def test_what_is_made_symmetrically_of_the_mirrored_scene_is_mirrored(phase_mode
 def test_one_ear_has_no_phase_to_another(ears):
     with pytest.raises(ValueError, match="--interaural_phase needs --ears both"):
         replace(PHASE, ears=ears)
+
+
+def test_the_loader_draws_the_noise_that_a_samples_number_seeds():
+    diffusion = Diffusion(DiffusionConfig())
+    data = WithNoise([{"n": n, "mono_mel": torch.zeros(1, 8, 6)} for n in range(3)], 2, diffusion, 0.5, 7)
+    assert len(data) == 3
+    wanted = draw_noise(["sample 2", "sample 0"], (2, 8, 6), diffusion, 0.5, 7)
+    got = torch.utils.data.default_collate([data[2], data[0]])
+    assert all(torch.equal(got[name], value) for name, value in wanted.items())
+
+
+def test_a_context_is_the_same_where_the_slots_that_are_kept_are_known(model):
+    batch = seen_window()
+    assert batch["mask"].any()
+    known = model.context({**batch, "kept": kept_slots(batch["mask"])})
+    assert torch.equal(known, model.context(batch))

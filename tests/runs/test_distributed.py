@@ -27,7 +27,7 @@ from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.runs.loading import loader, step_batches
 from DiffBinaural.runs.state import Run
-from DiffBinaural.training import backward, data_parallel
+from DiffBinaural.training import backward, data_parallel, noisy
 from DiffBinaural.utils.distributed import World, world
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def first_gradient(data_root, ckpt, batch, accumulate):
     data = RealBinaural(data_root, "train", cfg.mel, cfg.view, windows_per_clip=4, seed=3, mirror=True)
     with world("cpu") as job:
         run = Run(ModelBuilder(cfg).build().train(), cfg, job, len(data))
-        net, batches = data_parallel(run.model, job), iter(loader(data, cfg, job))
+        net, batches = data_parallel(run.model, job), iter(loader(noisy(data, run.model), cfg, job))
         for batch, last in step_batches(batches, accumulate):
             backward(net, batch, run, last=last)
         return {name: p.grad for name, p in run.model.named_parameters() if p.grad is not None}

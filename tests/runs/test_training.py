@@ -43,6 +43,24 @@ def test_bad_gradients_in_a_row_end_the_run():
         stepped(math.inf, safe, net)
 
 
+@pytest.mark.parametrize("gradients", [[2.0, math.nan, 0.1, math.inf, 0.3]])
+def test_steps_that_are_not_waited_for_do_the_same(gradients):
+    nets, safes = [nn.Linear(3, 2) for _ in range(2)], [SafeStep(clip_norm=1.0) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    optimizers = [torch.optim.AdamW(net.parameters(), lr=0.1, fused=True) for net in nets]
+    norms = []
+    for gradient in gradients:
+        for net in nets:
+            for p in net.parameters():
+                p.grad = torch.full_like(p, gradient)
+        norms.append((safes[0](optimizers[0]), safes[1].launch(optimizers[1])))
+    for norm, later in norms:
+        assert norm == pytest.approx(later.item(), nan_ok=True)
+        safes[1].count(later.item())
+    assert all(torch.equal(*pair) for pair in zip(*(net.parameters() for net in nets), strict=True))
+    assert safes[0].state_dict() == safes[1].state_dict() == {"skipped": 2, "in_a_row": 0}
+
+
 def test_averages_decay_faster_in_the_first_updates():
     net = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(net.weight)
@@ -156,3 +174,17 @@ def test_a_new_encoder_encodes_the_position_of_a_source():
     with torch.no_grad():
         context = model.context({"objects": objects, "box": box, "mask": mask}).mean(1)
     assert context.std(0).mean() > 0.2 * context.square().mean().sqrt()
+
+
+def test_a_compiled_unet_has_the_same_loss_and_gradients():
+    cfg = replace(TINY, model=replace(TINY.model, dim=8, mults=(1, 2), context_dim=16))
+    torch.manual_seed(0)
+    unet = ModelBuilder(cfg).build().unet
+    x, mono, context = torch.randn(1, 2, 80, 8), torch.randn(1, 1, 80, 8), torch.randn(1, 4, 16)
+    found = []
+    for _ in range(2):
+        loss = unet(x, torch.tensor([500]), mono, context).square().mean()
+        found.append((loss, *torch.autograd.grad(loss, [unet.stem.weight, unet.head.weight])))
+        unet.compile(backend="eager", fullgraph=True)  # all but the code for a GPU, which takes a minute
+    for plain, compiled in zip(*found, strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-5, atol=1e-7)
