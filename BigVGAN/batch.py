@@ -37,6 +37,7 @@ VIDEOS = frozenset(
     }
 )
 COLUMNS = ("input_wav", "detections", "trajectory_in")  # paths beside the CSV that names them
+NUMBERS, WHOLE_NUMBERS = ("start", "end", "strength"), ("audio_track", "output_rate")
 
 
 def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
@@ -91,7 +92,8 @@ def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
         for name in COLUMNS
         if row.get(name)
     }
-    given |= {name: number(row, name, str(source)) for name in ("start", "end") if row.get(name)}
+    given |= {name: number(row, name, str(source)) for name in NUMBERS if row.get(name)}
+    given |= {name: whole_number(row, name, str(source)) for name in WHOLE_NUMBERS if row.get(name)}
     if row.get("fov"):
         given["fov"] = AUTO_FOV if row["fov"] == AUTO_FOV else number(row, "fov", str(source))
     name = row.get("output") or None
@@ -99,6 +101,14 @@ def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
     if not Path(target).is_relative_to(folder):
         raise ValueError(f"{source}: output {name} lies outside --output {cfg.output}; give a name below it")
     return _job(cfg, source.parent / row["input_video"], name, **given)
+
+
+def whole_number(row: dict, name: str, source: str) -> int:
+    """A column of a row as an int.  Raises ValueError naming the source where it is none."""
+    value = number(row, name, source)
+    if not value.is_integer():
+        raise ValueError(f"{source}: {name} is {row[name]!r}; expected a whole number")
+    return int(value)
 
 
 def for_each_video(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from BigVGAN.batch import check_outputs, check_track, write_track
 from BigVGAN.bigvgan import BigVGAN, hub_file, wanted_generator
-from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig, chosen_renderer
+from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig, check_vocoder, chosen_renderer, middle_notice
 from BigVGAN.synthesis import make_renderer
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
 from DiffBinaural.dataset.trajectories import read_trajectory, write_trajectory
 from DiffBinaural.detection.finding import SourceFinder
 from DiffBinaural.heads.named import head_named
-from DiffBinaural.inference.audio_source import AudioSource
+from DiffBinaural.inference.audio_source import AudioSource, own_rate
+from DiffBinaural.inference.full_band import FullBand
 from DiffBinaural.inference.geometry import FADE, GeometrySampler, in_the_middle
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.overview import source_panels
@@ -34,7 +35,7 @@ from DiffBinaural.inference.timer import StageTimer
 from DiffBinaural.inference.video_frames import VideoFrames
 from DiffBinaural.inference.windows import WindowCutter
 from DiffBinaural.modules.models import BinauralModel
-from DiffBinaural.utils.audio import WavWriter
+from DiffBinaural.utils.audio import WavWriter, usual_rate
 from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import pick_device
@@ -69,7 +70,7 @@ class Pipeline:
         self.models, self.vocoder, self.cfg = models, vocoder, cfg
         trained = models[0].cfg if models else TrainConfig(id="", data_root="")
         self.mel, self.view = trained.mel, trained.view
-        self.sample_rate = self.mel.sample_rate  # Hz
+        self.sample_rate = self.mel.sample_rate  # Hz of the models
 
     @classmethod
     def from_config(cls, cfg: E2EConfig) -> "Pipeline":
@@ -102,13 +103,14 @@ class Pipeline:
         return cls.from_config(E2EConfig(run=(str(run),), input_video="", output="", **options))
 
     def __call__(self, wav: str | Path | None, video: str | Path, **options) -> np.ndarray:
-        """The binaural sound (2, N) float32 at `sample_rate`, as long as the mono sound.
+        """The binaural sound (2, N) float32 at output_rate, default: `sample_rate`; as long as the mono.
 
         wav      sound file; None takes the video's own sound
         video    video file, or a folder of images
-        options  of inference_e2e.py: detections=…, start=…, end=…, fov=…, sampling_timesteps=…
+        options  of inference_e2e.py: detections=…, start=…, end=…, fov=…, output_rate=…, strength=…
         """
         cfg = self._request(wav, video, **options)
+        cfg = replace(cfg, output_rate=cfg.output_rate or self.sample_rate)  # an array does not tell it
         return torch.cat([block.wav for block in self.run(*self.sources(cfg), cfg)], dim=-1).cpu().numpy()
 
     def convert(
@@ -120,7 +122,7 @@ class Pipeline:
         mux: str | Path = "",
         **options,
     ) -> None:
-        """Write the binaural sound as a wav.
+        """Write the binaural sound as a wav, by default at the sample rate of the mono sound.
 
         wav, video, options  as of :meth:`__call__`; also plot="mels.png", mux_codec="flac"
         mux                  also write the video with the new sound to this file
@@ -131,19 +133,16 @@ class Pipeline:
         """Convert one video: write what the request names, then a line about it to stderr."""
         check_outputs(cfg)
         audio, video = self.sources(cfg)
-        self._check_head(cfg)
         if cfg.mux:
-            check_track(cfg, self.sample_rate)
-        timer, columns = StageTimer(), Columns()
+            check_track(cfg, audio.output_rate)
+        timer, columns, name = StageTimer(), Columns(), Path(cfg.output).name
         for line in (*audio.notices, *video.notices):
             print(line, file=sys.stderr)
         video.strip = FilmStrip() if cfg.plot else None
         with (
-            Progress(
-                total=audio.expected or None, desc=Path(cfg.output).name, unit="sample", leave=False
-            ) as bar,
+            Progress(total=audio.expected or None, desc=name, unit="sample", leave=False) as bar,
             replacing(cfg.output) as part,
-            WavWriter(part, self.sample_rate, limit=cfg.limit, name=cfg.output) as out,
+            WavWriter(part, audio.output_rate, limit=cfg.limit, name=cfg.output) as out,
         ):
             for block in self.run(audio, video, cfg, timer):
                 out.write(block.wav.cpu().numpy())
@@ -155,11 +154,11 @@ class Pipeline:
         if cfg.mux:  # players clip: there it always fits
             span = dict(start=cfg.start, end=cfg.until, gain=1.0 if cfg.limit else out.gain)
             with timer("muxing"), replacing(cfg.mux) as part:
-                write_track(cfg, cfg.output, self.sample_rate, part, **span)
+                write_track(cfg, cfg.output, audio.output_rate, part, **span)
         if cfg.plot:
-            panels = source_panels(video, audio.samples / self.sample_rate)
+            panels = source_panels(video, audio.seconds)
             draw_generated(cfg.plot, columns, self.mel, panels)
-        if notice := length_notice(audio.samples / self.sample_rate, video.seconds()):
+        if notice := length_notice(audio.seconds, video.seconds()):
             print(notice, file=sys.stderr)
         if cfg.trajectory:
             with replacing(cfg.trajectory) as part:
@@ -167,13 +166,10 @@ class Pipeline:
         if video.finder:
             timer.seconds["finding sources"] = video.finder.seconds
             print(video.sources.sentence(), file=sys.stderr)
-        elif cfg.trajectory_in and not video.trajectory:
-            print(f"{cfg.trajectory_in}: has no rows: the sound stays in the middle", file=sys.stderr)
-        elif self.cfg.renderer == GEOMETRY and cfg.detections == NO_DETECTIONS:
-            print("no --detections: the sound stays in the middle", file=sys.stderr)
-        how = f"renderer {self.cfg.renderer}"
-        how += f", head {cfg.head}" if self.uses_head else ""
-        print(timer.summary(cfg.output, audio.samples, self.sample_rate, how), file=sys.stderr)
+        elif notice := middle_notice(cfg, self.cfg.renderer, video.trajectory):
+            print(notice, file=sys.stderr)
+        how = f"renderer {self.cfg.renderer}" + (f", head {cfg.head}" if self.uses_head else "")
+        print(timer.summary(cfg.output, audio.samples, audio.output_rate, how), file=sys.stderr)
 
     def run(
         self, audio: AudioSource, video: VideoFrames, cfg: E2EConfig, timer: StageTimer | None = None
@@ -182,11 +178,13 @@ class Pipeline:
         timer, name = timer or StageTimer(), self.cfg.renderer
         seconds = self.view.window * (self.mel.hop / self.sample_rate)  # of a window
         windows = WindowCutter(self.mel, self.view.window, video.start)
-        self._check_head(cfg)
         head = head_named(cfg.head)
         samplers = [Sampler(model, cfg, video.name, head) for model in self.models]
         samplers = samplers or [GeometrySampler(self.mel, head)]
-        renderer = make_renderer(name, self.mel, self.vocoder, head=cfg.head, exact_downmix=cfg.exact_downmix)
+        how = dict(exact_downmix=cfg.exact_downmix, strength=cfg.strength)
+        renderer = make_renderer(name, self.mel, self.vocoder, head=cfg.head, **how)
+        carried = audio.output_rate != self.sample_rate
+        full_band = FullBand(self.mel, audio.output_rate, name, head, **how) if carried else None
         device, written, last, frames = pick_device(self.cfg.device), 0, False, 0
         while not last:
             with timer("reading"):
@@ -208,11 +206,13 @@ class Pipeline:
                     if video.may_show_nothing:
                         made = in_the_middle(made, mono_mel, video.present(times, FADE // 2))
                     wav = renderer.push(mono.to(device), made.to(device), places, last=batch.last)
+                    if full_band:
+                        whole = audio.whole.take()
+                        wav = full_band.push(whole, mono, wav.cpu(), made, places, last=batch.last)
                 wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
-                yield Rendered(
-                    wav if audio.gain == 1 else wav / audio.gain, torch.cat([mono_mel, made[:2]])
-                )  # without the phasor
+                wav = wav if audio.gain == 1 else wav / audio.gain
+                yield Rendered(wav, torch.cat([mono_mel, made[:2]]))  # without the phasor
 
     @property
     def uses_head(self) -> bool:
@@ -228,8 +228,13 @@ class Pipeline:
 
     def sources(self, cfg: E2EConfig) -> tuple[AudioSource, VideoFrames]:
         """A request's sound and pictures, open to be read."""
+        self._check_head(cfg)
         sound = cfg.input_wav or cfg.input_video
-        audio = AudioSource(sound, cfg.start, cfg.until, self.sample_rate, cfg.audio_track)
+        if self.vocoder:
+            check_vocoder(cfg, self.sample_rate)
+        own = self.sample_rate if self.vocoder else own_rate(sound, cfg.audio_track)
+        rate = cfg.output_rate or usual_rate(own)
+        audio = AudioSource(sound, cfg.start, cfg.until, self.sample_rate, cfg.audio_track, rate)
         options: dict = dict(start=cfg.start, end=cfg.until, fps=cfg.fps, fov=cfg.fov)
         if cfg.trajectory_in:
             options["trajectory"] = read_trajectory(cfg.trajectory_in)

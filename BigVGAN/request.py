@@ -1,6 +1,7 @@
 """What is asked of inference_e2e.py: from a video to binaural sound."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,11 +20,13 @@ from DiffBinaural.configs.fields import option, positive, required
 from DiffBinaural.detection.names import DETECTOR_NAMES
 from DiffBinaural.heads.named import HEAD_HELP, head_named
 from DiffBinaural.inference.config import RUN_HELP
-from DiffBinaural.inference.rendering import DEFAULT_RENDERER
+from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY
+from DiffBinaural.utils.audio import USUAL_RATES
 from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.lens import AUTO_FOV, FOV_HELP, check_fov, fov_or_auto
 
 AUTO, NO_DETECTIONS = "auto", "none"  # choices of --detections beside a CSV
+WIDEST = 2.0  # --strength, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +35,8 @@ class E2EConfig(SamplingConfig):
 
     input_video: str = required(
         "the video, or a folder of its pictures; for a batch, a folder of videos or a "
-        "CSV with a column input_video and optionally input_wav, output, "
-        "detections, trajectory_in, start, end, fov"
+        "CSV with a column input_video and optionally input_wav, output, detections, trajectory_in, start, "
+        "end, fov, audio_track, output_rate, strength"
     )
     run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
@@ -44,6 +47,9 @@ class E2EConfig(SamplingConfig):
     )
     head: str = option("sphere", HEAD_HELP)
     exact_downmix: bool = option(False, EXACT_HELP)
+    strength: float = option(
+        1.0, "how far the ears differ: 0 = not at all, both hear the mono; 1 = as made; up to 2 = wider"
+    )
     output: str = required("binaural wav to write; for a batch, the folder for <video>.wav")
     input_wav: str | None = option(
         None,
@@ -69,6 +75,11 @@ class E2EConfig(SamplingConfig):
     audio_track: int | None = option(
         None, "number of the sound track, from 0, of a video with several; default: the one marked as such"
     )
+    output_rate: int | None = option(
+        None,
+        "samples a second of the output; above the model's 11 kHz the ears are continued by the listener's "
+        "head; default: the sound's own, with --renderer vocoder the model's 22050",
+    )
     limit: bool = option(
         True,
         "make both ears softer throughout where one of them passes full scale; --no-limit: write 32-bit "
@@ -87,6 +98,11 @@ class E2EConfig(SamplingConfig):
     def __post_init__(self):
         super().__post_init__()
         positive(self, "fps")
+        _require(0 <= self.strength <= WIDEST, f"--strength is {self.strength:g}; expected 0 to {WIDEST:g}")
+        _require(
+            self.output_rate in (None, *USUAL_RATES),
+            f"--output_rate is {self.output_rate}; expected one of {', '.join(map(str, USUAL_RATES))}",
+        )
         check_fov(self.fov)
         head_named(self.head)
         if self.detections is None:  # as in version 0.2
@@ -121,3 +137,27 @@ def chosen_renderer(cfg: E2EConfig, predicts_phasor: bool) -> str:
     )
     check_renderer(cfg, renderer)
     return renderer
+
+
+def middle_notice(cfg: E2EConfig, renderer: str, trajectory: Sequence | None) -> str:
+    """What is said where nothing tells a direction, so that the sound stays in the middle; else empty."""
+    if cfg.trajectory_in and not trajectory:
+        return f"{cfg.trajectory_in}: has no rows: the sound stays in the middle"
+    if renderer == GEOMETRY and cfg.detections == NO_DETECTIONS:
+        return "no --detections: the sound stays in the middle"
+    return ""
+
+
+def check_vocoder(cfg: E2EConfig, rate: int) -> None:
+    """Raise ValueError where a request is more than the renderer `vocoder` can do.
+
+    rate  Hz that it makes
+    """
+    _require(
+        cfg.output_rate in (None, rate),
+        f"--output_rate {cfg.output_rate}: --renderer vocoder makes {rate} Hz; leave it out",
+    )
+    _require(
+        cfg.strength == 1,
+        "--strength is of no use with --renderer vocoder, which does not filter the mono sound",
+    )

@@ -98,6 +98,7 @@ def make_renderer(
     *,
     head: str,
     exact_downmix: bool,
+    strength: float = 1.0,
     chunk: int | None = None,
     amp: str = "off",
 ):
@@ -106,11 +107,13 @@ def make_renderer(
     vocoder  needed by "vocoder" alone, as amp is
     head     name of the listener's, where directions of sources are given
     chunk    frames at once; default: the renderer's own
+    exact_downmix, strength: of :class:`MonoPhaseRenderer`
     """
     if name == "vocoder":
         return VocoderRenderer(vocoder, chunk, amp)
     size = {"chunk": chunk} if chunk else {}
-    return MonoPhaseRenderer(mel, name, head=head_named(head), exact_downmix=exact_downmix, **size)
+    how = dict(exact_downmix=exact_downmix, strength=strength, **size)
+    return MonoPhaseRenderer(mel, name, head=head_named(head), **how)
 
 
 def mono_reader(folder: str | Path, rate: int) -> Callable[[str, int], Tensor]:

@@ -5,11 +5,13 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.heads.direct_path import diffuse, in_bands, levels, mixture, statistics
+from DiffBinaural.heads.head import relative_difference
 from DiffBinaural.utils.mel import FLOOR, NOISE, mel_basis
 
 CANCELLED = 0.1  # of the ears' power is the least the mono may hold
 LEAST_DIRECT = 0.2  # share of the sources below which their phase counts less and less
 MAX_GAIN = 3.0  # nepers (26 dB) between an ear and the mono, at most
+WIDENED_TURN = (600.0, 1200.0)  # Hz over which less and less of the phase is doubled: above, ears go by level
 
 
 def to_bins(bands: Tensor, cfg: MelConfig) -> Tensor:
@@ -117,3 +119,27 @@ def in_direct_phase(ears: Tensor, mono: Tensor, shares: Tensor, direct: Tensor) 
 def downmixed(ears: Tensor, mono: Tensor) -> Tensor:
     """Two ears (…, 2, F, T) whose mean is the mono: what it lacks goes to both alike."""
     return ears + (mono - ears.mean(-3))[..., None, :, :]
+
+
+def raised(lean: Tensor) -> Tensor:
+    """Half a level difference in nepers, widened: doubled where it is small, a large one hardly grows."""
+    return lean + lean / (1 + lean**2)
+
+
+def widened(ears: Tensor, mono: Tensor, cfg: MelConfig, *, exact: bool) -> Tensor:
+    """Two ears (…, 2, F, T) with more between them: levels by :func:`raised`, the phase in the bass doubled.
+
+    The power stays.  exact: the mean stays, the mono (…, F, T)
+    """
+    size, cross = ears.abs().clamp(min=1e-7), ears[..., 0, :, :] * ears[..., 1, :, :].conj()
+    lean = (size[..., 0, :, :] / size[..., 1, :, :]).log() / 2
+    hz = torch.linspace(0, cfg.sample_rate / 2, lean.shape[-2], device=lean.device)[:, None]
+    least, most = WIDENED_TURN
+    turn = ((most - hz) / (most - least)).clamp(0, 1) * cross.angle() / 2
+    factor = torch.polar((raised(lean) - lean).exp(), turn)
+    wide = ears * torch.stack((factor, 1 / factor), dim=-3)
+    if exact:
+        lean = relative_difference(wide.movedim(-3, 0))
+        return torch.stack((1 + lean, 1 - lean), dim=-3) * mono[..., None, :, :]
+    power = (size**2).sum(-3, keepdim=True) / (wide.abs() ** 2).sum(-3, keepdim=True).clamp(min=1e-14)
+    return wide * power.sqrt()

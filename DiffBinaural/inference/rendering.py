@@ -15,6 +15,7 @@ from DiffBinaural.spatial_filters import (
     downmixed,
     in_direct_phase,
     to_bins,
+    widened,
     wiener,
     wiener_at_levels,
 )
@@ -39,6 +40,7 @@ class MonoPhaseRenderer:
     renderer       of RENDERERS
     head           the listener's, where the directions of sources are given
     exact_downmix  the mean of the ears is the mono; that of `wiener` always is
+    strength       from the mono in both ears, 0, over the ears as made, 1, to :func:`widened` ones, 2
     chunk          frames at once; changes memory, not the result
     """
 
@@ -49,9 +51,11 @@ class MonoPhaseRenderer:
         *,
         head: Head | None = None,
         exact_downmix: bool = False,
+        strength: float = 1.0,
         chunk: int = CHUNK,
     ):
         self.cfg, self.renderer, self.exact_downmix = cfg, renderer, exact_downmix
+        self.strength = strength
         self.head = head or Sphere()
         reach = -(-cfg.n_fft // cfg.hop)  # frames beside a piece that its samples depend on
         self.pieces = Pieces(chunk, reach)
@@ -94,10 +98,11 @@ class MonoPhaseRenderer:
             if shares is not None and direct is not None and self.renderer == DEFAULT_RENDERER:
                 ears = in_direct_phase(ears, spectra, to_bins(shares, cfg), direct)
         ears = downmixed(ears, spectra) if self.exact_downmix else ears
-        window, pad = hann(cfg.n_fft, mono.device)[:, None], (cfg.n_fft - cfg.hop) // 2
-        total = overlap_add(torch.fft.irfft(ears, dim=1) * window, cfg)
-        weight = overlap_add((window**2).expand(1, -1, mel.shape[-1]), cfg)
-        return (total / weight)[:, pad : pad + len(mono)]
+        if self.strength > 1:
+            exact = self.exact_downmix or keeps_mono(self.renderer)
+            ears = ears + (self.strength - 1) * (widened(ears, spectra, cfg, exact=exact) - ears)
+        wav = inverted(ears, len(mono), cfg)
+        return wav if self.strength >= 1 else mono + self.strength * (wav - mono)
 
 
 def render(
@@ -114,6 +119,19 @@ def render(
     """
     whole = F.pad(mono, (0, mel.shape[-1] * cfg.hop - len(mono)))
     return MonoPhaseRenderer(cfg, renderer, **options).push(whole, mel, directions, last=True)
+
+
+def keeps_mono(renderer: str) -> bool:
+    """Whether the mean of a renderer's ears is always the mono."""
+    return renderer in ("wiener", GEOMETRY)
+
+
+def inverted(spectra: Tensor, samples: int, cfg: MelConfig) -> Tensor:
+    """The sounds (C, samples) whose frames have these spectra (C, F, T): of :func:`reflected` ones."""
+    window, pad = hann(cfg.n_fft, spectra.device)[:, None], (cfg.n_fft - cfg.hop) // 2
+    total = overlap_add(torch.fft.irfft(spectra, dim=1) * window, cfg)
+    weight = overlap_add((window**2).expand(1, -1, spectra.shape[-1]), cfg)
+    return (total / weight)[:, pad : pad + samples]
 
 
 def overlap_add(frames: Tensor, cfg: MelConfig) -> Tensor:

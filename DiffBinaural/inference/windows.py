@@ -35,12 +35,16 @@ class Queue:
     def __init__(self):
         self.held = torch.empty(0)
 
+    def __len__(self) -> int:
+        return self.held.shape[-1]
+
     def put(self, more: Tensor) -> None:
         """Append a tensor (…, n)."""
         self.held = torch.cat([self.held, more], dim=-1) if self.held.numel() else more
 
-    def take(self, count: int) -> Tensor:
-        """The next `count`, or as many as there are."""
+    def take(self, count: int | None = None) -> Tensor:
+        """The next `count`, or as many as there are; by default all."""
+        count = len(self) if count is None else count
         taken, self.held = self.held[..., :count], self.held[..., count:].clone()
         return taken
 

@@ -18,6 +18,7 @@ from DiffBinaural.utils.lists import Clip
 
 MAX_SAMPLES = 1 << 30  # of a file that is read at once: 4 GiB, three hours of two ears
 RATES = (1000, 768_000)  # Hz
+USUAL_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 MAX_TAPS = 1 << 24  # of the resampler: its table grows with both terms of the ratio
 SOUND_BLOCK = 1 << 18  # samples that are read at once
 WRITTEN = 1 << 14  # samples of two ears that are written at once
@@ -70,6 +71,11 @@ def checked_rate(path: str | Path, rate: int, target: int) -> int:
             "usual rate, such as 44,100 Hz"
         )
     return rate
+
+
+def usual_rate(rate: int) -> int:
+    """A rate that players and AAC take: this one, else the next above it, at most 96 kHz."""
+    return min((usual for usual in USUAL_RATES if usual >= rate), default=USUAL_RATES[-1])
 
 
 def is_sound_file(path: str | Path) -> bool:

@@ -516,8 +516,9 @@ def test_five_lines_of_python(scripts, tmp_path):
     binaural = pipe(wav, video)
     assert binaural.dtype == np.float32
     assert binaural.shape == (2, round(1.3 * pipe.sample_rate))
-    pipe.convert(wav, video, output=tmp_path / "out.wav", mux=tmp_path / "out.mp4")
-    words = ("--input_wav", wav, "--input_video", video, "--detections", "none")
+    assert pipe(wav, video, output_rate=44_100).shape == (2, round(1.3 * 44_100))
+    pipe.convert(wav, video, output=tmp_path / "out.wav", mux=tmp_path / "out.mp4", output_rate=RATE)
+    words = ("--input_wav", wav, "--input_video", video, "--detections", "none", "--output_rate", RATE)
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "b.wav")
     assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
     assert np.abs(samples_of(tmp_path / "out.wav").T - binaural).max() <= 0.5 / 32768 + 1e-7
