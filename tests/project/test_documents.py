@@ -22,6 +22,7 @@ CONVERT = "--sampling_timesteps 1 --device cpu"
 TINY = {
     "DiffBinaural/simulate_dataset.py": "--clips 5 --seconds 1 --workers 1",
     "DiffBinaural/simulate_speech.py": "--clips 2",
+    "DiffBinaural/prepare_recordings.py": "--workers 1",
     "DiffBinaural/train_realBinaural.py": STAGE_1,
     "DiffBinaural/test_realBinaural.py": CONVERT,
     "DiffBinaural/test_realBinaural_few.py": f"{CONVERT} --limit 1",
@@ -46,12 +47,13 @@ def commands(page, *sections):
 
 
 @pytest.fixture
-def folder(scenes, tmp_path, monkeypatch):
+def folder(scenes, binaural_videos, tmp_path, monkeypatch):
     """A working directory with what a user would bring: sounds, videos, lists, a dataset, a small config."""
     monkeypatch.chdir(tmp_path)
     video, second = sorted((scenes / "videos").glob("*.mp4"))[:2]
     name, processed = video.stem, scenes / "processed"
     shutil.copytree(scenes, "data/real")
+    shutil.copytree(binaural_videos, "binaural_videos")
     shutil.copytree(ROOT / "BigVGAN/configs", "BigVGAN/configs")
     shutil.copy(
         ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json",
@@ -87,7 +89,7 @@ def run_all(scripts, lines):
 
 
 def test_quickstart(folder, scripts):
-    assert run_all(scripts, commands("QUICKSTART.md")) == 14
+    assert run_all(scripts, commands("QUICKSTART.md")) == 18
     assert sorted(path.name for path in folder.glob("out.*")) == ["out.mkv", "out.mp4", "out.png", "out.wav"]
     assert (folder / "generated/wavs/first.wav").exists()
     assert len(list((folder / "generated/films").iterdir())) == 2
