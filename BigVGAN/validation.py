@@ -1,5 +1,7 @@
 """Validation of stage 2 during training."""
 
+from importlib.util import find_spec
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,9 @@ from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
 
 MODES = {"mel": "true", "mel_pred": "predicted"}  # kinds of mels, by their name in a clip
-METRICS = {"mrstft": WAV_METRICS["mrstft"], "pesq": WAV_METRICS["pesq_wb"]}
+METRICS = {"mrstft": WAV_METRICS["mrstft"]}
+if find_spec("pesq"):  # it has to be compiled, which not every machine can
+    METRICS["pesq"] = WAV_METRICS["pesq_wb"]
 SHOWN = 3  # clips in TensorBoard
 
 
@@ -28,7 +32,7 @@ def evaluate(generator: BigVGAN, val: MelDataset, job: World) -> dict[str, float
     """Means over the clips, which are divided among the job's processes, by kind of input mel.
 
     -> validation_<mode>/mel_spec_error: mel L1 in nepers between sound and synthesis; …/mrstft; and
-       …/pesq over the clips for which it is defined, left out where there are none
+       …/pesq over the clips for which it is defined, left out where there are none or it is not installed
     """
     numbers = job.shard(range(len(val)))
     mine = [

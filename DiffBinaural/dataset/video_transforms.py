@@ -1,6 +1,7 @@
 """From a picture with its detections to the slots that the visual encoder takes."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -49,8 +50,16 @@ def _inside(box: tuple, width: int, height: int) -> tuple:
 
 def normalised(objects: Tensor) -> Tensor:
     """(…, 3, H, W) uint8 -> float32 with ImageNet's mean and standard deviation taken out."""
-    mean, std = (torch.tensor(v, device=objects.device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = imagenet_levels(objects.device)
     return (objects.float() / 255 - mean) / std
+
+
+@lru_cache
+@torch.inference_mode(False)
+def imagenet_levels(device: torch.device) -> tuple[Tensor, Tensor]:
+    """ImageNet's mean and standard deviation (3, 1, 1), kept on the device: sending them takes a wait."""
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean, std
 
 
 def mirrored(sample: dict) -> dict:
