@@ -12,7 +12,7 @@ from DiffBinaural.utils.audio import read_wav, write_wav
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    p for folder in (".", "DiffBinaural", "BigVGAN", "weights") for p in sorted((ROOT / folder).glob("*.md"))
+    p for folder in (".", "DiffBinaural", "BigVGAN", "weights", "docs") for p in sorted((ROOT / folder).glob("*.md"))
 ]
 NOT_RUN = ("make", "pip", "tensorboard", "python -m")
 STAGE_1 = "--preset tiny --num_epoch 1 --windows_per_clip 1 --workers 0 --device cpu"
@@ -89,7 +89,7 @@ def run_all(scripts, lines):
 
 
 def test_quickstart(folder, scripts):
-    assert run_all(scripts, commands("QUICKSTART.md")) == 18
+    assert run_all(scripts, commands("QUICKSTART.md")) == 19
     assert sorted(path.name for path in folder.glob("out.*")) == ["out.mkv", "out.mp4", "out.png", "out.wav"]
     assert (folder / "generated/wavs/first.wav").exists()
     assert len(list((folder / "generated/films").iterdir())) == 2
@@ -97,8 +97,8 @@ def test_quickstart(folder, scripts):
 
 
 def test_readme(folder, scripts):
-    day = commands("README.md", "Your own data, step by step", "The phase between the ears")
-    assert run_all(scripts, day) == 11
+    assert run_all(scripts, commands("README.md", "Your own data, step by step")) == 9
+    assert run_all(scripts, commands("BigVGAN/README.md", "The phase between the ears")) == 2
     made, rate = read_wav(folder / "out.wav")
     assert (made.shape, rate) == ((2, 11_025), 22_050)
     assert len(list((folder / "generated/wavs").glob("*.wav"))) == 1
