@@ -66,6 +66,7 @@ def mel_figure(
     axes.set_ylabel("Hz")
     for axes, title in zip(column[len(rows) :], titles, strict=True):
         draw_panel(axes, title, lines)
+        axes.legend(fontsize=7)
     column[-1].set_xlabel("seconds" + ("; positive = right is louder" if lines else ""))
     return figure
 
@@ -226,7 +227,6 @@ def draw_panel(axes, title: str, lines: Lines) -> None:
         axes.plot(*panels[title], label=label, **(TRUTH_LINE if label == "truth" else dict(linewidth=1.2)))
     axes.set_ylabel(title, fontsize=8)
     axes.axhline(0, color="0.5", linewidth=0.5)
-    axes.legend(fontsize=7)
 
 
 def draw_lines(path: str | Path, systems: Lines) -> None:
@@ -238,5 +238,7 @@ def draw_lines(path: str | Path, systems: Lines) -> None:
     column = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
     for axes, title in zip(column, titles, strict=True):
         draw_panel(axes, title, systems)
+    names = dict(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), **names)
     axes.set_xlabel("seconds; positive = right leads, right is louder")
     save_figure(path, figure)
