@@ -48,11 +48,11 @@ WAV   ?=
 VIDEO ?=
 
 demo: .venv/installed
-	rm -rf demo
+	rm -rf demo/data demo/mels demo/whole_mels demo/wavs
 	$(PY) BigVGAN/inference_e2e.py --input_video examples/talking.mp4 --fov 60 --output demo/talking.wav \
 	    --mux demo/talking.mp4 --plot demo/talking.png --trajectory demo/talking.csv
 	cp examples/page.html demo
-	$(if $(VIDEO),$(PY) BigVGAN/inference_e2e.py --input_video $(VIDEO) $(if $(WAV),--input_wav $(WAV)) \
+	$(if $(VIDEO),$(PY) BigVGAN/inference_e2e.py --input_video "$(VIDEO)" $(if $(WAV),--input_wav "$(WAV)") \
 	    --output demo/yours.wav --mux demo/yours.mp4 --plot demo/yours.png)
 	$(PY) DiffBinaural/simulate_dataset.py --out demo/data --clips 8 --seconds 4 --sources 1..2 --seed 20
 	$(PY) BigVGAN/inference_e2e.py --input_wav $(DEMO)/mono_audios_22050Hz/scene_00007.wav \

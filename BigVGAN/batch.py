@@ -15,29 +15,13 @@ from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig
 from DiffBinaural.utils.destinations import check_destination, utf8_name
 from DiffBinaural.utils.files import abandoned, discard
 from DiffBinaural.utils.lens import AUTO_FOV
-from DiffBinaural.utils.lists import number, read_rows
 from DiffBinaural.utils.media_writing import MUXED, mux
+from DiffBinaural.utils.streams import VIDEOS
+from DiffBinaural.utils.tables import number, read_rows, seconds
 
-VIDEOS = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".ts",
-        ".mts",
-        ".mpg",
-        ".mpeg",
-        ".flv",
-        ".wmv",
-        ".ogv",
-        ".3gp",
-    }
-)
 COLUMNS = ("input_wav", "detections", "trajectory_in")  # paths beside the CSV that names them
-NUMBERS, WHOLE_NUMBERS = ("start", "end", "strength"), ("audio_track", "output_rate")
+TIMES, NUMBERS, WHOLE_NUMBERS = ("start", "end"), ("strength",), ("audio_track", "output_rate")
+KNOWN = ("input_video", "output", "fov", *COLUMNS, *TIMES, *NUMBERS, *WHOLE_NUMBERS)
 
 
 def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
@@ -47,7 +31,7 @@ def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
     """
     source = Path(cfg.input_video)
     if source.suffix.lower() == ".csv":
-        jobs = [_row(cfg, source, row) for row in read_rows(source, ("input_video",))]
+        jobs = [_row(cfg, source, row) for row in read_rows(source, KNOWN[:1], KNOWN)]
     else:
         found = sorted(source.iterdir()) if source.is_dir() else []
         jobs = [_job(cfg, path) for path in found if path.suffix.lower() in VIDEOS]
@@ -92,6 +76,7 @@ def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
         for name in COLUMNS
         if row.get(name)
     }
+    given |= {name: seconds(row, name, str(source)) for name in TIMES if row.get(name)}
     given |= {name: number(row, name, str(source)) for name in NUMBERS if row.get(name)}
     given |= {name: whole_number(row, name, str(source)) for name in WHOLE_NUMBERS if row.get(name)}
     if row.get("fov"):

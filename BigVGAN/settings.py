@@ -8,15 +8,17 @@ from BigVGAN.env import _require
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
 from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY, RENDERERS
 from DiffBinaural.utils.bundled import BUNDLED
+from DiffBinaural.utils.packed_index import is_packed
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrueMelConfig:
     """Stage 2a: training on true mels."""
 
-    audio_dir: str = required("folder of binaural recordings, <video_id>.wav")
-    list_train: str = required("CSV of clips to train on")
-    list_val: str = required("CSV of clips to validate on")
+    audio_dir: str | None = option(None, "folder of binaural recordings, <video_id>.wav")
+    data_root: str | None = option(None, "packed dataset (pack_dataset.py), in place of --audio_dir")
+    list_train: str = required("CSV of clips to train on, or a list of the packed dataset, such as train")
+    list_val: str = required("CSV of clips, or a list, to validate on")
     checkpoint_path: str = required("folder of the run: config.json, g_*, do_*, logs/")
     config: str = required("JSON of the vocoder")
     mel_dir: str | None = option(None, "folder of true mel pairs; default: computed from the sound")
@@ -51,6 +53,19 @@ class TrueMelConfig:
             "time_budget",
             "micro_batch",
         )
+        _require(
+            (self.audio_dir is None) != (self.data_root is None),
+            "give --audio_dir for a folder of sounds, or --data_root for a packed dataset",
+        )
+        _require(
+            self.data_root is None or is_packed(self.data_root),
+            f"--data_root {self.data_root} is no packed dataset; for a folder of sounds give --audio_dir",
+        )
+
+    @property
+    def sounds(self) -> str:
+        """Where the sounds are: a folder or a packed dataset."""
+        return str(self.audio_dir if self.data_root is None else self.data_root)
 
 
 @dataclass(frozen=True, kw_only=True)

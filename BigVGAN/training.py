@@ -14,6 +14,7 @@ from BigVGAN.settings import TrueMelConfig
 from BigVGAN.training_step import peak_memory, train_step
 from BigVGAN.utils import save_generator
 from BigVGAN.validation import evaluate, show
+from DiffBinaural.utils.closing import closing_line
 from DiffBinaural.utils.distributed import SINGLE_PROCESS, world
 from DiffBinaural.utils.interruption import Stop
 from DiffBinaural.utils.locks import locked
@@ -90,7 +91,8 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
     cfg, job, progress = run.train, run.job, run.progress
     run.micro_batch = cfg.micro_batch or min(job.gather([largest_part(run)]))
     log = RunLog(run.folder, "logs", step=progress["steps"]) if job.first else None
-    if Budget(progress, cfg.training_steps, cfg.time_budget).done(progress["steps"], job.broadcast) < 1:
+    to_do = Budget(progress, cfg.training_steps, cfg.time_budget).done(progress["steps"], job.broadcast) < 1
+    if to_do and not train.packed:
         read_all("reading sounds", train.whole, range(len(train)), SINGLE_PROCESS)
     if progress["steps"] == 0 and cfg.init_from:
         validate(run, val, log)  # the weights that the run starts from, for comparison
@@ -98,10 +100,10 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
     with (
         Stop() as stop,
         Progress(
-            total=cfg.training_steps,
-            initial=progress["steps"],
+            total=budget.total,
+            initial=budget.position(progress["steps"]),
             desc=run.folder.name,
-            unit="step",
+            unit=budget.unit,
             disable=not job.first,
         ) as bar,
     ):
@@ -122,7 +124,7 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
                 }
                 log.scalars(progress["steps"], **{f"training/{name}": n for name, n in numbers.items()})
             bar.set_postfix(mel=f"{numbers['mel_spec_error']:.3f}", refresh=False)
-            bar.update()
+            bar.update(budget.position(progress["steps"]) - bar.n)
             if progress["steps"] % cfg.validation_interval == 0:
                 validate(run, val, log)
             if job.first and progress["steps"] % cfg.checkpoint_interval == 0:
@@ -132,6 +134,9 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
     if job.first:
         run.save()
         log.close()
+        names = (f"validation_{kind}/mel_spec_error" for kind in ("predicted", "true"))
+        figure = next((name for name in names if log.rows and name in log.rows[-1]), "")
+        print(closing_line(run.folder, budget.why(progress["steps"]), log.rows, figure))
 
 
 def skipped(run: VocoderRun) -> int:
@@ -168,7 +173,7 @@ def train_vocoder(
 ) -> None:
     """Train stage 2a (no pred_dir) or 2b."""
     data = [
-        MelDataset(train.audio_dir, listing, cfg, mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
+        MelDataset(train.sounds, listing, cfg, mel_dir=train.mel_dir, pred_dir=pred_dir, seed=train.seed)
         for listing in (train.list_train, train.list_val)
     ]
     with world(train.device) as job, locked(train.checkpoint_path, job):

@@ -17,7 +17,7 @@ WINDOWS = {"both": FairPlayPos, "left": FairPlayPosLeft, "right": FairPlayPosRig
 
 def main(cfg: TrainConfig) -> None:
     """Train or resume the run <ckpt>/<id>."""
-    train(WINDOWS[cfg.ears], GenAudioFairPlay, cfg)
+    train(WINDOWS[cfg.ears], GenAudioFairPlay, cfg, then="test_fairplay.py")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from DiffBinaural.checking.summary import starting_lines
 from DiffBinaural.configs.advanced_diffusion_config import TrainConfig
 from DiffBinaural.dataset.base import BinauralDataset, WholeClips
 from DiffBinaural.dataset.video_transforms import on_device
@@ -15,23 +16,29 @@ from DiffBinaural.diffusion_utils.training_noise import WithNoise
 from DiffBinaural.modules.audioVisual_model import kept_slots
 from DiffBinaural.modules.models import BinauralModel, ModelBuilder
 from DiffBinaural.runs.loading import loader, precompute, step_batches
-from DiffBinaural.runs.state import Run
+from DiffBinaural.runs.state import Run, check_start
+from DiffBinaural.utils.closing import closing_line, next_command
 from DiffBinaural.utils.distributed import World, world
 from DiffBinaural.utils.files import discard
 from DiffBinaural.utils.interruption import Stop
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.run_log import RunLog
+from DiffBinaural.utils.tables import say_once
 from DiffBinaural.validation import draw, evaluate
 
 READ_EVERY = 20  # steps of a GPU between two times that the host waits for it, to read what came of them
 
 
-def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
-    """Train or resume the run that a command line describes.
+def train(
+    windows: Callable, whole: type[WholeClips], cfg: TrainConfig, then: str = "test_realBinaural.py"
+) -> None:
+    """Train or resume the run that a command line describes; print how it ended, and the next command.
 
     windows, whole  datasets of one layout: random windows to train on, whole clips to validate on
+    then            script that generates with what was trained
     """
+    check_start(cfg)
     torch.manual_seed(cfg.seed)
     data = windows(
         cfg.data_root,
@@ -52,13 +59,22 @@ def train(windows: Callable, whole: type[WholeClips], cfg: TrainConfig) -> None:
     val = whole(
         cfg.data_root, cfg.list_val, cfg.mel, cfg.view, split=cfg.split, phasor=cfg.model.interaural_phase
     )
-    fit(ModelBuilder(cfg).build(), data, val, cfg)
+    for line in starting_lines({"--list_train": data, "--list_val": val}):
+        say_once(line)
+    if ended := fit(ModelBuilder(cfg).build(), data, val, cfg):
+        places = {
+            "run": Path(cfg.ckpt, cfg.id),
+            "data_root": cfg.data_root,
+            "output_dir": f"generated/{cfg.id}",
+        }
+        print(ended, next_command(f"DiffBinaural/{then}", **places), sep="\n")
 
 
-def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: TrainConfig) -> None:
+def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: TrainConfig) -> str:
     """Train until the epochs or the time budget are used up; the same call again resumes a stopped run.
 
     Writes to <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/
+    -> the last line about it; "" in all processes but the first
     """
     with world(cfg.device) as job, locked(Path(cfg.ckpt) / cfg.id, job):
         run = Run(model, cfg, job, len(train))
@@ -73,9 +89,12 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
             job.wait()
             _steps(run, train, val, log)
         validate(run, val, log)
-        if job.first:
-            log.close()
-            discard(cache)
+        if not job.first:
+            return ""
+        log.close()
+        discard(cache)
+        figure, why = deciding_figure(run.ema.shadow), run.budget().why(run.progress["step"])
+        return closing_line(run.folder, why, log.rows, f"val/{figure}", f"val/mono_copy_{figure}")
 
 
 def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None) -> None:
@@ -88,7 +107,11 @@ def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None
     with (
         Stop() as stop,
         Progress(
-            total=run.total, initial=progress["step"], desc=cfg.id, unit="step", disable=not job.first
+            total=budget.total,
+            initial=budget.position(progress["step"]),
+            desc=cfg.id,
+            unit=budget.unit,
+            disable=not job.first,
         ) as bar,
     ):
         while done < 1:
@@ -103,7 +126,7 @@ def _steps(run: Run, train: BinauralDataset, val: WholeClips, log: RunLog | None
             if validating or saving or steps.due():
                 steps.read()
                 bar.set_postfix(loss=f"{run.loss_so_far():.4f}", refresh=False)
-            bar.update()
+            bar.update(budget.position(progress["step"]) - bar.n)
             if steps.unread:
                 continue
             # what needs the numbers, or the other processes
@@ -191,16 +214,18 @@ def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
     return loss.detach()
 
 
-def validate(run: Run, val: WholeClips, log: RunLog | None) -> None:
-    """Evaluate the averaged weights, log it, save the run; the best weights so far are kept as *_best.
+def deciding_figure(model: BinauralModel) -> str:
+    """What the best weights have least of: mel_rmse; with a phasor, stft of the rendered sound."""
+    return "stft" if model.predicts_phasor else "mel_rmse"
 
-    The best are those of least mel_rmse; with a phasor, of least `stft` of the rendered sound.
-    """
+
+def validate(run: Run, val: WholeClips, log: RunLog | None) -> None:
+    """Evaluate the averaged weights, log it, save the run; the best weights so far are kept as *_best."""
     progress, shadow = run.progress, run.ema.shadow
     if progress.get("validated") == progress["step"]:
         return
     figures = evaluate(shadow, val, run.cfg, run.job)
-    error = figures["val/stft" if shadow.predicts_phasor else "val/mel_rmse"]
+    error = figures[f"val/{deciding_figure(shadow)}"]
     better = error < progress["best"]
     progress |= {"best": min(progress["best"], error), "validated": progress["step"]}
     if run.job.first:

@@ -117,7 +117,8 @@ def binaural_videos(tmp_path_factory):
     for number in range(5):
         random = np.random.default_rng(number)
         dry = 0.2 * random.standard_normal(3 * 44_100) * np.repeat(random.random(30), 4410)
-        ears = np.stack([dry, 0.5 * np.roll(dry, 20)]).astype(np.float32)
+        own = 0.15 * random.standard_normal((2, len(dry))) * dry.std()  # what each ear has of the room
+        ears = np.stack([dry + own[0], 0.5 * (np.roll(dry, 20) + own[1])]).astype(np.float32)
         shown = np.full((3 * 25, 64, 96, 3), 90, np.uint8)
         for k, picture in enumerate(shown):
             picture[20:40, 10 + k // 2 : 30 + k // 2] = 220, 40, 40

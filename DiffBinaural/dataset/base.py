@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
+from DiffBinaural.dataset.analysis import analysed, analysed_window
 from DiffBinaural.dataset.cutting import MARGIN, QUIET, clip_with_source, padded, whole_clip
 from DiffBinaural.dataset.frame_sources import EncodedFrames, FrameSource, RecordedFrames
 from DiffBinaural.dataset.video_transforms import first_maps, mirrored, without_detections, without_sounding
@@ -19,15 +20,9 @@ from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.cache import MAPPED, Cache
 from DiffBinaural.utils.files import naming
 from DiffBinaural.utils.lists import EARS, Clip, Detection
-from DiffBinaural.utils.mel import (
-    frame_spectra,
-    interaural_phasor,
-    mel_of,
-    mel_spectrogram,
-    pad_to_hop,
-    phasor_of,
-    reflected,
-)
+from DiffBinaural.utils.mel import pad_to_hop
+
+FEW = 64  # recordings whose frame sources are held where clips are too many to meet one again soon
 
 
 class BinauralDataset(torch.utils.data.Dataset):
@@ -50,7 +45,8 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     ears = EARS["both"]
     held_out = False  # of a --fold's clips, the others are taken
-    encodable = True  # a window shows the pictures of one recording only
+    summed = False  # a window is the sum of several clips
+    kept = True  # what clips have in common is computed once; False: whatever a sample needs is read for it
 
     def __init__(
         self,
@@ -70,22 +66,28 @@ class BinauralDataset(torch.utils.data.Dataset):
     ):
         self.ears, self.phasor = ears or self.ears, phasor
         self.spectra, self.direct_path = spectra, direct_path
+        self.cuts_sound = spectra or self.summed  # windows are cut from the sound and analysed, not from mels
         self.clips, self.mel, self.view, self.seed = clips, mel, view, seed
         self.windows_per_clip, self.mirror = windows_per_clip, mirror
         self.hide_detections, self.hide_sounding = hide_detections, hide_sounding
-        self.use_cache(Cache(), None)
+        self.use_cache(Cache(keep=self.kept), None)
 
     def use_cache(self, cache: Cache, encode: Callable | None) -> None:
         """Keep mels and visual features in a cache that processes have in common.
 
         encode  RecordedFrames -> content of EncodedFrames, for a frozen trunk, which encodes a picture once
         """
-        self.cache, self.encode, self.frame_source = cache, encode, lru_cache(MAPPED)(self._frame_source)
-        self.recordings = len({clip.video_id for clip in self.clips})
+        held = MAPPED if self.kept else FEW
+        self.cache, self.encode, self.frame_source = cache, encode, lru_cache(held)(self._frame_source)
+        self.recording_count = self.count_recordings()
 
     def prepare(self, i: int) -> None:
         """Compute now what every epoch needs of clip i."""
-        self.whole_sound(i) if self.spectra else self.mels(i)
+        self.whole_sound(i) if self.cuts_sound else self.mels(i)
+
+    def count_recordings(self) -> int:
+        """How many recordings the clips are of."""
+        return len({clip.video_id for clip in self.clips})
 
     def check_pictures(self, video_id: str) -> None:
         """Read every picture of a recording; ValueError names the one that is broken."""
@@ -123,15 +125,12 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     def drawn(self, i: int, random: np.random.Generator) -> dict[str, Tensor]:
         """A random window of clip i: mono_mel (1, M, T), binaural_mel (2, M, T), pictures (F, S, …)."""
-        if self.spectra:
-            start = self.random_start(i, random)
+        start, size = self.random_start(i, random), self.view.window
+        if self.cuts_sound:
             return {**self.analysed_window(self.sound_around(i, start)), **self.pictures(i, start)}
-        mels = self.mels(i)
-        start = int(random.integers(max(mels["mono_mel"].shape[-1] - self.view.window, 0) + 1))
-        stop = start + self.view.window
-        pieces = {
-            name: padded(mel[..., start:stop], self.view.window, QUIET[name]) for name, mel in mels.items()
-        }
+        mels, first = self.mels_around(i, start)
+        cut = slice(start - first, start - first + size)
+        pieces = {name: padded(mel[..., cut], size, QUIET[name]) for name, mel in mels.items()}
         return {**pieces, **self.pictures(i, start)}
 
     def whole_sound(self, i: int) -> Tensor:
@@ -145,24 +144,33 @@ class BinauralDataset(torch.utils.data.Dataset):
 
     def random_start(self, i: int, random: np.random.Generator) -> int:
         """Mel frame at which a random window of clip i begins."""
-        frames = self.whole_sound(i).shape[-1] // self.mel.hop
-        return int(random.integers(max(frames - self.view.window, 0) + 1))
+        return int(random.integers(max(self.frame_count(i) - self.view.window, 0) + 1))
+
+    def frame_count(self, i: int) -> int:
+        """Mel frames of clip i."""
+        if self.cuts_sound:
+            return self.whole_sound(i).shape[-1] // self.mel.hop
+        return self.mels(i)["mono_mel"].shape[-1]
+
+    def sound_piece(self, i: int, first: int, stop: int) -> Tensor:
+        """Samples [first, stop) of :meth:`whole_sound`, as far as it goes."""
+        return self.whole_sound(i)[:, first:stop]
+
+    def mels_around(self, i: int, start: int) -> tuple[dict[str, Tensor], int]:
+        """:meth:`mels` of clip i, at least where a window from `start` on lies, and their first frame."""
+        return self.mels(i), 0
 
     def sound_around(self, i: int, start: int) -> Tensor:
         """Clip i's sound (3, N) from MARGIN frames before a window to MARGIN behind it, else silence."""
-        hop, sound = self.mel.hop, self.whole_sound(i)
+        hop = self.mel.hop
         first, size = (start - MARGIN) * hop, (self.view.window + 2 * MARGIN) * hop
-        piece = F.pad(sound[:, max(first, 0) : first + size], (max(-first, 0), 0))
+        piece = F.pad(self.sound_piece(i, max(first, 0), first + size), (max(-first, 0), 0))
         return F.pad(piece, (0, size - piece.shape[-1]))
 
     def analysed_window(self, sound: Tensor) -> dict[str, Tensor]:
         """What a sample holds of mono, left, right (3, N) of :meth:`sound_around`."""
-        spectra = frame_spectra(reflected(sound, self.mel), self.mel)[..., MARGIN : MARGIN + self.view.window]
-        mels = mel_of(spectra, self.mel)
-        found = {"mono_mel": mels[:1], "binaural_mel": mels[1:]}
-        if self.phasor:
-            found["phasor"] = phasor_of(spectra[1:], self.mel)
-        return {**found, "spectra": spectra} if self.spectra else found
+        kinds = {"phasor": self.phasor, "spectra": self.spectra}
+        return analysed_window(sound, self.view.window, self.mel, **kinds)
 
     def pictures(self, i: int, start: int) -> dict[str, Tensor]:
         """The pictures of the window of clip i that starts at mel frame `start`."""
@@ -189,24 +197,15 @@ class BinauralDataset(torch.utils.data.Dataset):
                 for wav in self.sound(clip)
             )
             with naming(f"clip {clip.stem}"):
-                return self.analysed(*sounds)
+                return analysed(*sounds, self.mel, phasor=self.phasor)
 
         return self.cache.get(f"{clip.span}.mels", make)
 
-    def analysed(self, mono: Tensor, pair: Tensor | None) -> dict[str, Tensor]:
-        """What a sample holds of a mono sound (1, N) and, where known, its two ears (2, N)."""
-        found = {"mono_mel": mel_spectrogram(mono, self.mel)}
-        if pair is not None:
-            found["binaural_mel"] = mel_spectrogram(pair, self.mel)
-            if self.phasor:
-                found["phasor"] = interaural_phasor(pair, self.mel)
-        return found
-
     def _frame_source(self, video_id: str) -> FrameSource:
-        """A recording's frame source; `frame_source` caches the last few thousand."""
+        """A recording's frame source; `frame_source` caches the last ones."""
         pictures, fps, detections = self.recording(video_id)
         source = RecordedFrames(
-            pictures, fps, detections, self.view, recordings=self.recordings, fov=self.fov(video_id)
+            pictures, fps, detections, self.view, recordings=self.recording_count, fov=self.fov(video_id)
         )
         if self.encode is None:
             return source

@@ -4,23 +4,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.dataset.analysis import analysed
 from DiffBinaural.dataset.base import BinauralDataset
-from DiffBinaural.dataset.recordings import FrameFolder, Recordings
-from DiffBinaural.utils.audio import read_part, write_wav
-from DiffBinaural.utils.files import write_rows
-from DiffBinaural.utils.lists import Clip, Detection, folded, read_clips, split_path
+from DiffBinaural.dataset.cutting import MARGIN
+from DiffBinaural.dataset.packed_recordings import recordings_of
+from DiffBinaural.dataset.recordings import BINAURAL, MONO
+from DiffBinaural.utils.audio import write_wav
+from DiffBinaural.utils.files import naming, write_rows
+from DiffBinaural.utils.lists import Clip, Detection
+from DiffBinaural.utils.mel import pad_to_hop
+from DiffBinaural.utils.packed import piece_start
 
-MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
 RATE = MelConfig().sample_rate
 
 
-class RealBinaural(Recordings, BinauralDataset):
+class RealBinaural(BinauralDataset):
     """Random windows of a list's clips.
 
-    data_root  dataset folder
+    data_root  dataset folder, or one that pack_dataset.py has packed: the samples are the same
     name       of a list in <data_root>/splits/<split>, or a CSV file
     truth      every clip must have its binaural sound; generation does without
     fold       K/N: windows to train on are those of all but the K-th of N parts of the list, whole clips
@@ -29,7 +35,7 @@ class RealBinaural(Recordings, BinauralDataset):
     Raises FileNotFoundError at once, naming the first file that a clip lacks.
     """
 
-    sounds = (MONO, BINAURAL)  # that are read, where they are there
+    channels = (1, 2)  # of the sounds that are read, where they are there: mono, binaural
 
     def __init__(
         self,
@@ -43,34 +49,77 @@ class RealBinaural(Recordings, BinauralDataset):
         fold: str = "",
         **options,
     ):
-        Recordings.__init__(self, data_root)
-        clips = folded(read_clips(split_path(data_root, name, split)), fold, inside=self.held_out)
+        self.recordings = recordings_of(data_root)
+        self.fps, self.kept = self.recordings.fps, not self.recordings.packed
+        clips = self.recordings.clips(name, split, fold, inside=self.held_out)
         BinauralDataset.__init__(self, clips, mel, view, **options)
-        for clip in self.clips:
-            wanted = [self.root / kind / f"{clip.video_id}.wav" for kind in self.sounds[: 1 + truth]]
-            for path in (*wanted, self.frames(clip.video_id)):
-                if not path.exists():
-                    raise FileNotFoundError(f"{path}: missing, but {name} lists {clip.video_id}")
-        self.folders = {clip.video_id: FrameFolder(self.frames(clip.video_id)) for clip in self.clips}
+        self.recordings.check(self.clips, name, self.channels[: 1 + truth])
 
-    def sound(self, clip: Clip) -> tuple[np.ndarray, np.ndarray | None]:
-        """Mono, and binaural where there is a file; lengths that differ by less than a frame are trimmed."""
-        binaural = self.root / BINAURAL / f"{clip.video_id}.wav"
-        mono = read_part(self.root / MONO / f"{clip.video_id}.wav", clip, self.mel.sample_rate, 1)
-        if BINAURAL not in self.sounds or not binaural.exists():
+    def sound(
+        self, clip: Clip, first: int = 0, stop: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Mono, and binaural where there is a file; lengths that differ by less than a frame are trimmed.
+
+        first, stop  samples of the clip to read; default: all
+        """
+        rate = self.mel.sample_rate
+        mono = self.recordings.sound(clip, rate, 1, first, stop)
+        if 2 not in self.channels or not self.recordings.has_ears(clip.video_id):
             return mono, None
-        pair = read_part(binaural, clip, self.mel.sample_rate, 2)
-        samples = min(mono.shape[1], pair.shape[1])
-        if max(mono.shape[1], pair.shape[1]) - samples > self.mel.hop:
-            raise ValueError(
-                f"{binaural}: {pair.shape[1]} samples in {clip.stem}, its mono has "
-                f"{mono.shape[1]}; expected the same recording"
-            )
-        return mono[:, :samples], pair[:, :samples]
+        return in_step(mono, self.recordings.sound(clip, rate, 2, first, stop), clip, self.mel.hop)
+
+    def frame_count(self, i: int) -> int:
+        """As of BinauralDataset; of packed recordings by the index."""
+        if self.kept:
+            return super().frame_count(i)
+        samples = min(self.recordings.samples(self.clips[i], channels) for channels in self.channels)
+        return -(-samples // self.mel.hop)
+
+    def sound_piece(self, i: int, first: int, stop: int) -> Tensor:
+        """As of BinauralDataset; of packed recordings only this piece is read."""
+        if self.kept:
+            return super().sound_piece(i, first, stop)
+        mono, pair = self.sound(self.clips[i], first, stop)
+        return pad_to_hop(torch.from_numpy(np.concatenate([mono, pair])), self.mel.hop)
+
+    def mels_around(self, i: int, start: int) -> tuple[dict[str, Tensor], int]:
+        """As of BinauralDataset; of packed recordings the mels of a window and its margins, computed anew.
+
+        They are those of the whole clip: see packed.piece_start.
+        """
+        if self.kept:
+            return super().mels_around(i, start)
+        hop, first = self.mel.hop, piece_start(start, self.mel)
+        piece = self.sound_piece(i, first * hop, (start + self.view.window + MARGIN) * hop)
+        with naming(f"clip {self.clips[i].stem}"):
+            return analysed(piece[:1], piece[1:], self.mel, phasor=self.phasor), first
 
     def recording(self, video_id: str) -> tuple[Sequence[Image.Image], float, list[Detection]]:
         """Pictures, their rate and detections."""
-        return self.folders[video_id], self.fps, self.detections.get(video_id, [])
+        return self.recordings.pictures(video_id), self.fps, self.recordings.detected(video_id)
+
+    def count_recordings(self) -> int:
+        """As of BinauralDataset."""
+        return self.recordings.count(self.clips)
+
+    def fov(self, video_id: str) -> float:
+        """Degrees that a recording's pictures show from edge to edge."""
+        return self.recordings.fov(video_id)
+
+    def head(self, video_id: str) -> str:
+        """Name of the head that a recording was made with."""
+        return self.recordings.head(video_id)
+
+
+def in_step(mono: np.ndarray, pair: np.ndarray, clip: Clip, hop: int) -> tuple[np.ndarray, np.ndarray]:
+    """A clip's two sounds, trimmed to the shorter one.  Raises ValueError where they differ by over a hop."""
+    samples = min(mono.shape[1], pair.shape[1])
+    if max(mono.shape[1], pair.shape[1]) - samples > hop:
+        raise ValueError(
+            f"clip {clip.stem}: its binaural sound has {pair.shape[1]} samples, its mono {mono.shape[1]}; "
+            "expected the same recording"
+        )
+    return mono[:, :samples], pair[:, :samples]
 
 
 def write_sounds(root: Path, name: str, pair: np.ndarray) -> None:

@@ -14,11 +14,11 @@ class RealBinauralMix(RealBinaural):
     mean of theirs, as in a double exposure; in the other slots their detected sources take turns.
     """
 
-    encodable = False  # a trunk cannot encode the double exposure in advance
+    summed = True
 
     def __init__(self, *args, mix_sources: int, **options):
         super().__init__(*args, **options)
-        self.most = min(mix_sources, len(self.folders))
+        self.most = min(mix_sources, self.count_recordings())
         if self.most < 2:
             raise ValueError(
                 f"--mix_sources {mix_sources} sums clips of different recordings; the list has only one"
@@ -38,10 +38,6 @@ class RealBinauralMix(RealBinaural):
         mels = self.analysed_window(sounds)
         pictures = [self.pictures(k, start) for k, start in zip(chosen, starts, strict=True)]
         return {**mels, **together(pictures)}
-
-    def prepare(self, i: int) -> None:
-        """Read clip i's sound now; there are no mels before the sum."""
-        self.whole_sound(i)
 
 
 def together(pictures: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -102,12 +102,12 @@ class RecordedFrames(FrameSource):
     @cached_property
     def paths(self) -> SourcePaths:
         """The detected sources, slot by slot."""
-        size = self.first_picture().size if self.detections else (1, 1)
+        size = self.picture_size() if self.detections else (1, 1)
         return SourcePaths(self.detections, self.fps, size, self.fov, self.view.slots - 1)
 
-    def first_picture(self) -> Image.Image:
-        """A picture, for its size."""
-        return self.pictures[0]
+    def picture_size(self) -> tuple[int, int]:
+        """(width, height) of the first picture in pixels; packed pictures know it without being read."""
+        return getattr(self.pictures, "size", None) or self.pictures[0].size
 
     def directions(self, times: np.ndarray) -> Tensor:
         """As of :class:`FrameSource`."""

@@ -1,10 +1,9 @@
 """Clips whose source will be moved by hand."""
 
-from DiffBinaural.dataset.dataset_real_binaural import MONO
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 
 
 class GenAudioPos(GenAudioRealBinaural):
     """:class:`GenAudioRealBinaural` of mono sounds alone: a made-up position has no truth."""
 
-    sounds = (MONO,)
+    channels = (1,)

@@ -18,11 +18,11 @@ LEAP = 1.0  # sizes of its box that a source moves at most from one detection to
 Track = list[Detection]  # of one source, by time
 
 
-def linked(detections: Sequence[Detection]) -> list[Track]:
+def linked(detections: Sequence[Detection], gap: float = GAP, leap: float = LEAP) -> list[Track]:
     """Tracks of a recording's detections, which are sorted by time.
 
-    Detections that name their track belong to it.  Others continue the nearest track that ended at most GAP
-    seconds before within LEAP sizes of their box; the assignment of a moment is the one of least distance.
+    Detections that name their track belong to it.  Others continue the nearest track that ended at most `gap`
+    seconds before within `leap` sizes of their box; the assignment of a moment is the one of least distance.
     """
     named: dict[str, Track] = {}
     loose: dict[float, list[Detection]] = {}
@@ -34,10 +34,10 @@ def linked(detections: Sequence[Detection]) -> list[Track]:
     tracks: list[Track] = []
     recent: list[Track] = []  # those that may go on: a long film has thousands
     for time, found in loose.items():
-        recent = [track for track in recent if time - track[-1].time <= GAP + 1e-6]
+        recent = [track for track in recent if time - track[-1].time <= gap + 1e-6]
         cost = np.array([[_leap(track[-1], d) for track in recent] for d in found]).reshape(len(found), -1)
-        rows, columns = linear_sum_assignment(np.minimum(cost, 2 * LEAP))
-        taken = {r: recent[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] <= LEAP}
+        rows, columns = linear_sum_assignment(np.minimum(cost, 2 * leap))
+        taken = {r: recent[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] <= leap}
         for r, d in enumerate(found):
             if r in taken:
                 taken[r].append(d)
@@ -51,7 +51,7 @@ def _leap(before: Detection, after: Detection) -> float:
     """Distance between two boxes' centres in units of their mean size; another label is no neighbour."""
     (a, b, c, d), (e, f, g, h) = before.box, after.box
     size = (c - a + d - b + g - e + h - f) / 4
-    return math.hypot(a + c - e - g, b + d - f - h) / 2 / size + 10 * LEAP * (before.label != after.label)
+    return math.hypot(a + c - e - g, b + d - f - h) / 2 / size + 1e6 * (before.label != after.label)
 
 
 def in_slots(tracks: list[Track], slots: list[list[Track]]) -> None:

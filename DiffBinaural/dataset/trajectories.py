@@ -12,7 +12,8 @@ from torch import Tensor
 from DiffBinaural.dataset.tracks import directions_of
 from DiffBinaural.position_utils import azimuth_to_x, projected
 from DiffBinaural.utils.files import write_rows
-from DiffBinaural.utils.lists import Detection, number, read_rows
+from DiffBinaural.utils.lists import Detection
+from DiffBinaural.utils.tables import number, read_rows, seconds
 
 COLUMNS = ("time", "track", "azimuth", "elevation", "width", "sounding")
 RANGES = {"azimuth": 180.0, "elevation": 90.0}  # degrees to either side
@@ -37,10 +38,11 @@ def read_trajectory(path: str | Path) -> list[Waypoint]:
     Raises ValueError naming file and line of what is no number, or outside its range.
     """
     made = []
-    for line, row in enumerate(read_rows(path, COLUMNS[:3]), start=2):
+    for line, row in enumerate(read_rows(path, COLUMNS[:3], COLUMNS), start=2):
         where = f"{path}, line {line}"
         given = [name for name in COLUMNS if name != "track" and row.get(name)]
-        values = {name: number(row, name, where) for name in ("time", "azimuth", *given)}
+        values = {name: number(row, name, where) for name in ("azimuth", *given) if name != "time"}
+        values["time"] = seconds(row, "time", where)
         for name, limit in RANGES.items():
             if abs(values.get(name, 0.0)) > limit:
                 raise ValueError(

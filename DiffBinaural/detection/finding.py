@@ -23,9 +23,8 @@ from DiffBinaural.utils.lists import Detection
 
 LOOKS = 0.5  # seconds between two pictures that are looked at, for faces at least
 WHOLE = 1.0  # seconds between two in which all kinds of sources are looked for
-RARELY = (
-    2.0  # the same, while all that is found is people who show their faces: these alone tell where they are
-)
+# the same, while all that is found is people who show their faces: these alone tell where they are
+RARELY = 2.0
 MOUTH = (0.0, 0.5, 1.0, 1.0)  # of a head: the lower half
 BODY = (0.0, 0.0, 1.0, 1.0)
 PAST = 12.0  # seconds before a moment whose motion says whether a track sounds
@@ -90,9 +89,7 @@ class SourceFinder:
             return
         while len(self.waiting) > PENDING:
             self._link()
-        first = (
-            self.looks <= PENDING
-        )  # pictures are looked at wholly; so a short clip's sources are seen twice
+        first = self.looks <= PENDING  # looked at wholly: so a short clip's sources are seen twice
         known = None if first else self.seen[len(self.waiting) - PENDING - 1]
         pause = RARELY if known and known.faces_tell else WHOLE
         whole = first or time >= self.last_whole + pause - 1e-6

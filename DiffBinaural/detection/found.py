@@ -10,6 +10,7 @@ SAME_THING = 0.75  # overlap above which two labels name one thing: car, truck; 
 PERSON = "person"
 
 ANIMALS = frozenset(("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"))
+VEHICLES = frozenset(("bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"))
 # COCO's names of what can be heard from where it is seen. Left out is what has no sound of its own, however
 # often it lies before a camera: clothes and bags, furniture, food, plants, dishes, cutlery, sports goods,
 # books, street signs. A tie or a bowl in this list would take the voice from the one who wears or holds it.
@@ -17,7 +18,7 @@ CAN_SOUND = frozenset(
     (
         PERSON,
         *ANIMALS,
-        *("bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"),  # a bell, engines
+        *VEHICLES,  # a bell, engines
         "skateboard",  # wheels
         *("tv", "laptop", "cell phone", "keyboard", "mouse", "clock"),  # loudspeakers, keys, alarms
         *("hair drier", "toothbrush", "microwave", "oven", "toaster", "refrigerator"),  # motors, fans

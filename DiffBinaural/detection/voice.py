@@ -12,15 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from DiffBinaural.detection.found import CAN_SOUND, PERSON
+from DiffBinaural.detection.found import ANIMALS, PERSON, VEHICLES
 
 FITTED = Path(__file__).with_name("voice.npz")
-LENGTH, STEP, LEAST = (
-    300,
-    150,
-    100,
-)  # samples of a window; from window to window; of a shorter sound, at least
 RATE = 100  # samples of energy a second
+# of a window; from window to window; of a sound that is shorter, at least
+LENGTH, STEP, LEAST = 3 * RATE, 3 * RATE // 2, RATE
 SYLLABLES = ((1, 3), (3, 7), (7, 15), (15, 40))  # Hz, of what changes
 GROUPS = (slice(0, 3), slice(3, 6), slice(6, 8))  # low, middle, high bands
 FAINT = 1e-4  # of the loud parts' energy: less is silence
@@ -28,7 +25,6 @@ SOUNDING = 0.3  # of a window's samples, at least, are louder
 MOST = 4.0  # log odds of one window, at most
 # Of what people make heard, how much is voice (the rest: instruments, steps); of what animals and vehicles do
 OF_PEOPLE, OF_THINGS, OF_ANYTHING = 0.7, 0.05, 0.5
-SPEAKERS = frozenset(("tv", "laptop", "cell phone"))  # play whatever there is
 
 
 def voice_features(bands: np.ndarray) -> np.ndarray:
@@ -88,8 +84,9 @@ def voice_probability(bands: np.ndarray) -> float:
 def odds_of_kinds(labels: Sequence[str], voice: float) -> np.ndarray:
     """Factors (K,) of the odds that tracks with these labels sound against that none does.
 
-    voice  probability that the sound is a voice.  1 for what may sound like anything
+    voice  probability that the sound is a voice.  1 for devices: a television plays anything, and music in a
+           kitchen is none of the refrigerator's
     """
-    share = {PERSON: OF_PEOPLE, **dict.fromkeys(CAN_SOUND - SPEAKERS - {PERSON}, OF_THINGS)}
+    share = {PERSON: OF_PEOPLE, **dict.fromkeys(ANIMALS | VEHICLES, OF_THINGS)}
     of = np.array([share.get(label, OF_ANYTHING) for label in labels])
     return (of * voice + (1 - of) * (1 - voice)) / OF_ANYTHING

@@ -15,8 +15,8 @@ from DiffBinaural.preparation.faults import (
     picture_faults,
     sound_faults,
 )
-from DiffBinaural.utils.lists import read_rows
 from DiffBinaural.utils.processes import parallel_map
+from DiffBinaural.utils.tables import read_rows
 
 
 def verify(job: Job, workers: int) -> tuple[list[str], list[str]]:

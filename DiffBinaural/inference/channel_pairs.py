@@ -21,6 +21,13 @@ LATE = -10.0  # dB, with one that no head makes
 SILENCE = 1e-10  # mean power of samples: -100 dB
 
 
+def one_sound(pair: np.ndarray, rate: int) -> str:
+    """In what channels (2, N) differ that hold one sound; "" where they hold two."""
+    channels = ChannelPair(rate)
+    channels.push(torch.from_numpy(np.ascontiguousarray(pair)), last=True)
+    return channels.one_sound()
+
+
 class ChannelPair:
     """What two channels have in common, of a sound that comes in blocks.
 
@@ -29,6 +36,7 @@ class ChannelPair:
 
     def __init__(self, rate: int):
         self.rate, self.samples = rate, 0
+        self.first = math.ceil(EDGES[0] / (rate / 2) * HALF)  # bin: what is lower, an offset, is not heard
         self.pieces, self.window = Pieces(HALF, HALF // 2), torch.hann_window(2 * HALF)
         self.left, self.right = torch.zeros(2, HALF + 1)
         self.cross = torch.zeros(HALF + 1, dtype=torch.complex64)
@@ -39,7 +47,9 @@ class ChannelPair:
         for piece, before, _ in self.pieces.push(block, last=last):
             first = HALF // 2 - before
             windowed = piece * self.window[first : first + piece.shape[1]]
-            left, right = torch.fft.rfft(windowed, 2 * HALF)
+            spectra = torch.fft.rfft(windowed, 2 * HALF)
+            spectra[:, : self.first] = 0
+            left, right = spectra
             self.left += left.abs() ** 2
             self.right += right.abs() ** 2
             self.cross += left * right.conj()

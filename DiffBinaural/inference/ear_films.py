@@ -10,28 +10,11 @@ from DiffBinaural.detection.names import DETECTOR_NAMES
 from DiffBinaural.heads.named import HEAD_HELP, head_named
 from DiffBinaural.inference.discovery import Film, FindConfig, films_of
 from DiffBinaural.utils.lens import AUTO_FOV, FOV_HELP, check_fov, fov_or_auto
+from DiffBinaural.utils.streams import VIDEOS
 from DiffBinaural.utils.tables import number, read_rows
 
 AUTO = "auto"
 COLUMNS = ("input_video", "input_wav", "detections", "fov")
-VIDEOS = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".ts",
-        ".mts",
-        ".mpg",
-        ".mpeg",
-        ".flv",
-        ".wmv",
-        ".ogv",
-        ".3gp",
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +65,8 @@ def ear_films(cfg: EarsConfig) -> list[EarFilm]:
     if (source / "dataset.json").is_file():
         return _of_dataset(cfg, source)
     if source.suffix.lower() == ".csv":
+        if cfg.input_wav:
+            raise ValueError(f"--input_wav is for a single video; {source} has a column input_wav")
         return [_of_row(cfg, source, row) for row in read_rows(source, COLUMNS[:1], COLUMNS)]
     inside = sorted(source.iterdir()) if source.is_dir() else []
     videos = [path for path in inside if path.suffix.lower() in VIDEOS]
@@ -92,6 +77,8 @@ def ear_films(cfg: EarsConfig) -> list[EarFilm]:
 
 def _of_video(cfg: EarsConfig, video: Path, **given) -> EarFilm:
     pair = given.get("input_wav") or cfg.input_wav or video
+    if Path(pair).is_dir():
+        raise ValueError(f"{pair}: has no videos; of a folder of pictures, give the sound with --input_wav")
     film = Film(video.stem, video, Path(pair), cfg.fps, given.get("fov", cfg.fov))
     return EarFilm(film, Path(pair), cfg.head or "sphere", given.get("detections") or cfg.detections)
 

@@ -1,6 +1,7 @@
 """Whole clips of a dataset, generated."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,12 +11,14 @@ from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, Train
 from DiffBinaural.dataset.base import WholeClips
 from DiffBinaural.dataset.cutting import WINDOW_HOP, extract_windows, padded
 from DiffBinaural.dataset.frame_sources import WithoutDetections
+from DiffBinaural.dataset.recordings import SOUNDS
 from DiffBinaural.heads.named import head_named
 from DiffBinaural.inference.config import ClipsConfig, GenerateConfig
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.sampler import Sampler
 from DiffBinaural.inference.windows import BLOCK, WindowBatch
 from DiffBinaural.modules.models import BinauralModel
+from DiffBinaural.utils.closing import next_command
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.lists import EARS, SIDES, Clip
 from DiffBinaural.utils.locks import locked
@@ -119,6 +122,11 @@ def generate_all(
                 places = clip_directions(clip, models[0].cfg).numpy() if models[0].slots else None
                 save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy(), places, clip["head"])
                 yield clip, mel
+            if job.first:
+                print(f"{cfg.output_dir}: mels of {len(range(len(data))[: cfg.limit])} clips")
+                if (truth := Path(cfg.data_root, SOUNDS[2])).is_dir():
+                    script = "DiffBinaural/evaluate_mel_spectrogram_rmse.py"
+                    print(next_command(script, pred_dir=cfg.output_dir, gt_dir=truth))
 
 
 def next_video(clips: list[Clip], i: int) -> int:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import ViewConfig
+from DiffBinaural.dataset.detections import check_boxes, check_times, film_detections, held_between
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.dataset.tracks import SourcePaths
 from DiffBinaural.dataset.trajectories import TrajectoryPaths, Waypoint, waypoints_of
@@ -22,10 +23,11 @@ from DiffBinaural.detection.tracking import AHEAD
 from DiffBinaural.inference.remarks import PICTURE_RATE
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.lens import field_of_view
-from DiffBinaural.utils.lists import Detection, read_detections, read_rows
+from DiffBinaural.utils.lists import Detection
 from DiffBinaural.utils.media import frame_rate, picture_seconds, pictures, read_picture
 from DiffBinaural.utils.source_plots import FilmStrip
 from DiffBinaural.utils.streams import film_start
+from DiffBinaural.utils.tables import read_rows
 
 MIN_WIDTH = 480  # pixels: a wider video is shrunk, but not below this
 KEPT = 150.0  # seconds behind the latest picture that a source's way is known: two blocks of sound, and more
@@ -212,12 +214,20 @@ class VideoFrames(RecordedFrames):
     def _detected(self, path: str | None, fps: float) -> list[Detection]:
         if not path:
             return []
-        found = detections_of(path, self.video.stem, fps if self.images else frame_rate(self.video))
+        rate = fps if self.images else frame_rate(self.video)
+        found, remark = film_detections(path, self.video.stem, rate)
+        self.notices += [remark] * bool(remark)
         if self.delay and not any(row.get("time") for row in read_rows(path, ())):  # it counts pictures
             found = [replace(d, time=d.time + self.delay) for d in found]
         opening = next(self.coming)
         self.coming, factor = chain([opening], self.coming), max(opening.width // MIN_WIDTH, 1)
-        return [replace(d, box=_scaled(d.box, 1 / factor)) for d in found]
+        check_boxes(str(path), found, opening.size)
+        shown = len(self.images) / fps if self.images else picture_seconds(self.video, self.zero)
+        check_times(str(path), found, shown + 1 / rate)
+        return [
+            replace(d, box=_scaled(d.box, 1 / factor))
+            for d in held_between(found, fps if self.images else PICTURE_RATE)
+        ]
 
 
 def _scaled(box: tuple[float, ...], factor: float) -> tuple[float, float, float, float]:
@@ -236,11 +246,3 @@ def images_of(folder: Path) -> list[Path]:
             (len(part), part) if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)
         ],
     )
-
-
-def detections_of(path: str | Path, video_id: str, fps: float) -> list[Detection]:
-    """A video's rows of a detection file; in a file about a single video its id may be any."""
-    found = read_detections(path, fps)
-    if video_id not in found and len(found) != 1:
-        raise ValueError(f"{path}: no rows for {video_id}; it has {', '.join(sorted(found)[:5]) or 'none'}")
-    return found.get(video_id) or next(iter(found.values()))

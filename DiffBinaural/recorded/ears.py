@@ -8,13 +8,12 @@ import torch
 
 from DiffBinaural.dataset.dataset_real_binaural import RATE
 from DiffBinaural.inference.audio_source import AudioSource, own_rate
+from DiffBinaural.inference.channel_pairs import one_sound
 from DiffBinaural.utils.audio import Resampler, checked_rate, is_sound_file, wav_blocks
-from DiffBinaural.utils.downmix import CANCELLED, DEAD
+from DiffBinaural.utils.downmix import CANCELLED
 from DiffBinaural.utils.media import sound_blocks, sound_delay
 
 RESAMPLED = 10.0  # seconds that are resampled at once
-SILENT = 1e-9  # power, full scale being 1: -90 dB
-ALIKE_DB = -40.0  # of what one ear has that the other has not: dual mono, also after a lossy codec
 
 
 def read_ears(path: Path, track: int | None = None) -> tuple[np.ndarray, float]:
@@ -47,20 +46,10 @@ def read_mono(path: Path) -> tuple[np.ndarray, list[str]]:
     return (torch.cat(parts, dim=1) / source.gain).numpy(), source.notices
 
 
-def check_ears(path: Path, pair: np.ndarray) -> None:
+def check_pair(path: Path, pair: np.ndarray) -> None:
     """Raise ValueError where two channels (2, N) are not two ears: nothing is to be learnt from them."""
+    if why := one_sound(pair, RATE):
+        raise ValueError(f"{path}: {why}; expected the sound of two ears")
     left, right = pair.astype(np.float64) - pair.mean(axis=1, keepdims=True)
-    powers = (left**2).mean(), (right**2).mean()
-    if max(powers) < SILENT:
-        raise ValueError(f"{path}: is silent; expected the sound of two ears")
-    if min(powers) <= DEAD * max(powers):
-        empty = "left" if powers[0] < powers[1] else "right"
-        raise ValueError(f"{path}: its {empty} channel is empty; expected the sound of two ears")
-    together = (left * right).mean()
-    apart = 1 - together**2 / (
-        powers[0] * powers[1]
-    )  # of one channel's power, what no gain makes of the other
-    if together > 0 and apart < 10 ** (ALIKE_DB / 10):
-        raise ValueError(f"{path}: both channels hold the same sound; expected those of two ears")
-    if powers[0] + powers[1] + 2 * together < CANCELLED * (powers[0] + powers[1]):
+    if ((left + right) ** 2).mean() < CANCELLED * ((left**2).mean() + (right**2).mean()):
         raise ValueError(f"{path}: its channels cancel each other, one is inverted; expected two ears")

@@ -2,23 +2,25 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from DiffBinaural.configs.fields import from_dict
 from DiffBinaural.dataset.dataset_real_binaural import BINAURAL, MONO, RATE, write_sounds
+from DiffBinaural.dataset.recordings import FrameFolder
 from DiffBinaural.inference.discovery import Film, detection_row, has_sound, search
 from DiffBinaural.preparation.clips import ClipFiles, PreparedClip, lengths_differ, write_frames
 from DiffBinaural.preparation.reading import TOLERANCE, checked_file, read_frames, sixteen_bits
 from DiffBinaural.recorded.config import WINDOW_SECONDS, RecordingsConfig
-from DiffBinaural.recorded.ears import check_ears, read_ears, read_mono
+from DiffBinaural.recorded.ears import check_pair, read_ears, read_mono
 from DiffBinaural.recorded.takes import Take
 from DiffBinaural.utils.audio import write_wav
 from DiffBinaural.utils.files import discard, read_json, write_text
-from DiffBinaural.utils.lens import field_of_view
+from DiffBinaural.utils.lens import AUTO_FOV, field_of_view
 from DiffBinaural.utils.lists import Detection
 from DiffBinaural.utils.streams import film_start, first_matrix, is_turned, open_media, picture_stream
 
@@ -48,6 +50,12 @@ class TakeSound:
     mono: np.ndarray | None  # (1, N); None: the mean of the pair
     begin: float  # seconds of silence before it
     remarks: list[str]
+
+    def until(self, seconds: float) -> "TakeSound":
+        """Its first seconds."""
+        samples = math.ceil(seconds * RATE)
+        mono = None if self.mono is None else self.mono[:, :samples]
+        return replace(self, pair=self.pair[:, :samples], mono=mono)
 
 
 def take_record(root: Path, name: str) -> Path:
@@ -79,7 +87,7 @@ def recorded_take(root: Path, name: str) -> PreparedTake | None:
 def made_of(take: Take, cfg: RecordingsConfig) -> dict:
     """What tells the files of a recording from others of their names."""
     roles = {"video": take.video, "sound": take.sound, "mono": take.mono}
-    made: dict = {"audio_track": cfg.audio_track}
+    made: dict = {"audio_track": cfg.audio_track, "fov": cfg.fov}
     for role, path in roles.items():
         if path:
             state = checked_file(path).stat()
@@ -114,8 +122,12 @@ def make_take(take: Take, cfg: RecordingsConfig) -> PreparedTake:
     root, origin = Path(cfg.out), made_of(take, cfg)
     size, shown = frame_sizes(take.video, cfg.width)
     sound = take_sound(take, cfg.audio_track)
-    samples, begin = sound.pair.shape[1], max(sound.begin, film_start(take.video)[1])
-    pictures = write_frames(ClipFiles.of(root, take.name).frames, take_frames(take, cfg.fps, size))
+    heard, begin = sound.pair.shape[1] / RATE, max(sound.begin, film_start(take.video)[1])
+    frames = ClipFiles.of(root, take.name).frames
+    seen = write_frames(frames, take_frames(take, cfg.fps, size)) / cfg.fps
+    pictures = keep_pictures(frames, math.ceil(heard * cfg.fps))
+    sound = sound.until(pictures / cfg.fps)
+    samples = sound.pair.shape[1]
     end = min(samples / RATE, pictures / cfg.fps)
     if end - begin < WINDOW_SECONDS:
         raise ValueError(
@@ -124,16 +136,15 @@ def make_take(take: Take, cfg: RecordingsConfig) -> PreparedTake:
         )
     write_take_sounds(root, take.name, sound)
     degrees, why = field_of_view(take.video)
-    film = Film(take.name, take.video, take.sound, cfg.fps, degrees)
+    film = Film(take.name, take.video, take.sound, cfg.fps, degrees if cfg.fov == AUTO_FOV else cfg.fov)
     said: list[str] = []
     track = cfg.audio_track if take.sound == take.video else None
-    found = [d for part in search(film, cfg.detector, track, said.append) for d in part]
+    found = [d for part in search(film, cfg.detector, track, said.append) for d in part if d.time < end]
     if not found:
         said[-1] = "nothing found that could sound: only the whole picture is trained on"
-    if lengths_differ(samples / RATE, pictures / cfg.fps, cfg.fps):
+    if lengths_differ(heard, seen, cfg.fps):
         sound.remarks.append(
-            f"the sound ends at {samples / RATE:.1f} s, the video at {pictures / cfg.fps:.1f} s; "
-            f"its clips end at {end:.1f} s"
+            f"the sound ends at {heard:.1f} s, the video at {seen:.1f} s; both are kept to {end:.1f} s"
         )
     return PreparedTake(
         name=take.name,
@@ -151,6 +162,14 @@ def make_take(take: Take, cfg: RecordingsConfig) -> PreparedTake:
     )
 
 
+def keep_pictures(folder: Path, count: int) -> int:
+    """Delete a folder's pictures but the first ones, at least one; how many there are then."""
+    paths = FrameFolder(folder).paths
+    for path in paths[max(count, 1) :]:
+        path.unlink()
+    return min(len(paths), max(count, 1))
+
+
 def take_sound(take: Take, track: int | None) -> TakeSound:
     """Read a recording's sound.  Raises ValueError where it is not that of two ears."""
     if take.sound == take.video and not has_sound(take.video):
@@ -158,7 +177,7 @@ def take_sound(take: Take, track: int | None) -> TakeSound:
             f"{take.video}: has no sound; put a sound file of its name beside it, or into --sounds"
         )
     pair, begin = read_ears(checked_file(take.sound), track if take.sound == take.video else None)
-    check_ears(take.sound, pair)
+    check_pair(take.sound, pair)
     mono, remarks = read_mono(take.mono) if take.mono else (None, [])
     if mono is not None:
         samples = min(mono.shape[1], pair.shape[1])
@@ -167,7 +186,9 @@ def take_sound(take: Take, track: int | None) -> TakeSound:
             remarks.append(f"{take.mono}: {lasts}; both are kept as far as the shorter goes")
         pair, mono = pair[:, :samples], mono[:, :samples]
     peak = max(float(np.abs(wav).max()) for wav in (pair, mono) if wav is not None)
-    if peak > 1:  # floats above full scale, peaks between samples: the ears and their mono stay in proportion
+    if peak > 1:
+        remarks.append(f"{take.sound}: made {20 * math.log10(peak):.1f} dB softer; its peaks pass full scale")
+        # floats above full scale, peaks between samples: the ears and their mono stay in proportion
         pair, mono = pair / peak, None if mono is None else mono / peak
     return TakeSound(sixteen_bits(pair), mono, begin, remarks)
 

@@ -28,12 +28,19 @@ def divided(named: Mapping[str, str], held_out: int | None, seed: int) -> dict[s
     Raises ValueError for too few recordings.
     """
     if any(named.values()):
-        return {name: split or "train" for name, split in named.items()}
+        stated = {name: split or "train" for name, split in named.items()}
+        if held_out is not None:
+            raise ValueError("--held_out: the CSV's column split states the lists; leave one of them out")
+        if lacking := {"train", "val"} - set(stated.values()):
+            raise ValueError(
+                f"no recording is left for {' and '.join(sorted(lacking))}; see the column split"
+            )
+        return stated
     count = max(round(len(named) / ONE_IN), 1) if held_out is None else held_out
     if len(named) < max(2 * count + 1, LEAST):
         raise ValueError(
             f"{len(named)} recording(s) for three lists, {count} each to validate and to test with; "
-            "split a long recording into several files, or state the lists in a CSV, column split"
+            "add recordings, or state the lists in a CSV, column split"
         )
     drawn = sorted(named, key=lambda name: (zlib.crc32(f"{seed} {name}".encode()), name))
     lists = dict.fromkeys(drawn[:count], "test") | dict.fromkeys(drawn[-count:], "val")

@@ -1,19 +1,15 @@
 """Which video goes with which sound."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from DiffBinaural.recorded.config import RecordingsConfig
 from DiffBinaural.utils.destinations import utf8_name
-from DiffBinaural.utils.lists import checked_id, read_rows
+from DiffBinaural.utils.lists import checked_id
+from DiffBinaural.utils.streams import VIDEOS
+from DiffBinaural.utils.tables import read_rows
 
-# fmt: off
-VIDEO_KINDS = (
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".wmv",
-    ".ogv", ".3gp",
-)
-# fmt: on
 SOUND_KINDS = (".wav", ".w64", ".flac", ".aif", ".aiff", ".caf", ".ogg", ".opus", ".mp3", ".m4a", ".aac")
 LISTS = ("train", "val", "test")
 COLUMNS = ("input_video", "input_wav", "mono_wav", "video_id", "split")
@@ -53,9 +49,9 @@ def takes_of(cfg: RecordingsConfig) -> tuple[list[Take], list[str]]:
 
 
 def _found(source: Path, cfg: RecordingsConfig) -> tuple[list[Take], list[str]]:
-    videos = _of_kind(source, VIDEO_KINDS)
+    videos = _of_kind(source, VIDEOS)
     if not videos:
-        raise FileNotFoundError(f"{source}: no videos in this folder; expected {' '.join(VIDEO_KINDS)}")
+        raise FileNotFoundError(f"{source}: no videos in this folder; expected {' '.join(sorted(VIDEOS))}")
     sounds, monos = (_by_stem(folder) for folder in (cfg.sounds or source, cfg.monos))
     takes = []
     for video in videos:
@@ -69,7 +65,7 @@ def _found(source: Path, cfg: RecordingsConfig) -> tuple[list[Take], list[str]]:
     return takes, _spare(videos, sounds) + _spare(videos, monos)
 
 
-def _of_kind(folder: str | Path, kinds: tuple[str, ...]) -> list[Path]:
+def _of_kind(folder: str | Path, kinds: Collection[str]) -> list[Path]:
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     files = (path for path in sorted(Path(folder).iterdir()) if path.is_file())
@@ -100,10 +96,8 @@ def _spare(videos: Sequence[Path], sounds: dict[str, list[Path]]) -> list[str]:
 
 def _listed(source: Path) -> list[Take]:
     takes = []
-    for line, row in enumerate(read_rows(source, ("input_video",)), start=2):
+    for line, row in enumerate(read_rows(source, COLUMNS[:1], COLUMNS), start=2):
         where = f"{source}, line {line}"
-        if unknown := [name or "of a surplus field" for name in row if name not in COLUMNS]:
-            raise ValueError(f"{where}: unknown column {unknown[0]}; expected {', '.join(COLUMNS)}")
         if not row["input_video"]:
             raise ValueError(f"{where}: names no video")
         video = source.parent / row["input_video"]

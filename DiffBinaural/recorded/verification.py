@@ -3,8 +3,10 @@
 import csv
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
+
+import numpy as np
 
 from DiffBinaural.dataset.recordings import DETECTIONS
 from DiffBinaural.inference.discovery import COLUMNS
@@ -42,8 +44,7 @@ def verify_recordings(cfg: RecordingsConfig) -> tuple[list[str], list[str]]:
     faults += [f"{take_record(root, take.name)}: missing or damaged" for take, found in made if not found]
     good = [(take, found) for take, found in made if found]
     faults += collect_faults(partial(table_faults, cfg, takes, [found for _, found in good]))
-    compared = [(take, found.frame_size) for take, found in good]
-    faults += chain(*parallel_map(partial(take_faults, cfg=cfg), compared, cfg.workers))
+    faults += chain(*parallel_map(partial(take_faults, cfg=cfg), good, cfg.workers))
     left_out = [f"left out when they were made: {', '.join(done['left_out'])}"] if done["left_out"] else []
     return [f"{root}: {len(takes)} recordings compared with {cfg.input}", *left_out], faults
 
@@ -67,24 +68,30 @@ def csv_cells(path: Path) -> list[list[str]]:
 
 
 def as_csv_cells(header: str, rows: list[tuple]) -> list[list[str]]:
-    """What :func:`cells` reads of these rows."""
+    """What :func:`csv_cells` reads of these rows."""
     return [header.split(","), *([str(cell) for cell in row] for row in rows)]
 
 
-def take_faults(compared: tuple[Take, tuple], cfg: RecordingsConfig) -> list[str]:
+def take_faults(compared: tuple[Take, PreparedTake], cfg: RecordingsConfig) -> list[str]:
     """Differences of a recording's wavs, of its pictures.
 
-    compared  the recording, and the size of its pictures in pixels
+    compared  the recording, and what was made of it
     """
-    take, size = compared
+    take, made = compared
     files = ClipFiles.of(Path(cfg.out), take.name)
+
+    def shown() -> Iterator[np.ndarray]:
+        return islice(take_frames(take, cfg.fps, made.frame_size), made.pictures)
+
     return [
-        *collect_faults(partial(take_sound_faults, files, take, cfg)),
-        *collect_faults(lambda: picture_faults(files, take_frames(take, cfg.fps, size))),
+        *collect_faults(partial(take_sound_faults, files, take, made, cfg)),
+        *collect_faults(lambda: picture_faults(files, shown())),
     ]
 
 
-def take_sound_faults(files: ClipFiles, take: Take, cfg: RecordingsConfig) -> Iterator[str]:
-    """Differences of a recording's wavs from its sound."""
-    sound = take_sound(take, cfg.audio_track)
+def take_sound_faults(
+    files: ClipFiles, take: Take, made: PreparedTake, cfg: RecordingsConfig
+) -> Iterator[str]:
+    """Differences of a recording's wavs from its sound, as far as that was kept."""
+    sound = take_sound(take, cfg.audio_track).until(made.pictures / cfg.fps)
     yield from sound_faults(files, sound.pair, sound.mono)

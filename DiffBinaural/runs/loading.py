@@ -36,10 +36,13 @@ def precompute(data: BinauralDataset, model: BinauralModel, folder: Path, job: W
     """Fill a run's cache, and check every file before the first step.
 
     Mels, and a frozen trunk's features of every picture, plain and mirrored, are cached in `folder`; pictures
-    for a trainable trunk are only checked.
+    for a trainable trunk are only checked.  A packed dataset was checked when it was packed, and is too large
+    for a cache.
     """
+    if not data.kept:
+        return
     ids = list(dict.fromkeys(clip.video_id for clip in data.clips))
-    keep = model.frame.frozen and data.encodable
+    keep = model.frame.frozen and not data.summed
     data.use_cache(Cache(folder), partial(encode_recording, model) if keep else None)
     if keep:  # one at a time: the trunk uses all threads
         for video_id in Progress(job.shard(ids), desc="encoding pictures", disable=not job.first):

@@ -94,6 +94,14 @@ def sound_info(path: str | Path) -> tuple[int, float]:
     return info.samplerate, info.frames / info.samplerate
 
 
+def sound_seconds(path: str | Path) -> float:
+    """A sound file's length in seconds, as its header says.  Raises ValueError naming one that has none."""
+    try:
+        return sound_info(path)[1]
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: cannot be read as a sound file ({error.error_string})") from None
+
+
 def read_wav(
     path: str | Path, rate: int | None = None, channels: int | None = None
 ) -> tuple[np.ndarray, int]:

@@ -16,14 +16,17 @@ class Cache:
 
     folder  where they are stored, to be mapped by all processes of a run and by those that resume it;
             without one, each process keeps them in memory
+    keep    False: they are computed at every use, where there are too many to be stored
     """
 
-    def __init__(self, folder: Path | None = None):
-        self.folder, self.in_memory = folder, {}
+    def __init__(self, folder: Path | None = None, *, keep: bool = True):
+        self.folder, self.keep, self.in_memory = folder, keep, {}
         self.mapped = lru_cache(MAPPED)(lambda path: load_tensors(path, mapped=True))
 
     def get(self, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors of that name; `compute` returns them where they are not cached yet."""
+        if not self.keep:
+            return compute()
         if self.folder is None:
             if name not in self.in_memory:
                 self.in_memory[name] = compute()

@@ -1,13 +1,18 @@
 """Lists of clips, detections, mel pairs."""
 
-import csv
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from DiffBinaural.utils.tables import each_row, number, seconds
 
 SIDES = ("left", "right")
 EARS = {"both": (0, 1), "left": (0,), "right": (1,)}  # indices on the ear axis
 MAX_ID = 200  # characters; a file name has at most 255 bytes
+CLIP_COLUMNS = ("video_id", "start_time", "end_time", "action_label")
+BOX_COLUMNS = ("video_id", "x1", "y1", "x2", "y2", "score")
+DETECTION_COLUMNS = (*BOX_COLUMNS, "frame", "time", "label", "track", "sounding")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class Clip:
     def span(self) -> str:
         """A name unique to this span; two clips may have the same start and different ends."""
         return f"{self.stem}_{self.end}"
+
+    def samples(self, rate: int, total: int) -> tuple[int, int]:
+        """Its first sample in a sound of `total` samples at `rate` Hz, and the one behind its last."""
+        return round(self.start * rate), round(min(self.end * rate, total))
 
 
 @dataclass(frozen=True)
@@ -50,32 +59,6 @@ def checked_id(video_id: str, source: str | Path) -> str:
     return video_id
 
 
-def read_rows(path: str | Path, needed: tuple[str, ...]) -> list[dict]:
-    """Rows of a CSV file as dicts.  Raises ValueError for other files, and for a missing column."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            found = [name.strip() for name in reader.fieldnames or []]
-            if missing := [name for name in needed if name not in found]:
-                raise ValueError(
-                    f"no column {', '.join(missing)}; the first line has {','.join(found)[:200] or 'nothing'}"
-                )
-            reader.fieldnames = found
-            return list(reader)
-    except (ValueError, csv.Error) as error:  # not UTF-8 is a ValueError too
-        raise ValueError(f"{path}: {error}") from None
-
-
-def number(row: dict, name: str, source: str) -> float:
-    """A column of a row as a float.  Raises ValueError naming the source when it is NaN or no number."""
-    try:
-        if not math.isnan(value := float(row[name])):
-            return value
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"{source}: {name} is {str(row[name])[:80]!r}; expected a number")
-
-
 def split_path(data_root: str | Path, name: str, split: str = "") -> Path:
     """CSV file of a list: a name in <data_root>/splits/<split>, or a path."""
     named = Path(data_root) / "splits" / split / f"{name}.csv"
@@ -90,20 +73,24 @@ def split_path(data_root: str | Path, name: str, split: str = "") -> Path:
 
 
 def read_clips(path: str | Path) -> list[Clip]:
-    """Clips of a split file: columns video_id,start_time,end_time,action_label; only video_id is needed."""
-    clips = []
-    for line, row in enumerate(read_rows(path, ("video_id",)), start=2):
+    """Clips of a split file: CLIP_COLUMNS, of which only video_id is needed; times in seconds or mm:ss."""
+    clips = list(each_clip(path))
+    if not clips:
+        raise ValueError(f"{path}: no clips below the header line")
+    return clips
+
+
+def each_clip(path: str | Path) -> Iterator[Clip]:
+    """:func:`read_clips`, one at a time."""
+    for line, row in enumerate(each_row(path, CLIP_COLUMNS[:1], CLIP_COLUMNS), start=2):
         where = f"{path}, line {line}"
         start, end = (
-            number(row, name, where) if row.get(name) else default
+            seconds(row, name, where) if row.get(name) else default
             for name, default in (("start_time", 0.0), ("end_time", math.inf))
         )
         if not 0 <= start < end:
             raise ValueError(f"{where}: the clip runs from {start} s to {end} s; expected 0 <= start < end")
-        clips.append(Clip(checked_id(row["video_id"], where), start, end, row.get("action_label") or ""))
-    if not clips:
-        raise ValueError(f"{path}: no clips below the header line")
-    return clips
+        yield Clip(checked_id(row["video_id"], where), start, end, row.get("action_label") or "")
 
 
 def fold_of(text: str) -> tuple[int, int]:
@@ -123,11 +110,18 @@ def folded(clips: list[Clip], fold: str, *, inside: bool) -> list[Clip]:
     """
     if not fold:
         return clips
-    (k, n), ids = fold_of(fold), list(dict.fromkeys(clip.video_id for clip in clips))
+    ids = list(dict.fromkeys(clip.video_id for clip in clips))
+    k, n = fold_among(fold, len(ids))
     chosen = set(ids[k - 1 :: n])
-    if not chosen or len(chosen) == len(ids):
-        raise ValueError(f"--fold {fold}: the list has {len(ids)} recordings, too few for {n} folds")
     return [clip for clip in clips if (clip.video_id in chosen) == inside]
+
+
+def fold_among(fold: str, recordings: int) -> tuple[int, int]:
+    """:func:`fold_of`, where so many recordings can be divided like this: one in the fold, one outside it."""
+    k, n = fold_of(fold)
+    if not 0 < len(range(k - 1, recordings, n)) < recordings:
+        raise ValueError(f"--fold {fold}: the list has {recordings} recordings, too few for {n} folds")
+    return k, n
 
 
 def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
@@ -138,9 +132,16 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
     Columns label, track and sounding may be missing.
     """
     found: dict[str, list[Detection]] = {}
-    for line, row in enumerate(read_rows(path, ("video_id", "x1", "y1", "x2", "y2", "score")), start=2):
+    for video_id, detection in each_detection(path, fps):
+        found.setdefault(video_id, []).append(detection)
+    return {video_id: sorted(rows, key=lambda d: d.time) for video_id, rows in found.items()}
+
+
+def each_detection(path: str | Path, fps: float) -> Iterator[tuple[str, Detection]]:
+    """Detections with their video ids, one at a time in the file's order: see :func:`read_detections`."""
+    for line, row in enumerate(each_row(path, BOX_COLUMNS, DETECTION_COLUMNS), start=2):
         where = f"{path}, line {line}"
-        time = number(row, "time", where) if row.get("time") else (number(row, "frame", where) - 1) / fps
+        time = seconds(row, "time", where) if row.get("time") else (number(row, "frame", where) - 1) / fps
         if time < 0:
             raise ValueError(f"{where}: lies before the start; frames count from 1, times from 0")
         *box, score = (number(row, name, where) for name in ("x1", "y1", "x2", "y2", "score"))
@@ -153,9 +154,7 @@ def read_detections(path: str | Path, fps: float) -> dict[str, list[Detection]]:
         if not 0 <= sounding <= 1:
             raise ValueError(f"{where}: sounding is {sounding:g}; expected a probability, 0 to 1")
         named = {name: row.get(name) or "" for name in ("label", "track")}
-        detection = Detection(time, tuple(box), score, **named, sounding=sounding)
-        found.setdefault(row["video_id"], []).append(detection)
-    return {video_id: sorted(rows, key=lambda d: d.time) for video_id, rows in found.items()}
+        yield row["video_id"], Detection(time, tuple(box), score, **named, sounding=sounding)
 
 
 def mel_pairs(folder: str | Path) -> dict[str, tuple[Path, Path]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from DiffBinaural.utils.streams import (
     display_matrix,
@@ -111,6 +111,16 @@ def read_picture(path: str | Path) -> Image.Image:
     """An image file as RGB, upright.  Raises ValueError naming the file where it cannot be read."""
     try:
         return ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    except DAMAGED:
+        raise ValueError(f"{path}: cannot be read as a picture") from None
+
+
+def stated_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of an image file, upright, as its header says: as of :func:`read_picture`."""
+    try:
+        with Image.open(path) as picture:
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return picture.size[::-1] if turned else picture.size
     except DAMAGED:
         raise ValueError(f"{path}: cannot be read as a picture") from None
 

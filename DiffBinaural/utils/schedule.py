@@ -10,6 +10,8 @@ from torch.utils.data import Sampler
 
 from DiffBinaural.utils.helpers import generator_for
 
+NUMBERS = 4096  # of an epoch's order that are Python's integers at once
+
 
 class Shuffled(Sampler):
     """An endless stream of sample numbers: a new order in every epoch, and no number twice.
@@ -26,9 +28,10 @@ class Shuffled(Sampler):
 
     def _numbers(self) -> Iterator[int]:
         for epoch in itertools.count(self.start // self.length):
-            order = torch.randperm(self.length, generator=generator_for(self.seed, f"epoch {epoch}")).tolist()
+            order = torch.randperm(self.length, generator=generator_for(self.seed, f"epoch {epoch}"))
             skip = max(self.start - epoch * self.length, 0)
-            yield from (epoch * self.length + k for k in order[skip:])
+            for few in order[skip:].split(NUMBERS):  # as Python's integers all would take 40 bytes each
+                yield from (epoch * self.length + k for k in few.tolist())
 
 
 class Budget:
@@ -50,6 +53,26 @@ class Budget:
         if not self.seconds:
             return step / self.steps
         return max(step / self.steps, broadcast(self.progress["seconds"]) / self.seconds)
+
+    def why(self, step: int) -> str:
+        """Why a run ends after so many steps, for a message."""
+        if self.seconds and step < self.steps:
+            return f"its {self.seconds:g} s are spent, after {step} steps"
+        return f"all its {self.steps} steps are made"
+
+    @property
+    def unit(self) -> str:
+        """What a progress bar counts: seconds of a run whose seconds are limited, else steps."""
+        return "s" if self.seconds else "step"
+
+    @property
+    def total(self) -> int:
+        """The bar's end, in units."""
+        return math.ceil(self.seconds) if self.seconds else self.steps
+
+    def position(self, step: int) -> int:
+        """Whole units of the run that are over after so many steps."""
+        return min(int(self.progress["seconds"]), self.total) if self.seconds else step
 
 
 def rate_factor(step: int, done: float, warmup: int, schedule: str = "cosine") -> float:

@@ -12,6 +12,8 @@ from DiffBinaural.utils.destinations import utf8_name
 
 MAX_PIXELS = 40_000_000  # of a video frame; 8K has 33 million
 HEAD = 10.0  # seconds from a file's beginning in which all of its tracks are expected to begin
+VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts"}  # endings of video files
+VIDEOS |= {".mpg", ".mpeg", ".flv", ".wmv", ".ogv", ".3gp"}
 STILLS = {"mjpeg", "png", "gif", "bmp", "webp", "tiff"}  # codecs of previews beside a film, rarely of a film
 
 

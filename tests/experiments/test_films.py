@@ -7,7 +7,7 @@ import pytest
 
 from DiffBinaural.dataset.trajectories import read_trajectory
 from DiffBinaural.utils.audio import read_wav
-from DiffBinaural.utils.lists import read_rows
+from DiffBinaural.utils.tables import read_rows
 
 
 @pytest.fixture(scope="module")

@@ -35,10 +35,10 @@ from DiffBinaural.utils.lists import (
     match,
     read_clips,
     read_detections,
-    read_rows,
 )
 from DiffBinaural.utils.media import pictures, read_picture
 from DiffBinaural.utils.mel_files import load_array, load_mel_pair, save_mel_pair
+from DiffBinaural.utils.tables import read_rows
 
 many = settings(
     max_examples=30,

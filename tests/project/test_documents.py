@@ -11,9 +11,8 @@ import pytest
 from DiffBinaural.utils.audio import read_wav, write_wav
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    p for folder in (".", "DiffBinaural", "BigVGAN", "weights", "docs") for p in sorted((ROOT / folder).glob("*.md"))
-]
+FOLDERS = (".", "DiffBinaural", "BigVGAN", "weights", "docs")
+PAGES = [page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))]
 NOT_RUN = ("make", "pip", "tensorboard", "python -m")
 STAGE_1 = "--preset tiny --num_epoch 1 --windows_per_clip 1 --workers 0 --device cpu"
 VOCODER = "--training_steps 2 --validation_interval 2 --checkpoint_interval 2 --device cpu"
@@ -23,6 +22,7 @@ TINY = {
     "DiffBinaural/simulate_dataset.py": "--clips 5 --seconds 1 --workers 1",
     "DiffBinaural/simulate_speech.py": "--clips 2",
     "DiffBinaural/prepare_recordings.py": "--workers 1",
+    "DiffBinaural/check_dataset.py": "--workers 1",
     "DiffBinaural/train_realBinaural.py": STAGE_1,
     "DiffBinaural/test_realBinaural.py": CONVERT,
     "DiffBinaural/test_realBinaural_few.py": f"{CONVERT} --limit 1",
@@ -89,7 +89,7 @@ def run_all(scripts, lines):
 
 
 def test_quickstart(folder, scripts):
-    assert run_all(scripts, commands("QUICKSTART.md")) == 19
+    assert run_all(scripts, commands("QUICKSTART.md")) == 20
     assert sorted(path.name for path in folder.glob("out.*")) == ["out.mkv", "out.mp4", "out.png", "out.wav"]
     assert (folder / "generated/wavs/first.wav").exists()
     assert len(list((folder / "generated/films").iterdir())) == 2

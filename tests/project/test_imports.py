@@ -40,6 +40,7 @@ STAGE_1 = [
     "modules.models",
     "inference",
     "recorded",
+    "checking",
     "evaluation",
     "validation",
     "runs",

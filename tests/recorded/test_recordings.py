@@ -64,8 +64,11 @@ def words(source, out, *more):
 
 def ears(number=0, seconds=3.0, rate=44_100):
     """Noise at the left ear, softer and later at the right one, (N, 2)."""
-    dry = 0.2 * np.random.default_rng([7, number]).standard_normal(round(seconds * rate))
-    return np.stack([dry, 0.5 * np.roll(dry, 20)], axis=1)
+    random = np.random.default_rng([7, number])
+    dry, *own = np.array([[0.15], [0.025], [0.025]]) * random.standard_normal((3, round(seconds * rate)))
+    return np.stack(
+        [dry + own[0], 0.5 * (np.roll(dry, 20) + own[1])], axis=1
+    )  # own: of the room, at each ear
 
 
 def film(path, *, sound=None, picture=1.0, late=0.0, rate=44_100):
@@ -241,8 +244,8 @@ def test_a_csv_names_them(videos, scripts, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ("input_video,sound\na.mp4,b.wav", "unknown column sound"),
-        ("input_video\na.mp4,b.wav", "unknown column"),
+        ("input_video,sound\na.mp4,b.wav", "unknown column 'sound'"),
+        ("input_video\na.mp4,b.wav", "line 2 has more fields"),
         ("video\na.mp4", "no column input_video"),
         ("input_video,split\na.mp4,dev", "split is 'dev'"),
         ("input_video,video_id\na.mp4,../a", "is not an id"),
@@ -300,9 +303,9 @@ ONE, SILENCE = ears()[:, :1], np.zeros((132_300, 2))
 UNUSABLE = {
     "mono": (lambda p: film(p, sound=ONE, picture=3), r"1 channel\(s\); expected 2"),
     "six channels": (lambda p: film(p, sound=np.tile(ears(), 3), picture=3), r"6 channel\(s\)"),
-    "dual mono": (lambda p: film(p, sound=np.tile(ONE, 2), picture=3), "both channels hold the same"),
-    "panned mono": (lambda p: film(p, sound=ONE * (0.9, 0.3), picture=3), "both channels hold the same"),
-    "silence": (lambda p: film(p, sound=SILENCE, picture=3), "is silent"),
+    "dual mono": (lambda p: film(p, sound=np.tile(ONE, 2), picture=3), "both channels are the same"),
+    "panned mono": (lambda p: film(p, sound=ONE * (0.9, 0.3), picture=3), "both channels are the same"),
+    "silence": (lambda p: film(p, sound=SILENCE, picture=3), "silence"),
     "an empty channel": (lambda p: film(p, sound=ONE * (1, 0), picture=3), "right channel is empty"),
     "an inverted channel": (lambda p: film(p, sound=ONE * (1, -0.9), picture=3), "cancel each other"),
     "no sound": (lambda p: film(p, picture=3), "has no sound; put a sound file"),

@@ -25,9 +25,10 @@ from DiffBinaural.inference.placement import waypoint_at
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.runs.loading import precompute
 from DiffBinaural.utils.distributed import world
-from DiffBinaural.utils.lists import read_clips, read_rows
+from DiffBinaural.utils.lists import read_clips
 from DiffBinaural.utils.media_writing import write_video
 from DiffBinaural.utils.run_log import RunLog
+from DiffBinaural.utils.tables import read_rows
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "BigVGAN/configs/bigvgan_binaural_tiny.json"
@@ -219,6 +220,7 @@ def test_a_run_starts_from_the_weights_of_another_that_is_built_alike(scenes, sc
     words = train_words(scenes, tmp_path, "--init_from", stage1)
     with pytest.raises(ValueError, match=r"--init_from .*: that run has interaural_phase False"):
         scripts("DiffBinaural.train_realBinaural", *words, "--interaural_phase")
+    assert not (tmp_path / "run").exists()
     scripts("DiffBinaural.train_realBinaural", *words, "--time_budget", 1e-9)  # no step
     for name in ("unet", "frame"):
         made, given = (
