@@ -1,10 +1,10 @@
-# make demo · demo-train · test · test-fast · test-faults · soak · lint · format · bench · corpus · weights · results ·
+# make demo · app · demo-train · test · test-fast · test-faults · soak · lint · format · bench · corpus · weights · results ·
 # fairplay-table · gpu.  Each but gpu makes .venv and installs into it first, where that has not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo-train
 
-.PHONY: demo demo-train test test-fast test-faults soak lint format bench corpus fairplay-table weights results gpu gpu-wheels
+.PHONY: demo app demo-train test test-fast test-faults soak lint format bench corpus fairplay-table weights results gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -134,6 +134,10 @@ $(TABLE)/%/metrics.json: .venv/installed
 	    --output_dir $(@D)/wavs
 	$(PY) DiffBinaural/evaluate_binaural_22050.py --pred_dir $(@D)/wavs --gt_dir $(SOUNDS) \
 	    --mono_dir $(FAIRPLAY)/processed/mono_audios_22050Hz --output_json $@
+
+# The page: drop a video, hear it.
+app: .venv/installed
+	$(PY) BinauralApp/serve.py
 
 # Sounds, pictures with clean licences from packages, for weights: CORPUS/sources.csv says whose they are.
 # tinysoundfont without what it needs to play live, which has to be compiled.

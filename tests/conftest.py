@@ -31,7 +31,7 @@ def pytest_configure(config):
 
 
 # what is not fast: tests with these fixtures, which run scripts, and those with these names
-RUN_SCRIPTS = {"scripts", "scenes"}
+RUN_SCRIPTS = {"scripts", "scenes", "served"}
 LONG = (
     "/faults/",
     "test_e2e.py",

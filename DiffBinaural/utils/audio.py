@@ -141,7 +141,7 @@ def wav_blocks(path: str | Path) -> Iterator[np.ndarray]:
 def read_part(path: str | Path, clip: Clip, rate: int, channels: int) -> np.ndarray:
     """A clip's part of a sound file, (C, N) float32 at `rate` Hz; ValueError where the file ends before."""
     wav, _ = read_wav(path, rate, channels)
-    start, end = round(clip.start * rate), round(min(clip.end * rate, wav.shape[1]))
+    start, end = clip.samples(rate, wav.shape[1])
     if start >= end:
         raise ValueError(f"{path}: lasts {wav.shape[1] / rate:.2f} s; the list wants it from {clip.start} s")
     return wav[:, start:end].copy()

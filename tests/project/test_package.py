@@ -57,7 +57,7 @@ def names(requirements):
 def test_every_import_is_declared():
     extras = PROJECT["optional-dependencies"]
     runtime = set().union(
-        *(names(extras[extra]) for extra in ("metrics", "train", "speech", "hub", "corpus"))
+        *(names(extras[extra]) for extra in ("metrics", "train", "speech", "hub", "corpus", "app"))
     )
     assert wanted(top=True) <= names(PROJECT["dependencies"])
     assert wanted(top=False) <= names(PROJECT["dependencies"]) | runtime
@@ -69,7 +69,9 @@ def test_every_declared_package_is_imported():
 
 def test_the_package_list_matches_the_folders():
     folders = {
-        ".".join(path.parent.relative_to(ROOT).parts) for tree in OURS for path in (ROOT / tree).rglob("*.py")
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for tree in (*OURS, "BinauralApp")
+        for path in (ROOT / tree).rglob("*.py")
     }
     assert set(SETTINGS["packages"]) == folders | {"DiffBinaural.weights"}
     assert SETTINGS["packages"] == sorted(SETTINGS["packages"])
