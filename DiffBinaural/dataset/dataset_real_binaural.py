@@ -116,8 +116,8 @@ def in_step(mono: np.ndarray, pair: np.ndarray, clip: Clip, hop: int) -> tuple[n
     samples = min(mono.shape[1], pair.shape[1])
     if max(mono.shape[1], pair.shape[1]) - samples > hop:
         raise ValueError(
-            f"clip {clip.stem}: its binaural sound has {pair.shape[1]} samples, its mono {mono.shape[1]}; "
-            "expected the same recording"
+            f"{BINAURAL}/{clip.video_id}.wav: {pair.shape[1]} samples in {clip.stem}, its mono has "
+            f"{mono.shape[1]}; expected the same recording"
         )
     return mono[:, :samples], pair[:, :samples]
 

@@ -123,11 +123,12 @@ class Recordings:
                 say_once(line)
 
     def check_recording(self, video_id: str) -> float:
-        """The length of a recording's sound in seconds.
+        """The length of a recording's sound in seconds, of mono and ears the longer.
 
         Raises ValueError where sound, pictures and detections do not fit each other.
         """
-        folder, seconds = self.frames(video_id), sound_seconds(self.sound_file(video_id, 1))
+        sounds = (self.sound_file(video_id, channels) for channels in SOUNDS)
+        folder, seconds = self.frames(video_id), max(sound_seconds(path) for path in sounds if path.exists())
         self.folders[video_id] = FrameFolder(folder)
         shown = len(self.folders[video_id]) / self.fps
         check_lengths(folder, len(self.folders[video_id]), self.fps, seconds)

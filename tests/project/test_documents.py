@@ -23,6 +23,7 @@ TINY = {
     "DiffBinaural/simulate_speech.py": "--clips 2",
     "DiffBinaural/prepare_recordings.py": "--workers 1",
     "DiffBinaural/check_dataset.py": "--workers 1",
+    "DiffBinaural/check_ears.py": "",
     "DiffBinaural/train_realBinaural.py": STAGE_1,
     "DiffBinaural/test_realBinaural.py": CONVERT,
     "DiffBinaural/test_realBinaural_few.py": f"{CONVERT} --limit 1",
