@@ -5,6 +5,7 @@ from typing import Literal
 
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
 from DiffBinaural.detection.voice import FITTED
+from DiffBinaural.heads.named import HEAD_HELP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,4 +116,14 @@ class VoiceConfig:
     corpus: str = required("folder that `make corpus` made: sounds/<class>/, where voices are sounds/person/")
     held_out: str = required("another, whose sounds are in neither: PURPOSE=test")
     output: str = option(str(FITTED), "file of the coefficients")
+    seed: int = option(0, SEED_HELP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarsCheckConfig:
+    """How often the ear check is right on a simulated dataset."""
+
+    data_root: str = required("dataset folder of simulate_dataset.py")
+    head: str | None = option(None, f"the head that the check assumes, {HEAD_HELP}; default: the dataset's")
+    output_json: str | None = option(None, "{sound: {verdict: count}}")
     seed: int = option(0, SEED_HELP)

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 
 from DiffBinaural.dataset.dataset_real_binaural import RATE
-from DiffBinaural.inference.audio_source import AudioSource, own_rate
+from DiffBinaural.inference.audio_source import AudioSource
 from DiffBinaural.inference.channel_pairs import one_sound
-from DiffBinaural.utils.audio import Resampler, checked_rate, is_sound_file, wav_blocks
+from DiffBinaural.inference.ear_checks import pair_blocks
+from DiffBinaural.utils.audio import is_sound_file
 from DiffBinaural.utils.downmix import CANCELLED
-from DiffBinaural.utils.media import sound_blocks, sound_delay
-
-RESAMPLED = 10.0  # seconds that are resampled at once
+from DiffBinaural.utils.media import sound_delay
 
 
 def read_ears(path: Path, track: int | None = None) -> tuple[np.ndarray, float]:
@@ -23,18 +22,10 @@ def read_ears(path: Path, track: int | None = None) -> tuple[np.ndarray, float]:
        film's sound begins later than its picture
     Raises ValueError for a file without exactly two channels, or with values that are not finite.
     """
-    alone = is_sound_file(path)
-    resampler = Resampler(checked_rate(path, own_rate(path, track), RATE), RATE, RESAMPLED)
-    delay = 0.0 if alone else sound_delay(path, track)
-    parts = [torch.zeros(2, round(delay * RATE))]
-    for block in wav_blocks(path) if alone else sound_blocks(path, track=track):
-        if len(block) != 2:
-            raise ValueError(f"{path}: has {len(block)} channel(s); expected 2, the left and the right ear")
-        if not np.isfinite(block).all():
-            raise ValueError(f"{path}: has non-finite values; expected sound")
-        parts.append(resampler.push(torch.from_numpy(np.ascontiguousarray(block))))
-    parts.append(resampler.push(torch.zeros(2, 0), last=True))
-    return torch.cat(parts, dim=1).numpy(), delay
+    blocks = list(pair_blocks(path, RATE, track))
+    if len(blocks[0]) != 2:
+        raise ValueError(f"{path}: has one channel; expected 2, the left and the right ear")
+    return torch.cat(blocks, dim=1).numpy(), 0.0 if is_sound_file(path) else sound_delay(path, track)
 
 
 def read_mono(path: Path) -> tuple[np.ndarray, list[str]]:

@@ -301,8 +301,8 @@ def cut_off(path):
 
 ONE, SILENCE = ears()[:, :1], np.zeros((132_300, 2))
 UNUSABLE = {
-    "mono": (lambda p: film(p, sound=ONE, picture=3), r"1 channel\(s\); expected 2"),
-    "six channels": (lambda p: film(p, sound=np.tile(ears(), 3), picture=3), r"6 channel\(s\)"),
+    "mono": (lambda p: film(p, sound=ONE, picture=3), "one channel; expected 2"),
+    "six channels": (lambda p: film(p, sound=np.tile(ears(), 3), picture=3), "6 channels"),
     "dual mono": (lambda p: film(p, sound=np.tile(ONE, 2), picture=3), "both channels are the same"),
     "panned mono": (lambda p: film(p, sound=ONE * (0.9, 0.3), picture=3), "both channels are the same"),
     "silence": (lambda p: film(p, sound=SILENCE, picture=3), "silence"),
