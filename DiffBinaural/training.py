@@ -76,6 +76,7 @@ def fit(model: BinauralModel, train: BinauralDataset, val: WholeClips, cfg: Trai
     Writes to <ckpt>/<id>: config.json, weights (latest, best), state_latest.pth, training_history.json, runs/
     -> the last line about it; "" in all processes but the first
     """
+    model.amp = cfg.amp
     with world(cfg.device) as job, locked(Path(cfg.ckpt) / cfg.id, job):
         run = Run(model, cfg, job, len(train))
         cache = run.folder / "cache"
@@ -207,8 +208,7 @@ def backward(net: nn.Module, batch: dict, run: Run, *, last: bool) -> Tensor:
     batch = {name: value for name, value in batch.items() if name not in noise}
     batch["kept"] = kept_slots(batch["mask"])  # here, where nothing has to be waited for
     with nullcontext() if last or run.job.size == 1 else net.no_sync():
-        with torch.autocast(device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
-            losses = net(on_device(batch, device), **noise)
+        losses = net(on_device(batch, device), **noise)
         loss = sum(losses.values()) / cfg.accumulate
         loss.backward()
     return loss.detach()

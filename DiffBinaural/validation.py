@@ -45,8 +45,7 @@ def evaluate(model: BinauralModel, val: WholeClips, cfg: TrainConfig, job: World
     mine = job.shard(range(len(val)))
     for i in Progress(mine, desc="validating", unit="clip", leave=False, disable=not job.first):
         clip = val[i]
-        with torch.autocast(job.device.type, torch.bfloat16, enabled=cfg.amp == "bf16"):
-            made, loss = generate(model, clip, sampling), loss_of_clip(model, clip, cfg)
+        made, loss = generate(model, clip, sampling), loss_of_clip(model, clip, cfg)
         truth = clip["binaural_mel"][ears]
         systems = {"": made[: len(ears)], "mono_copy_": clip["mono_mel"].expand_as(truth)}
         rows.append({"val/loss": loss})

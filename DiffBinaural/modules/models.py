@@ -22,7 +22,10 @@ class BinauralModel(nn.Module):
     same outside and inside; where it knows the direct paths of the detected sources, each one's share of the
     sound comes behind these.  rows: the numbers of its channels among left, right, real, imaginary, shares.
     slots: for detected sources, 0 where their direct paths are not known to it.
+    amp: "bf16" computes the networks in bfloat16, and nothing around them; a new model has "off".
     """
+
+    amp: str = "off"
 
     def __init__(self, cfg: TrainConfig, unet: UNet, frame: VisualEncoder):
         super().__init__()
@@ -35,8 +38,13 @@ class BinauralModel(nn.Module):
 
     def context(self, batch: dict) -> Tensor:
         """Context tokens (B, K, D) of a batch of windows: of its maps, where it has them, or its objects."""
-        maps = batch["maps"] if "maps" in batch else self.frame.features(batch["objects"], batch["mask"])
-        return self.frame(maps, batch["box"], batch["mask"], batch.get("kept"))
+        with self.autocast(batch["box"].device):
+            maps = batch["maps"] if "maps" in batch else self.frame.features(batch["objects"], batch["mask"])
+            return self.frame(maps, batch["box"], batch["mask"], batch.get("kept")).float()
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The precision of the networks.  Losses, mel bands, direct paths are computed outside of it."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.amp == "bf16")
 
     def blind(self, context: Tensor) -> Tensor:
         """The learned context that stands for no pictures, in the shape of another context."""
@@ -82,10 +90,11 @@ class BinauralModel(nn.Module):
         self, x: Tensor, t: Tensor, mono: Tensor, context: Tensor, paths: DirectPaths | None
     ) -> Tensor:
         """The UNet's prediction (B, rows, M, T); with direct paths, from their shares, which come last."""
+        hints = None if paths is None else shown(paths, from_unit(mono, *self.range), self.cfg.mel)
+        with self.autocast(x.device):
+            output = self.unet(x if paths is None else x[:, :4], t, mono, context, hints).float()
         if paths is None:
-            return self.unet(x, t, mono, context)
-        hints = shown(paths, from_unit(mono, *self.range), self.cfg.mel)
-        output = self.unet(x[:, :4], t, mono, context, hints).float()
+            return output
         low, high = self.range
         return combined(output, paths, self.cfg.mel, 2 / (high - low))
 
