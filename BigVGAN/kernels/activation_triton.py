@@ -113,6 +113,19 @@ def _joined(f, e, o):
 
 
 @triton.jit
+def _activated(w, x, a, h):
+    """The pair of the middle of seven samples, activated."""
+    e, o = _even(w, x), _odd(w, x)
+    se, so = _sine(_angle(a, e)), _sine(_angle(a, o))
+    return e + h * se * se, o + h * so * so
+
+
+# Their integers are no constants, whatever they are: one compilation serves all sizes.  Loops are not unrolled,
+# which would take half a minute for each; the few moments near an end are found by masks.
+INTEGERS = ["lanes", "spans", "channels", "size"]
+
+
+@triton.jit(do_not_specialize=INTEGERS)
 def forward_lanes(
     x,
     alpha,
@@ -135,28 +148,24 @@ def forward_lanes(
     none = a * 0
     xs = (none, none, none, none, none, none, none)
     es, os = xs, xs
-    for j in tl.static_range(SPAN + 12):
+    for j in range(6):
+        xs = _moved(xs, _outermost(x, start, first + (j - 6), size, channels, live))
+    for j in range(6, SPAN + 12):
         xs = _moved(xs, _outermost(x, start, first + (j - 6), size, channels, live))
         m = first + (j - 9)  # the moment in the middle of the window
-        if j >= 6:
-            e, o = _even(w, xs), _odd(w, xs)
-            se, so = _sine(_angle(a, e)), _sine(_angle(a, o))
-            e, o = e + h * se * se, o + h * so * so
-            e, o = tl.where(m < size, e, os[6]), tl.where(m < size, o, os[6])
-            es, os = _moved(es, e), _moved(os, o)
-            if j == 9:  # of the first lanes, moment 0: those before it are its copies
-                b = first == 0
-                e3, e4, e5 = tl.where(b, e, es[3]), tl.where(b, e, es[4]), tl.where(b, e, es[5])
-                o3, o4, o5 = tl.where(b, e, os[3]), tl.where(b, e, os[4]), tl.where(b, e, os[5])
-                es = (es[0], es[1], es[2], e3, e4, e5, es[6])
-                os = (os[0], os[1], os[2], o3, o4, o5, os[6])
-        if j >= 12:
-            n = m - 3
-            made = _joined(f, es, os).to(y.dtype.element_ty)
-            tl.store(y + start + n.to(tl.int64) * channels, made, mask=live & (n < size))
+        e, o = _activated(w, xs, a, h)
+        e, o = tl.where(m < size, e, os[6]), tl.where(m < size, o, os[6])
+        b = m == 0  # of the first lanes: the moments before it are its copies
+        e4, e5, e6 = tl.where(b, e, es[4]), tl.where(b, e, es[5]), tl.where(b, e, es[6])
+        o4, o5, o6 = tl.where(b, e, os[4]), tl.where(b, e, os[5]), tl.where(b, e, os[6])
+        es, os = (es[1], es[2], es[3], e4, e5, e6, e), (os[1], os[2], os[3], o4, o5, o6, o)
+        n = m - 3
+        made = _joined(f, es, os).to(y.dtype.element_ty)
+        here = live & (j >= 12) & (n < size)
+        tl.store(y + start + n.to(tl.int64) * channels, made, mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=INTEGERS)
 def backward_lanes(
     x,
     grad,
@@ -183,41 +192,40 @@ def backward_lanes(
     to_alpha, to_height = none, none
     xs = (none, none, none, none, none, none, none)
     gs, es, os = xs, xs, xs
-    for j in tl.static_range(SPAN + 12):
+    for j in range(6):
+        xs = _moved(xs, _outermost(x, start, first + (j - 6), size, channels, live))
+        gs = _moved(gs, _or_zero(grad, start, first + (j - 6), size, channels, live))
+    for j in range(6, SPAN + 12):
         xs = _moved(xs, _outermost(x, start, first + (j - 6), size, channels, live))
         gs = _moved(gs, _or_zero(grad, start, first + (j - 6), size, channels, live))
         m = first + (j - 9)  # the moment in the middle of the windows
-        if j >= 6:
-            # by the moments after the activation; those beyond an end are copies, whose gradients they take
-            ge, go = _even(f, gs), _odd(f, gs)
-            if j == 9:
-                before = (f[0] + f[1] + f[2]) * (gs[3] + gs[4]) + (f[3] + f[4]) * gs[3] + f[0] * gs[5]
-                ge += tl.where(first == 0, before, 0.0)
-            behind = (f[9] + f[10] + f[11]) * (gs[3] + gs[2]) + (f[7] + f[8]) * gs[3] + f[11] * gs[1]
-            go += tl.where(m == size - 1, behind, 0.0)
-            e, o = _even(w, xs), _odd(w, xs)
-            re, ro = _angle(a, e), _angle(a, o)
-            se, so = _sine(re), _sine(ro)
-            twice_e, twice_o = 2 * se * _cosine(re), 2 * so * _cosine(ro)
-            inside = (m >= 0) & (m < size)
-            ge, go = tl.where(inside, ge, 0.0), tl.where(inside, go, 0.0)
-            if j >= 9 and j < SPAN + 9:  # this lane's own
-                to_height += ge * se * se + go * so * so
-                to_alpha += ge * e * twice_e + go * o * twice_o
-            es = _moved(es, ge * (1 + a * h * twice_e))
-            os = _moved(os, go * (1 + a * h * twice_o))
-        if j >= 12:
-            n = m - 3
-            made = _joined(w, es, os)
-            # x beyond an end is its outermost sample, which takes those gradients
-            if j == 12:
-                before = (w[7] + w[9] + w[11]) * es[3] + (w[9] + w[11]) * es[4] + w[11] * es[5]
-                before += (w[8] + w[10]) * os[3] + w[10] * os[4]
-                made += tl.where(first == 0, before, 0.0)
-            behind = (w[0] + w[2] + w[4]) * os[3] + (w[0] + w[2]) * os[2] + w[0] * os[1]
-            behind += (w[1] + w[3]) * es[3] + w[1] * es[2]
-            made += tl.where(n == size - 1, behind, 0.0)
-            made = made.to(by_x.dtype.element_ty)
-            tl.store(by_x + start + n.to(tl.int64) * channels, made, mask=live & (n < size))
+        # by the moments after the activation; those beyond an end are copies, whose gradients they take
+        ge, go = _even(f, gs), _odd(f, gs)
+        before = (f[0] + f[1] + f[2]) * (gs[3] + gs[4]) + (f[3] + f[4]) * gs[3] + f[0] * gs[5]
+        ge += tl.where(m == 0, before, 0.0)
+        behind = (f[9] + f[10] + f[11]) * (gs[3] + gs[2]) + (f[7] + f[8]) * gs[3] + f[11] * gs[1]
+        go += tl.where(m == size - 1, behind, 0.0)
+        e, o = _even(w, xs), _odd(w, xs)
+        re, ro = _angle(a, e), _angle(a, o)
+        se, so = _sine(re), _sine(ro)
+        twice_e, twice_o = 2 * se * _cosine(re), 2 * so * _cosine(ro)
+        inside = (m >= 0) & (m < size)
+        ge, go = tl.where(inside, ge, 0.0), tl.where(inside, go, 0.0)
+        own = (j >= 9) & (j < SPAN + 9)  # of this lane
+        to_height += tl.where(own, ge * se * se + go * so * so, 0.0)
+        to_alpha += tl.where(own, ge * e * twice_e + go * o * twice_o, 0.0)
+        es = _moved(es, ge * (1 + a * h * twice_e))
+        os = _moved(os, go * (1 + a * h * twice_o))
+        n = m - 3
+        made = _joined(w, es, os)
+        # x beyond an end is its outermost sample, which takes those gradients
+        before = (w[7] + w[9] + w[11]) * es[3] + (w[9] + w[11]) * es[4] + w[11] * es[5]
+        before += (w[8] + w[10]) * os[3] + w[10] * os[4]
+        made += tl.where(n == 0, before, 0.0)
+        behind = (w[0] + w[2] + w[4]) * os[3] + (w[0] + w[2]) * os[2] + w[0] * os[1]
+        behind += (w[1] + w[3]) * es[3] + w[1] * es[2]
+        made += tl.where(n == size - 1, behind, 0.0)
+        here = live & (j >= 12) & (n < size)
+        tl.store(by_x + start + n.to(tl.int64) * channels, made.to(by_x.dtype.element_ty), mask=here)
     tl.store(by_alpha + lane, h * to_alpha, mask=live)
     tl.store(by_height + lane, to_height, mask=live)
