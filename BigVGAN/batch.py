@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig
+from DiffBinaural.utils.arguments import message_of
+from DiffBinaural.utils.audio import KINDS
 from DiffBinaural.utils.destinations import check_destination, utf8_name
 from DiffBinaural.utils.files import abandoned, discard
 from DiffBinaural.utils.lens import AUTO_FOV
@@ -27,7 +29,7 @@ KNOWN = ("input_video", "output", "fov", *COLUMNS, *TIMES, *NUMBERS, *WHOLE_NUMB
 def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
     """What is to be done, video by video; of a single one that is the config itself.
 
-    Raises ValueError where two videos would be written to one file.
+    Raises ValueError where two videos would be written to one file, or one in a format that is not written.
     """
     source = Path(cfg.input_video)
     if source.suffix.lower() == ".csv":
@@ -39,6 +41,7 @@ def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
             return [cfg]
     taken: dict[str, str] = {}
     for job in jobs:
+        check_format(job)
         if job.output in taken:
             raise ValueError(
                 f"{job.output}: {taken[job.output]} and {job.input_video} would both go there; "
@@ -108,10 +111,21 @@ def for_each_video(cfg: E2EConfig, work: Callable[[E2EConfig], None]) -> None:
         except (ValueError, OSError) as error:
             if job is cfg:
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {message_of(error)}", file=sys.stderr)
             failed += 1
     if failed:
         raise ValueError(f"{cfg.input_video}: {failed} of {len(jobs)} videos failed; the others are done")
+    if jobs[0] is not cfg:
+        print(f"{cfg.output}: the sounds of {len(jobs)} videos", file=sys.stderr)
+
+
+def check_format(cfg: E2EConfig) -> None:
+    """Raise ValueError where the sound cannot be written in the format that its name ends in."""
+    kind = Path(cfg.output).suffix.lower()
+    if kind not in KINDS:
+        raise ValueError(f"{cfg.output}: expected a name that ends in {', '.join(KINDS)}; --mux makes videos")
+    if kind == ".flac" and not cfg.limit:
+        raise ValueError(f"{cfg.output}: FLAC holds no floats, which --no-limit writes; give a name in .wav")
 
 
 def check_outputs(cfg: E2EConfig) -> None:
@@ -125,6 +139,7 @@ def check_outputs(cfg: E2EConfig) -> None:
             discard(part)
         if Path(path).resolve() in inputs:
             raise ValueError(f"{path}: is an input too; give the output another name")
+    check_format(cfg)
     if cfg.mux and Path(cfg.mux).suffix.lower() not in MUXED:
         raise ValueError(f"--mux {cfg.mux}: expected a name that ends in {', '.join(MUXED)}")
     if cfg.mux and Path(cfg.input_video).is_dir():

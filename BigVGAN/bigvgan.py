@@ -212,6 +212,8 @@ def _download(repo_id: str) -> Path:
 
 def read_generator(checkpoint_file: str | Path) -> BigVGAN:
     """A generator from {"generator": state_dict} and the config.json beside it, weight norm in place."""
+    if not Path(checkpoint_file).is_file():
+        raise FileNotFoundError(f"{checkpoint_file}: no such checkpoint of a vocoder")
     model = BigVGAN(load_config(config_beside(checkpoint_file)))
     content = load_tensors(checkpoint_file)
     if not isinstance(content, dict) or "generator" not in content:

@@ -23,7 +23,7 @@ def main(cfg: CopySynthesisConfig) -> None:
         if cfg.input_wavs_dir
         else MelFolder(cfg.input_mels_dir, mel, cfg.list)
     )
-    vocode_folder(vocoder, items, cfg, FlatWriter(cfg), mono_of)
+    vocode_folder(vocoder, items, cfg, FlatWriter(cfg), mono_of, cfg.input_wavs_dir)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def main(cfg: VocodeMelsConfig) -> None:
     vocoder, mel = wanted_generator(cfg)
     mono_of = None if vocoder else mono_reader(cfg.mono_dir, mel.sample_rate)
     writer = FairplayWriter(cfg) if cfg.layout == "fairplay" else FlatWriter(cfg)
-    vocode_folder(vocoder, MelFolder(cfg.mels_dir, mel, phasor=vocoder is None), cfg, writer, mono_of)
+    mels = MelFolder(cfg.mels_dir, mel, phasor=vocoder is None)
+    vocode_folder(vocoder, mels, cfg, writer, mono_of, cfg.truth_beside_mono)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from BigVGAN.env import VocoderConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.audio import read_part, read_wav
 from DiffBinaural.utils.files import naming
-from DiffBinaural.utils.lists import SIDES, Clip, mel_pairs, read_clips
+from DiffBinaural.utils.lists import SIDES, Clip, mel_pairs, read_clips, split_path
 from DiffBinaural.utils.mel import FLOOR, interaural_phasor, mel_spectrogram, pad_to_hop
 from DiffBinaural.utils.mel_files import check_mel_config, load_mel_pair, load_phasor, load_sources
 from DiffBinaural.utils.packed import Packed, piece_start
@@ -24,7 +24,7 @@ class MelDataset(torch.utils.data.Dataset):
     """Random segments of a list's clips; both ears of a segment stay together.
 
     audio_dir  folder of <video_id>.wav, stereo, or a packed dataset: the segments are the same
-    listing    CSV of clips, or a list of the packed dataset
+    listing    CSV of clips, or the name of a list of the dataset that the sounds are of
     mel_dir    true mels to read instead of computing them from the sound
     pred_dir   stage 1's mels of the same clips, returned beside the true ones
     Raises FileNotFoundError or ValueError at once, naming a file that a clip lacks.
@@ -45,7 +45,12 @@ class MelDataset(torch.utils.data.Dataset):
     ):
         self.audio_dir, self.cfg, self.seed = Path(audio_dir), cfg, seed
         self.packed = Packed(audio_dir) if is_packed(audio_dir) else None
-        self.clips = self.packed.clips(str(listing)) if self.packed else read_clips(listing)
+        if not self.audio_dir.is_dir():
+            raise FileNotFoundError(f"{audio_dir}: no such folder of sounds")
+        root = self.audio_dir.absolute().parent.parent  # where the folder is that of a dataset
+        self.clips = (
+            self.packed.clips(str(listing)) if self.packed else read_clips(split_path(root, str(listing)))
+        )
         self.folders = {k: Path(path) for k, path in (("mel", mel_dir), ("mel_pred", pred_dir)) if path}
         for folder in self.folders.values():
             check_mel_config(folder, cfg.mel)

@@ -48,7 +48,7 @@ from DiffBinaural.utils.source_plots import FilmStrip
 GENERATOR = "vocoder/g_best.pth"
 STAGE_1 = ("stage1/config.json", "stage1/unet_best.pth", "stage1/frame_best.pth")
 HUB_FILES = (*STAGE_1, "vocoder/config.json", GENERATOR)
-FIXED = ("run", "checkpoint_file", "renderer", "device")  # options that a pipeline keeps
+FIXED = ("run", "checkpoint_file", "renderer", "device", "amp")  # options that a pipeline keeps
 
 
 class Rendered(NamedTuple):
@@ -78,7 +78,7 @@ class Pipeline:
         if cfg.renderer == GEOMETRY:
             return cls([], None, cfg)
         device = pick_device(cfg.device)
-        models = load_models(cfg.run, device)
+        models = load_models(cfg.run, device, amp=cfg.amp)
         cfg = replace(cfg, renderer=chosen_renderer(cfg, models[0].predicts_phasor))
         vocoder, mel = wanted_generator(cfg)
         if vocoder:
@@ -158,7 +158,7 @@ class Pipeline:
         if cfg.plot:
             panels = source_panels(video, audio.seconds)
             draw_generated(cfg.plot, columns, self.mel, panels)
-        if notice := length_notice(audio.seconds, video.seconds()):
+        if notice := length_notice(audio.seconds, video.seconds(), len(video.images)):
             print(notice, file=sys.stderr)
         if cfg.trajectory:
             with replacing(cfg.trajectory) as part:
@@ -179,10 +179,10 @@ class Pipeline:
         seconds = self.view.window * (self.mel.hop / self.sample_rate)  # of a window
         windows = WindowCutter(self.mel, self.view.window, video.start)
         head = head_named(cfg.head)
-        samplers = [Sampler(model, cfg, video.name, head) for model in self.models]
+        samplers = [Sampler(model, cfg, head) for model in self.models]
         samplers = samplers or [GeometrySampler(self.mel, head)]
         how = dict(exact_downmix=cfg.exact_downmix, strength=cfg.strength)
-        renderer = make_renderer(name, self.mel, self.vocoder, head=cfg.head, **how)
+        renderer = make_renderer(name, self.mel, self.vocoder, head=cfg.head, amp=self.cfg.amp, **how)
         carried = audio.output_rate != self.sample_rate
         full_band = FullBand(self.mel, audio.output_rate, name, head, **how) if carried else None
         device, written, last, frames = pick_device(self.cfg.device), 0, False, 0

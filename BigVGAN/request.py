@@ -19,7 +19,7 @@ from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig
 from DiffBinaural.configs.fields import option, positive, required
 from DiffBinaural.detection.names import DETECTOR_NAMES
 from DiffBinaural.heads.named import HEAD_HELP, head_named
-from DiffBinaural.inference.config import RUN_HELP
+from DiffBinaural.inference.config import AMP_HELP, RUN_HELP
 from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY
 from DiffBinaural.utils.audio import USUAL_RATES
 from DiffBinaural.utils.bundled import BUNDLED
@@ -50,7 +50,7 @@ class E2EConfig(SamplingConfig):
     strength: float = option(
         1.0, "how far the ears differ: 0 = not at all, both hear the mono; 1 = as made; up to 2 = wider"
     )
-    output: str = required("binaural wav to write; for a batch, the folder for <video>.wav")
+    output: str = required("binaural .wav or .flac to write; for a batch, the folder for <video>.wav")
     input_wav: str | None = option(
         None,
         "the sound; default: the video's own. Channels are mixed to mono. "
@@ -90,6 +90,7 @@ class E2EConfig(SamplingConfig):
         "also write this .mp4, .mov or .mkv: the video with the binaural track; for a batch, a folder",
     )
     mux_codec: Literal["aac", "flac"] = option("aac", "sound in --mux: AAC at 256 kbit/s or lossless FLAC")
+    amp: Literal["off", "bf16"] = option("off", AMP_HELP)
     plot: str | None = option(
         None,
         "also draw what was found in the video, its directions, the mels to this PNG; for a batch, a folder",

@@ -8,7 +8,10 @@ from BigVGAN.env import _require
 from DiffBinaural.configs.fields import DEVICE_HELP, SEED_HELP, option, positive, required
 from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY, RENDERERS
 from DiffBinaural.utils.bundled import BUNDLED
+from DiffBinaural.utils.lists import BINAURAL
 from DiffBinaural.utils.packed_index import is_packed
+
+LIST_HELP = "list to train on: a name in splits/ of the sounds' dataset, as split1/train, or a CSV file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +19,9 @@ class TrueMelConfig:
     """Stage 2a: training on true mels."""
 
     audio_dir: str | None = option(None, "folder of binaural recordings, <video_id>.wav")
-    data_root: str | None = option(None, "packed dataset (pack_dataset.py), in place of --audio_dir")
-    list_train: str = required("CSV of clips to train on, or a list of the packed dataset, such as train")
-    list_val: str = required("CSV of clips, or a list, to validate on")
+    data_root: str | None = option(None, "dataset folder, packed or not, in place of --audio_dir")
+    list_train: str = option("train", LIST_HELP)
+    list_val: str = option("val", "list to validate on, likewise")
     checkpoint_path: str = required("folder of the run: config.json, g_*, do_*, logs/")
     config: str = required("JSON of the vocoder")
     mel_dir: str | None = option(None, "folder of true mel pairs; default: computed from the sound")
@@ -55,17 +58,19 @@ class TrueMelConfig:
         )
         _require(
             (self.audio_dir is None) != (self.data_root is None),
-            "give --audio_dir for a folder of sounds, or --data_root for a packed dataset",
+            "give --data_root for a dataset, or --audio_dir for a folder of sounds",
         )
         _require(
-            self.data_root is None or is_packed(self.data_root),
-            f"--data_root {self.data_root} is no packed dataset; for a folder of sounds give --audio_dir",
+            self.data_root is None or is_packed(self.data_root) or Path(self.sounds).is_dir(),
+            f"--data_root {self.data_root}: no {BINAURAL} there; for any folder of sounds give --audio_dir",
         )
 
     @property
     def sounds(self) -> str:
         """Where the sounds are: a folder or a packed dataset."""
-        return str(self.audio_dir if self.data_root is None else self.data_root)
+        if self.data_root is None or is_packed(self.data_root):
+            return str(self.audio_dir or self.data_root)
+        return str(Path(self.data_root, BINAURAL))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +177,12 @@ class VocodeMelsConfig(VocodeConfig):
             predicted = self.mono_dir and any(Path(self.mels_dir).glob("*_phasor.npy"))
             object.__setattr__(self, "renderer", DEFAULT_RENDERER if predicted else "vocoder")
             check_renderer(self, self.renderer)
+
+    @property
+    def truth_beside_mono(self) -> str | None:
+        """Folder of the true sounds of a dataset whose mono sounds are given."""
+        beside = Path(self.mono_dir).with_name(Path(BINAURAL).name) if self.mono_dir else None
+        return str(beside) if beside and self.layout == "flat" and beside.is_dir() else None
 
 
 @dataclass(frozen=True, kw_only=True)

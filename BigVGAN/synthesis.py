@@ -18,11 +18,14 @@ from DiffBinaural.heads.named import head_named
 from DiffBinaural.inference.rendering import GEOMETRY, MonoPhaseRenderer
 from DiffBinaural.utils.audio import read_part, resample, write_wav
 from DiffBinaural.utils.blocks import Pieces
+from DiffBinaural.utils.closing import ending
 from DiffBinaural.utils.distributed import SINGLE_PROCESS
 from DiffBinaural.utils.helpers import pick_device
 from DiffBinaural.utils.lists import Clip, match
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.progress import Progress
+
+EVALUATE = "DiffBinaural/evaluate_binaural_22050.py"
 
 
 class FlatWriter:
@@ -144,11 +147,13 @@ def vocode_folder(
     cfg: VocodeConfig,
     writer: FlatWriter,
     mono_of: Callable | None = None,
+    truth: str | None = None,
 ) -> None:
-    """Make the sound of every item that is not there yet, in order of name.
+    """Make the sound of every item that is not there yet, in order of name; print where they are.
 
     vocoder  None with another renderer: then the items hold a phasor, and mono_of gives their mono
     mono_of  as of :func:`mono_reader`
+    truth    folder of true sounds, with which to compare them
     """
     device, rate = pick_device(cfg.device), items.cfg.sample_rate
     with locked(cfg.output_dir, SINGLE_PROCESS, "*/"):
@@ -181,3 +186,5 @@ def vocode_folder(
             known = torch.from_numpy(mel).to(device)
             wav = renderer.push(mono, known, places, last=True)[:, :samples]
             writer.write(name, wav.cpu().numpy(), rate)
+    line, script = f"sounds of {len(there)} clips", EVALUATE if truth else ""
+    print(ending(cfg.output_dir, line, script, pred_dir=cfg.output_dir, gt_dir=truth))

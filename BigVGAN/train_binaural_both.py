@@ -1,8 +1,6 @@
 """Stage 2b, fine-tune the vocoder on true mels mixed with predicted ones:
 
-python BigVGAN/train_binaural_both.py --audio_dir data/real/processed/binaural_audios_22050Hz \\
-    --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv \\
-    --checkpoint_path checkpoints/vocoder_both \\
+python BigVGAN/train_binaural_both.py --data_root data/real --checkpoint_path checkpoints/vocoder_both \\
     --config BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json \\
     --mel_pred_dir generated/first --stage1_checkpoint_path checkpoints/vocoder
 """

@@ -1,8 +1,6 @@
 """Stage 2a, train the vocoder on true mels:
 
-python BigVGAN/train_binaural_mel.py --audio_dir data/real/processed/binaural_audios_22050Hz \\
-    --list_train data/real/splits/train.csv --list_val data/real/splits/val.csv \\
-    --checkpoint_path checkpoints/vocoder \\
+python BigVGAN/train_binaural_mel.py --data_root data/real --checkpoint_path checkpoints/vocoder \\
     --config BigVGAN/configs/bigvgan_binaural_22khz_80band_256x.json
 """
 

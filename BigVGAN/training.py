@@ -14,7 +14,7 @@ from BigVGAN.settings import TrueMelConfig
 from BigVGAN.training_step import peak_memory, train_step
 from BigVGAN.utils import save_generator
 from BigVGAN.validation import evaluate, show
-from DiffBinaural.utils.closing import closing_line
+from DiffBinaural.utils.closing import closing_line, next_command
 from DiffBinaural.utils.distributed import SINGLE_PROCESS, world
 from DiffBinaural.utils.interruption import Stop
 from DiffBinaural.utils.locks import locked
@@ -137,6 +137,20 @@ def fit(run: VocoderRun, train: MelDataset, val: MelDataset, probability: Callab
         names = (f"validation_{kind}/mel_spec_error" for kind in ("predicted", "true"))
         figure = next((name for name in names if log.rows and name in log.rows[-1]), "")
         print(closing_line(run.folder, budget.why(progress["steps"]), log.rows, figure))
+        if following := next_synthesis(run, train):
+            print(following)
+
+
+def next_synthesis(run: VocoderRun, data: MelDataset) -> str:
+    """The command that makes sounds with what was trained: of predicted mels, else of the true sounds."""
+    name, best = f"generated/{run.folder.name}", run.folder / "g_best.pth"
+    if mels := data.folders.get("mel_pred"):
+        script = "BigVGAN/inference_diffbinaural_mels.py"
+        return next_command(script, checkpoint_file=best, mels_dir=mels, output_dir=name)
+    script, sounds = "BigVGAN/inference_binaural.py", data.audio_dir
+    if data.packed:
+        return ""
+    return next_command(script, checkpoint_file=best, input_wavs_dir=sounds, output_dir=name)
 
 
 def skipped(run: VocoderRun) -> int:

@@ -28,6 +28,7 @@ from DiffBinaural.evaluation.pairing import (
 )
 from DiffBinaural.evaluation.report import clip_content, draw_cues, evenly_spaced, write_report
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.closing import written
 from DiffBinaural.utils.processes import parallel_map
 
 
@@ -56,6 +57,8 @@ def main(cfg: EvaluateWavConfig) -> None:
     print(format_table(systems, cfg.printed))
     if cfg.pred_dir_b:
         print(f"\n{format_paired(extra['paired'], cfg.printed)}")
+    if files := written(cfg.output_csv, cfg.output_json, cfg.plots, cfg.report):
+        print(f"\n{files}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from DiffBinaural.evaluation.reliability import (
     reliability_lines,
 )
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.closing import written
 from DiffBinaural.utils.plots import draw_bands
 from DiffBinaural.utils.progress import Progress
 
@@ -53,6 +54,8 @@ def main(cfg: EvaluateMelConfig) -> None:
         sums = reliability(clips, mel)
         draw_reliability(cfg.reliability, sums)
         print("", *reliability_lines(sums), sep="\n")
+    if files := written(cfg.output_csv, cfg.output_json, cfg.plot, cfg.reliability):
+        print(f"\n{files}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from DiffBinaural.inference.config import ExportConfig
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.closing import ending
 from DiffBinaural.utils.files import load_tensors, read_json, save_tensors, write_json
 
 
@@ -25,6 +26,9 @@ def main(cfg: ExportConfig) -> None:
     save_tensors(out / "vocoder/g_best.pth", vocoder)
     for source, target in ((stage1, out / "stage1"), (generator.parent, out / "vocoder")):
         write_json(target / "config.json", read_json(source / "config.json"))
+    words = {"run": out / "stage1", "checkpoint_file": out / "vocoder/g_best.pth"}
+    clip = {"input_video": "clip.mp4", "output": "out.wav"}
+    print(ending(out, "weights of both stages", "BigVGAN/inference_e2e.py", **words, **clip))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ python DiffBinaural/train_realBinaural.py --id large --data_root data/real.packe
 Every file is checked.  The shards hold the files as they are: tar xf gives them back.
 """
 
+from pathlib import Path
+
 from DiffBinaural.dataset.packing import PackConfig, pack
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.closing import next_command
 
 
 def main(cfg: PackConfig) -> None:
@@ -16,7 +19,8 @@ def main(cfg: PackConfig) -> None:
     if faults:
         about = f"{len(faults)} fault(s); mend what is named, or take it out of the lists, and run again:"
         raise ValueError("\n  ".join([about, *faults]))
-    print(line)
+    words = {"id": Path(cfg.out).stem, "data_root": cfg.out}
+    print(line, next_command("DiffBinaural/train_realBinaural.py", **words), sep="\n")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ from DiffBinaural.recorded.config import RecordingsConfig
 from DiffBinaural.recorded.dataset import prepare_recordings
 from DiffBinaural.recorded.verification import verify_recordings
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.closing import next_command
 
 
 def main(cfg: RecordingsConfig) -> None:
     """Prepare or verify, then report what cannot be used."""
     lines, faults = (verify_recordings if cfg.verify else prepare_recordings)(cfg)
     print(*lines, sep="\n")
+    if not cfg.verify:
+        print(next_command("DiffBinaural/check_dataset.py", data_root=cfg.out))
     left_out = "recording(s) cannot be used and are left out of the lists"
     raise_faults(faults, left_out, verified=cfg.verify)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from DiffBinaural.simulation.config import SpeechConfig
 from DiffBinaural.simulation.speech import write_utterance
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.closing import ending
 from DiffBinaural.utils.progress import Progress
 
 
@@ -17,6 +18,8 @@ def main(cfg: SpeechConfig) -> None:
             partial(write_utterance, folder=Path(cfg.out), seed=cfg.seed), range(cfg.clips), chunksize=1
         )
         list(Progress(made, total=cfg.clips, desc="speaking", unit="file"))
+    script, words = "DiffBinaural/simulate_dataset.py", {"out": "data/sim", "audio_dir": cfg.out}
+    print(ending(cfg.out, f"{cfg.clips} files of speech", script, **words))
 
 
 if __name__ == "__main__":

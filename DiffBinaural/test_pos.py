@@ -16,6 +16,7 @@ from DiffBinaural.evaluation.placement import curves, rises
 from DiffBinaural.evaluation.sweep import generate_at_positions
 from DiffBinaural.inference.config import PlacementConfig
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.closing import ending
 from DiffBinaural.utils.plots import draw_sweep
 
 
@@ -34,6 +35,7 @@ def main(cfg: PlacementConfig) -> None:
         azimuth, made, sphere = (curves(rows, name) for name in ("azimuth", "ild_db", "sphere_db"))
         draw_sweep(out / "sweep.png", azimuth[0], made, sphere)
         print(f"Spearman correlation of position and level difference, mean over clips: {rises(rows):.3f}")
+    print(ending(out, f"mels of {len(rows)} placements, {'sweep.png, ' * cfg.sweep}positions.csv"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from benchmark import LARGE, TINY, base_of, plain_layers
+from benchmark import LARGE, TINY, base_of, noise_clip, plain_layers
 from torch import Tensor, nn
 
 from BigVGAN import bigvgan, discriminators
@@ -22,8 +22,11 @@ from BigVGAN.run import VocoderRun
 from BigVGAN.settings import TrueMelConfig
 from BigVGAN.training_step import peak_memory, train_step
 from DiffBinaural import training as stage1
-from DiffBinaural.configs.advanced_diffusion_config import TrainConfig, preset_config
+from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, TrainConfig, preset_config
 from DiffBinaural.configs.fields import option
+from DiffBinaural.inference.features import visual_features
+from DiffBinaural.inference.generation import generate
+from DiffBinaural.inference.loading import ready
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.modules.norms import group_norm_silu
 from DiffBinaural.runs.state import Run
@@ -255,6 +258,32 @@ def stage1_windows_a_second(bed: Bed) -> dict[str, float]:
     return found
 
 
+def sampling_ms(bed: Bed) -> dict[str, float]:
+    """From a mono mel and maps of pictures to two ears: launches replayed, and as they are.
+
+    Of the base model in two steps, in float32 and in bfloat16; 10 s of sound are 14 windows, a minute 85.
+    """
+    size, found = "tiny" if bed.dry else "base", {}
+    cfg = preset_config(size, id="sampled", data_root="", visual_weights="random")
+    for amp in ("off", "bf16"):
+        torch.manual_seed(0)
+        model = ModelBuilder(cfg).build()
+        model.amp = amp
+        ready(model, bed.device)
+        for seconds, counts in {1: (2,)}.items() if bed.dry else {10: (16,), 60: (16, 64)}.items():
+            clip = noise_clip(seconds, cfg)
+            clip["maps"] = visual_features(model, clip)
+            del clip["objects"]
+            for count in counts:
+                work = partial(generate, model, clip, SamplingConfig(batch_windows=count))
+                name, forward = f"{seconds} s, {count} windows at once, {amp}", model.unet.forward
+                found[f"{name}, replayed"] = bed.milliseconds(work, 4)
+                model.unet.forward = getattr(forward, "plain", forward)
+                found[f"{name}, plain"] = bed.milliseconds(work, 4)
+                model.unet.forward = forward
+    return found
+
+
 def vocoder_step_ms(bed: Bed) -> dict[str, float]:
     """A step of 14 million parameters on 32 x 8,192 samples in bfloat16, and with layers in plain form."""
     run = bed.vocoder(base_of(replace(load_config(BINAURAL), segment_size=8192)), amp="bf16")
@@ -294,6 +323,7 @@ CHECKS = {
         vocoder_step_ms,
         period_discriminators_ms,
         vocoder_times_real,
+        sampling_ms,
         losses_of_300_steps,
         stage1_windows_a_second,
     )

@@ -24,7 +24,13 @@ from DiffBinaural.configs.fields import option, positive
 from DiffBinaural.utils.arguments import run
 
 ROOT = Path(__file__).parents[1]
-SHARES = {"tests": 70, "checks": 105, "bench": 90, "train": 220, "export": 30}  # of 540 s; the rest starts it
+SHARES = {
+    "tests": 110,
+    "checks": 100,
+    "bench": 60,
+    "train": 220,
+    "export": 30,
+}  # of 540 s; the rest starts it
 RESERVE = 60  # seconds of the trainings' for starting, validating, saving
 KILLED_AFTER = 10  # seconds that a part has for saving, once it is asked to stop
 LARGEST = 16 * 2**20  # bytes of a file that is brought home
@@ -283,9 +289,10 @@ def brought_home(out: Path, home: Path) -> list[str]:
 def environment(site: Path, out: Path, *, dry: bool) -> dict[str, str]:
     """What the parts run in: the wheels and the project on their path, compiled code kept."""
     paths = [str(site), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} if dry else {}
+    # processes that run side by side, each with threads for all cores, would wait for one another
+    own = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
     kept = {"TORCHINDUCTOR_CACHE_DIR": f"{out}/compiled", "TRITON_CACHE_DIR": f"{out}/compiled/triton"}
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", **kept, **hidden}
+    return {**os.environ, **own, **kept, **({"CUDA_VISIBLE_DEVICES": ""} if dry else {})}
 
 
 PARTS = {"tests": tests, "checks": checks, "bench": bench, "train": train, "export": export}

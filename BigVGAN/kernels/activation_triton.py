@@ -120,8 +120,8 @@ def _activated(w, x, a, h):
     return e + h * se * se, o + h * so * so
 
 
-# Their integers are no constants, whatever they are: one compilation serves all sizes.  Loops are not unrolled,
-# which would take half a minute for each; the few moments near an end are found by masks.
+# Whatever their values, integers are no constants: one compilation serves all sizes.  Loops are not unrolled,
+# which would take half a minute to compile; the few moments near an end are found by masks.
 INTEGERS = ["lanes", "spans", "channels", "size"]
 
 

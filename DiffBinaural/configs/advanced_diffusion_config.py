@@ -170,20 +170,15 @@ LAPTOP = dict(
     lr_frame=1e-3,
     workers=0,
 )
+LAPTOP_MODEL: dict[str, Any] = dict(
+    patch=2, blocks=1, cross_levels=(0, 1), context_dim=128, temporal_layers=1
+)
 PRESETS: dict[str, dict[str, Any]] = {
     "base": {},
     "paper": dict(diffusion=DiffusionConfig(objective="pred_noise", time_shift=1.0)),
     "small": dict(
         LAPTOP,
-        model=ModelConfig(
-            dim=48,
-            patch=2,
-            mults=(1, 2, 4),
-            blocks=1,
-            cross_levels=(0, 1),
-            context_dim=128,
-            temporal_layers=1,
-        ),
+        model=ModelConfig(dim=48, mults=(1, 2, 4), **LAPTOP_MODEL),
         batch_size_per_gpu=16,
         warmup_steps=200,
         ema_decay=0.999,
@@ -192,15 +187,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
     "tiny": dict(
         LAPTOP,
-        model=ModelConfig(
-            dim=32,
-            patch=2,
-            mults=(1, 2, 3),
-            blocks=1,
-            cross_levels=(0, 1),
-            context_dim=128,
-            temporal_layers=1,
-        ),
+        model=ModelConfig(dim=32, mults=(1, 2, 3), **LAPTOP_MODEL),
         batch_size_per_gpu=8,
         warmup_steps=50,
         ema_decay=0.99,
@@ -234,7 +221,10 @@ class SamplingConfig:
         "average the results for the scene and for its mirror image with exchanged ears; "
         "twice the work, a smaller error",
     )
-    batch_windows: int = option(16, "windows per network call; changes speed and memory, not the result")
+    batch_windows: int | None = option(
+        None,
+        "windows per network call: changes speed and memory, not the result; default: 16, on a GPU 64",
+    )
     device: str = option("auto", DEVICE_HELP)
     seed: int = option(0, SEED_HELP)
 

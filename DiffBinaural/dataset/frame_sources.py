@@ -44,8 +44,7 @@ class FrameSource:
 
     def stack(self, numbers: Sequence[int]) -> dict[str, Tensor]:
         """Several pictures (P, S, …)."""
-        pictures = [self.picture(k) for k in numbers]
-        return {name: torch.stack([one[name] for one in pictures]) for name in pictures[0]}
+        return stacked([self.picture(k) for k in numbers])
 
     def window(self, start: float, seconds: float) -> dict[str, Tensor]:
         """The pictures of a window (F, S, …) that begins at `start`, both in seconds of the recording.
@@ -113,6 +112,10 @@ class RecordedFrames(FrameSource):
         """As of :class:`FrameSource`."""
         return self.paths.directions(times, (self.count - 1) / self.fps)
 
+    def once(self, numbers: Sequence[int]) -> dict[str, Tensor]:
+        """:meth:`stack` of pictures that are not asked for again: none of them is kept."""
+        return stacked([self._picture(k) for k in numbers])
+
     def _picture(self, k: int) -> dict[str, Tensor]:
         return slots(self.pictures[k], self.paths.detected(k / self.fps), self.view, self.fov)
 
@@ -159,3 +162,8 @@ class EncodedFrames(FrameSource):
     def directions(self, times: np.ndarray) -> Tensor:
         """As of :class:`FrameSource`."""
         return self.paths.directions(times, (self.count - 1) / self.fps)
+
+
+def stacked(pictures: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Pictures (S, …) as one dict (P, S, …)."""
+    return {name: torch.stack([one[name] for one in pictures]) for name in pictures[0]}

@@ -17,11 +17,19 @@ from DiffBinaural.heads.named import head_named
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.audio import read_part, sound_seconds
 from DiffBinaural.utils.files import naming, read_json
-from DiffBinaural.utils.lists import Clip, Detection, folded, read_clips, read_detections, split_path
+from DiffBinaural.utils.lists import (
+    BINAURAL,
+    MONO,
+    Clip,
+    Detection,
+    folded,
+    read_clips,
+    read_detections,
+    split_path,
+)
 from DiffBinaural.utils.media import read_picture, stated_size
 from DiffBinaural.utils.tables import say_once
 
-MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"
 SOUNDS = {1: MONO, 2: BINAURAL}  # folders, by the number of channels
 FRAMES = "processed/frames"
 PICTURE = re.compile(r"(?:frame_)?(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)

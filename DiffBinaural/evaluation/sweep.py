@@ -53,7 +53,7 @@ def generate_at_positions(dataset_class: Callable[..., WholeClips], cfg: Placeme
     """
     targets, rows = placements(cfg), []
     with world(cfg.device) as job:
-        models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
+        models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame, amp=cfg.amp)
         data = clips_of(dataset_class, cfg, models[0].cfg)
         mel = data.mel
         with locked(cfg.output_dir, job, "x_*/"):

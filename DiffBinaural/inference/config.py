@@ -1,12 +1,14 @@
 """Settings of the scripts that run a trained stage 1."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from DiffBinaural.configs.advanced_diffusion_config import SPLIT_HELP, SamplingConfig
 from DiffBinaural.configs.fields import option, positive, required
 from DiffBinaural.utils.bundled import BUNDLED
 
 RUN_HELP = "stage-1 run folder, or two: a left-ear and a right-ear run"
+AMP_HELP = "bf16: networks in bfloat16: faster on a GPU, on many CPUs slower; the sound differs slightly"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class ClipsConfig(SamplingConfig):
     fold: str = option("", "K/N: only the K-th of N parts of the list, which the run's training left out")
     limit: int | None = option(None, "only the first so many clips")
     detections: bool = option(True, "show the model the detected sources; without, whole pictures alone")
+    amp: Literal["off", "bf16"] = option("off", AMP_HELP)
 
     def __post_init__(self):
         super().__post_init__()

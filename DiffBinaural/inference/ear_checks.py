@@ -19,6 +19,7 @@ from DiffBinaural.inference.ear_films import AUTO, EarFilm, EarsConfig, ear_film
 from DiffBinaural.inference.ears import SLOTS, EarCheck, compare_with_picture
 from DiffBinaural.inference.remarks import PICTURE_RATE
 from DiffBinaural.inference.video_frames import VideoFrames, images_of
+from DiffBinaural.utils.arguments import message_of
 from DiffBinaural.utils.audio import Resampler, checked_rate, is_sound_file, wav_blocks
 from DiffBinaural.utils.destinations import check_destination, utf8_name
 from DiffBinaural.utils.files import write_rows
@@ -108,7 +109,7 @@ def check_all_ears(cfg: EarsConfig) -> Iterator[tuple[str, EarCheck]]:
         except (ValueError, OSError) as error:
             if len(films) == 1:
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {message_of(error)}", file=sys.stderr)
             failed += 1
             continue
         rows.append((one.film.video_id, *_row(check)))

@@ -5,11 +5,11 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, TrainConfig
 from DiffBinaural.dataset.cutting import QUIET, extract_windows, padded
-from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.dataset.video_transforms import on_device
 from DiffBinaural.heads.direct_path import direct_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.named import head_named
+from DiffBinaural.inference.windows import windows_at_once
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.position_utils import mirror_positions
 
@@ -35,18 +35,11 @@ def visual_features(model: BinauralModel, pictures: dict[str, Tensor], *, mirror
     return torch.cat(maps)
 
 
-def encode_recording(model: BinauralModel, source: RecordedFrames) -> dict[str, Tensor]:
-    """The visual features of a recording by a frozen trunk: the content of an EncodedFrames."""
-    parts = []
-    for first in range(0, source.count, PICTURES_A_CALL):
-        pictures = source.stack(range(first, min(first + PICTURES_A_CALL, source.count)))
-        both = torch.stack(
-            [visual_features(model, pictures, mirror=mirror) for mirror in (False, True)], dim=2
-        )
-        parts.append(
-            {"maps": both.cpu()[~pictures["mask"]].half(), "box": pictures["box"], "mask": pictures["mask"]}
-        )
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def encode_pictures(model: BinauralModel, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a frozen trunk makes of pictures (P, S, …), as an EncodedFrames has it of a whole recording."""
+    both = torch.stack([visual_features(model, pictures, mirror=mirror) for mirror in (False, True)], dim=2)
+    shown = ~pictures["mask"].to(both.device)
+    return {"maps": both[shown].half().cpu(), "box": pictures["box"], "mask": pictures["mask"]}
 
 
 def window_batch(clip: dict, maps: Tensor, group: Tensor, cfg: TrainConfig) -> dict[str, Tensor]:
@@ -79,12 +72,13 @@ def contexts(model: BinauralModel, visual: dict[str, Tensor], cfg: SamplingConfi
     visual  of :meth:`FrameSource.scene`
     ways    1, or 2 where cfg.symmetric: the scene and its mirror image
     """
-    ways = []
+    ways, device = [], next(model.parameters()).device
     for mirror in (False, True) if cfg.symmetric else (False,):
-        maps = visual_features(model, visual, mirror=mirror)
-        box, mask = (visual[name].to(maps.device) for name in ("box", "mask"))
+        with model.autocast(device):
+            maps = visual_features(model, visual, mirror=mirror)
+        box, mask = (visual[name].to(device) for name in ("box", "mask"))
         pictures = {"box": mirror_positions(box) if mirror else box, "mask": mask, "maps": maps}
-        groups = visual["which"].to(maps.device).split(cfg.batch_windows)
+        groups = visual["which"].to(device).split(windows_at_once(cfg, device))
         tokens = [model.context({name: value[which] for name, value in pictures.items()}) for which in groups]
         ways.append(torch.cat(tokens))
     return torch.stack(ways, dim=1)

@@ -18,7 +18,7 @@ from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.sampler import Sampler
 from DiffBinaural.inference.windows import BLOCK, WindowBatch
 from DiffBinaural.modules.models import BinauralModel
-from DiffBinaural.utils.closing import next_command
+from DiffBinaural.utils.closing import ending
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.lists import EARS, SIDES, Clip
 from DiffBinaural.utils.locks import locked
@@ -52,14 +52,14 @@ def generate(
 ) -> Tensor:
     """Sample a whole clip: windows have one noise in common and are merged at every denoising step.
 
-    The noise is the clip's own: its name and cfg.seed give the same result, whatever else is generated.
+    The noise is the clip's own: its sound and cfg.seed give the same result, whatever else is generated.
 
     clip   item of a WholeClips dataset, or its `without_pictures`
     count  windows of a batch, by default 60 s; changes memory, not the result
     ->     (rows, M, T) on the CPU: each ear's log mel in nepers, then the phasor where the model predicts it,
            then the slots' shares where it knows their direct paths
     """
-    sampler = Sampler(model, cfg, clip["stem"], head_named(clip["head"]))
+    sampler = Sampler(model, cfg, head_named(clip["head"]))
     mel = torch.cat([sampler.push(*batch) for batch in batches_of(clip, model.cfg, count)], dim=-1)
     return mel[..., : clip["mono_mel"].shape[-1]]
 
@@ -105,7 +105,7 @@ def generate_all(
     Under torchrun every process takes its shard of the clips.
     """
     with world(cfg.device) as job:
-        models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame)
+        models = load_models(cfg.run, job.device, cfg.weights_unet, cfg.weights_frame, amp=cfg.amp)
         data = clips_of(dataset_class, cfg, models[0].cfg)
         with locked(cfg.output_dir, job):
             write_mel_config(cfg.output_dir, data.mel)
@@ -123,10 +123,18 @@ def generate_all(
                 save_mel_pair(cfg.output_dir, clip["stem"], mel.numpy(), places, clip["head"])
                 yield clip, mel
             if job.first:
-                print(f"{cfg.output_dir}: mels of {len(range(len(data))[: cfg.limit])} clips")
-                if (truth := Path(cfg.data_root, SOUNDS[2])).is_dir():
-                    script = "DiffBinaural/evaluate_mel_spectrogram_rmse.py"
-                    print(next_command(script, pred_dir=cfg.output_dir, gt_dir=truth))
+                print(ended(cfg, len(range(len(data))[: cfg.limit])))
+
+
+def ended(cfg: ClipsConfig, count: int) -> str:
+    """The last lines about the mels of so many clips: compare them where the truth is there, else listen."""
+    line, (mono, truth) = f"mels of {count} clips", (Path(cfg.data_root, SOUNDS[k]) for k in (1, 2))
+    if truth.is_dir():
+        script = "DiffBinaural/evaluate_mel_spectrogram_rmse.py"
+        return ending(cfg.output_dir, line, script, pred_dir=cfg.output_dir, gt_dir=truth)
+    script, wavs = "BigVGAN/inference_diffbinaural_mels.py", f"{cfg.output_dir}_wavs"
+    places = {"mels_dir": cfg.output_dir, "mono_dir": mono.is_dir() and mono, "output_dir": wavs}
+    return ending(cfg.output_dir, line, script, **places)
 
 
 def next_video(clips: list[Clip], i: int) -> int:

@@ -12,31 +12,42 @@ from DiffBinaural.heads.direct_path import decided, direct_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.sphere import Sphere
 from DiffBinaural.inference.features import contexts
-from DiffBinaural.inference.windows import BLOCK, WindowBatch
+from DiffBinaural.inference.windows import BLOCK, WindowBatch, windows_at_once
 from DiffBinaural.modules.direct_path_head import DirectPaths
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.helpers import generator_for
 from DiffBinaural.utils.progress import Progress
 
 
+def sound_key(mono: Tensor) -> str:
+    """What tells a clip by the mono mel (..., M, T) of its first window: each band's mean level, rounded.
+
+    To a tenth of a neper: another decoder or processor changes the last bits of samples, and finds the same.
+    Clips whose first windows are silent have one key.
+    """
+    return " ".join(str(round(10 * level)) for level in mono.mean(-1).flatten().tolist())
+
+
 class Noise:
     """The noise of a clip, in tiles: any frames of it can be drawn alone, and no more is ever held.
 
-    A clip's name and seed give the same noise, whatever else is generated and however the clip is divided.
+    A clip's sound and the seed give the same noise, whatever else is generated, however the clip is divided
+    and whatever its file is called.
 
+    sound   of the clip: see :func:`sound_key`
     rows    numbers of the channels that are kept, of those of both ears
     bands   of the mel;  frames: of the clip, or any number from BLOCK on
     """
 
-    def __init__(self, seed: int, stem: str, rows: list[int], bands: int, frames: int):
-        self.seed, self.stem, self.rows, self.bands = seed, stem, rows, bands
+    def __init__(self, seed: int, sound: str, rows: list[int], bands: int, frames: int):
+        self.seed, self.sound, self.rows, self.bands = seed, sound, rows, bands
         self.first = min(frames, BLOCK)  # frames of the first tile; all others have BLOCK
 
     def __call__(self, step: int, start: int, stop: int) -> Tensor:
         """Frames [start, stop) of what denoising step `step` draws (0: what it starts from): (rows, M, n)."""
         drawn = [torch.empty(len(self.rows), self.bands, 0)]
         for tile in range(start // BLOCK, -(-stop // BLOCK)):
-            random = generator_for(self.seed, f"{self.stem} {step} {tile}" if step or tile else self.stem)
+            random = generator_for(self.seed, f"{self.sound} {step} {tile}")
             shape = (max(len(self.rows), 2), self.bands, BLOCK if tile else self.first)
             noise = torch.randn(shape, generator=random)
             drawn.append(noise[self.rows, :, max(start - tile * BLOCK, 0) : max(stop - tile * BLOCK, 0)])
@@ -108,12 +119,13 @@ def symmetric(here: Callable, there: Callable, exchange: Callable) -> Callable:
 class Sampler:
     """Samples a clip batch by batch: the same mel as from all its windows at once, in bounded memory.
 
-    name  of the clip; with cfg.seed it determines the noise
+    The noise follows from the clip's sound and cfg.seed.
+
     head  of the listener; None: the sphere
     """
 
-    def __init__(self, model: BinauralModel, cfg: SamplingConfig, name: str, head: Head | None = None):
-        self.model, self.cfg, self.name, self.head = model, cfg, name, head or Sphere()
+    def __init__(self, model: BinauralModel, cfg: SamplingConfig, head: Head | None = None):
+        self.model, self.cfg, self.head = model, cfg, head or Sphere()
         self.device, self.size = next(model.parameters()).device, model.cfg.view.window
         self.order = model.diffusion.sample_steps(steps_of(cfg, model.cfg))
         self.steps = [Step(self.size) for _ in self.order]
@@ -148,7 +160,7 @@ class Sampler:
     def _add(self, batch: WindowBatch, context: Tensor, directions: Tensor) -> None:
         if not self.starts:
             rows, bands = list(self.model.rows), batch.mono.shape[-2]
-            self.noise = Noise(self.cfg.seed, self.name, rows, bands, batch.frames)
+            self.noise = Noise(self.cfg.seed, sound_key(batch.mono[0]), rows, bands, batch.frames)
         for start, mono, tokens, places in zip(batch.starts, batch.mono, context, directions, strict=True):
             number = len(self.starts)
             self.mono[number], self.context[number] = mono, tokens
@@ -161,7 +173,7 @@ class Sampler:
     def _denoise(self, windows: Tensor, numbers: range, step: int, bar: Progress) -> Tensor:
         """x₀ of windows (W, rows, M, size) that have come to a step, by their numbers."""
         made, model, cfg = [], self.model, self.cfg
-        for group in torch.arange(len(numbers)).split(cfg.batch_windows):
+        for group in torch.arange(len(numbers)).split(windows_at_once(cfg, self.device)):
             mono, context = (
                 torch.stack([held[numbers[w]] for w in group]) for held in (self.mono, self.context)
             )

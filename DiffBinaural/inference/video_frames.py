@@ -20,7 +20,7 @@ from DiffBinaural.dataset.trajectories import TrajectoryPaths, Waypoint, waypoin
 from DiffBinaural.detection.finding import SourceFinder
 from DiffBinaural.detection.report import SourcesFound
 from DiffBinaural.detection.tracking import AHEAD
-from DiffBinaural.inference.remarks import PICTURE_RATE
+from DiffBinaural.inference.remarks import PICTURE_RATE, early_end_notice
 from DiffBinaural.position_utils import FOV
 from DiffBinaural.utils.lens import field_of_view
 from DiffBinaural.utils.lists import Detection
@@ -68,7 +68,6 @@ class VideoFrames(RecordedFrames):
         self.finder, self.trajectory, self.sources = finder, trajectory, SourcesFound()
         self.notices: list[str] = []
         self.strip: FilmStrip | None = None  # keeps pictures for a plot
-        self.name = self.video.stem  # its seed: another name gives other noise
         self.images = images_of(self.video) if self.video.is_dir() else []
         self.zero, self.delay = (0.0, 0.0) if self.images else film_start(self.video)
         rate = fps if self.images else PICTURE_RATE
@@ -224,6 +223,7 @@ class VideoFrames(RecordedFrames):
         check_boxes(str(path), found, opening.size)
         shown = len(self.images) / fps if self.images else picture_seconds(self.video, self.zero)
         check_times(str(path), found, shown + 1 / rate)
+        self.notices += [line for line in [early_end_notice(path, found[-1].time, shown)] if line]
         return [
             replace(d, box=_scaled(d.box, 1 / factor))
             for d in held_between(found, fps if self.images else PICTURE_RATE)

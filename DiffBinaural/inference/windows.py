@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig
 from DiffBinaural.dataset.cutting import WINDOW_HOP, extract_windows, padded
 from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.mel import mel_spectrogram
@@ -113,6 +113,11 @@ class WindowCutter:
     def _batch(self, held: Tensor, starts: list[int], until: int, frames: int) -> WindowBatch:
         mono = extract_windows(padded(held, self.size), [start - self.at for start in starts], self.size)
         return WindowBatch(starts, until, frames, mono, window_times(starts, self.begin, self.cfg))
+
+
+def windows_at_once(cfg: SamplingConfig, device: torch.device) -> int:
+    """Windows of a network call: on a GPU by default enough to keep it busy."""
+    return cfg.batch_windows or (16 if device.type == "cpu" else 64)
 
 
 def window_times(starts: list[int], begin: float, cfg: MelConfig) -> list[float]:

@@ -1,6 +1,7 @@
 """The command line of a script, derived from its config dataclass."""
 
 import argparse
+import difflib
 import errno
 import os
 import re
@@ -9,7 +10,7 @@ import sys
 import threading
 import types
 from dataclasses import MISSING, fields, is_dataclass, replace
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, NoReturn, get_args, get_origin, get_type_hints
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a file-size limit
 
@@ -27,7 +28,7 @@ def parse(cls, presets: dict | None = None, argv: list[str] | None = None, *, ab
     kinds, nested = get_type_hints(cls), {}
     chosen = _chosen_preset(cls, presets, argv)
     about = (about or cls.__doc__).replace("\\\n", "")
-    parser = argparse.ArgumentParser(description=about, allow_abbrev=False)
+    parser = _Parser(description=about, allow_abbrev=False)
     for f in fields(cls):
         default = chosen.get(f.name, f.default)
         if is_dataclass(kinds[f.name]):
@@ -96,6 +97,18 @@ def _joined(words: list[str]) -> list[str]:
     return joined
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line, without the list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        wrong = re.search(r"unrecognized arguments: (--\w+)", message)
+        near = difflib.get_close_matches(wrong[1], flags, n=1, cutoff=0.7) if wrong else []
+        hint = f"is {near[0]} meant?" if near else "--help lists all options"
+        print(f"error: {message}; {hint}", file=sys.stderr)
+        sys.exit(2)
+
+
 class _Tuple(argparse.Action):
     """Stores several words as a tuple, so that a config stays hashable."""
 
@@ -107,7 +120,7 @@ def _chosen_preset(cls, presets, argv) -> dict:
     if not presets:
         return {}
     default = next(f.default for f in fields(cls) if f.name == "preset")
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early = _Parser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset", choices=tuple(presets), default=default)
     return presets[early.parse_known_args(argv)[0].preset]
 
@@ -125,7 +138,7 @@ def run(main, presets: dict | None = None) -> None:
     try:
         main(parse(get_type_hints(main)["cfg"], presets, about=sys.modules[main.__module__].__doc__))
     except (ValueError, OSError) as error:
-        print(f"error: {disk_full_message(error) or error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
         number, kept = (*stop.args, "every file that was finished is kept")[:2]
@@ -133,6 +146,15 @@ def run(main, presets: dict | None = None) -> None:
             name = signal.Signals(number).name
             print(f"stopped by {name}: {kept}; run the same command again to go on", file=sys.stderr)
         sys.exit(128 + number)
+
+
+def message_of(error: Exception) -> str:
+    """What a user is told of an error: the file first, and no error number."""
+    if full := disk_full_message(error):
+        return full
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return str(error)
 
 
 def disk_full_message(error: Exception) -> str:

@@ -21,6 +21,7 @@ RATES = (1000, 768_000)  # Hz
 USUAL_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 MAX_TAPS = 1 << 24  # of the resampler: its table grows with both terms of the ratio
 SOUND_BLOCK = 1 << 18  # samples that are read at once
+KINDS = {".wav": "WAV", ".flac": "FLAC"}  # formats that are written: nothing of 16 bits is lost
 WRITTEN = 1 << 14  # samples of two ears that are written at once
 FILTER_REACH = 32  # zero crossings of the resampling filter to each side
 
@@ -79,7 +80,9 @@ def usual_rate(rate: int) -> int:
 
 
 def is_sound_file(path: str | Path) -> bool:
-    """Whether :func:`read_wav` can open a file.  Raises FileNotFoundError where there is none."""
+    """Whether :func:`read_wav` can open a file.  Raises FileNotFoundError, ValueError where there is none."""
+    if Path(utf8_name(path)).is_dir():
+        raise ValueError(f"{path}: is a folder, which has no sound; give a sound file, --input_wav")
     if not Path(utf8_name(path)).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -167,13 +170,13 @@ def stored(wav: np.ndarray, subtype: str) -> np.ndarray:
 
 
 class WavWriter:
-    """:func:`write_wav` of two ears that come in blocks; straight to the path.
+    """:func:`write_wav` of two ears that come in blocks; straight to the path.  A name in .flac makes FLAC.
 
     Where a sample passes full scale, all of both ears become softer, so that the loudest one just fits: how
     loud that is, is known at the end, until when the samples wait in a file without a name beside the path.
 
-    limit    False writes 32-bit floats as they are, else 16 bits
-    name     of the file, for messages
+    limit    False writes 32-bit floats as they are, else 16 bits; FLAC has no floats
+    name     of the file, for messages and the format
     samples  written so far
     gain     of all samples, known at the end; with limit=False that which would keep them in full scale
     """
@@ -208,8 +211,8 @@ class WavWriter:
 
     def _finish(self) -> None:
         self.waiting.seek(0)
-        subtype = "PCM_16" if self.limit else "FLOAT"
-        with soundfile.SoundFile(self.path, "w", self.rate, 2, subtype, format="WAV") as file:
+        subtype, kind = "PCM_16" if self.limit else "FLOAT", KINDS.get(Path(self.name).suffix.lower(), "WAV")
+        with soundfile.SoundFile(self.path, "w", self.rate, 2, subtype, format=kind) as file:
             while content := self.waiting.read(WRITTEN * 8):
                 wav = np.frombuffer(content, np.float32).reshape(-1, 2)
                 if not self.limit:

@@ -21,6 +21,16 @@ def closing_line(folder: str | Path, why: str, rows: Sequence[dict], figure: str
     return f"{folder}: {why}; best at step {best['step']}: {name} {best[figure]:.4g}{than}"
 
 
+def ending(place: str | Path, what: str, script: str = "", **flags) -> str:
+    """Where a result is, what it is, and with a script the next command: see :func:`next_command`."""
+    return "\n".join([f"{place}: {what}", *([next_command(script, **flags)] if script else [])])
+
+
+def written(*places: str | Path | None) -> str:
+    """A line that names the files and folders that were asked for and written; "" where none was."""
+    return f"written: {', '.join(map(str, filter(None, places)))}" if any(places) else ""
+
+
 def next_command(script: str, **flags) -> str:
     """A command line, quoted where that is necessary; flags without a value are left out."""
     words = [part for name, value in flags.items() if value for part in (f"--{name}", str(value))]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from DiffBinaural.utils.tables import each_row, number, seconds
 
+MONO, BINAURAL = "processed/mono_audios_22050Hz", "processed/binaural_audios_22050Hz"  # of a dataset
 SIDES = ("left", "right")
 EARS = {"both": (0, 1), "left": (0,), "right": (1,)}  # indices on the ear axis
 MAX_ID = 200  # characters; a file name has at most 255 bytes

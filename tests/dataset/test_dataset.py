@@ -23,9 +23,9 @@ from DiffBinaural.dataset.frame_sources import EncodedFrames, RecordedFrames
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.dataset.recordings import FrameFolder
 from DiffBinaural.dataset.video_transforms import mirrored, on_device
-from DiffBinaural.inference.features import encode_recording
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.modules.models import ModelBuilder
+from DiffBinaural.runs.encoding import encoded
 from DiffBinaural.utils.cache import Cache
 from DiffBinaural.utils.lists import Clip, Detection, folded
 from DiffBinaural.utils.mel import mel_spectrogram
@@ -234,10 +234,11 @@ def recorded_frames(count=7):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_remembered_pictures_are_the_pictures_plain_and_mirrored(frozen, mirror):
     source = recorded_frames()
-    encoded = EncodedFrames(encode_recording(frozen, source), 10, VIEW, source.paths)
-    assert encoded.chosen(0.1, 0.5) == source.chosen(0.1, 0.5)
+    content = next(encoded(frozen, [source], workers=1))
+    kept = EncodedFrames(content, 10, VIEW, source.paths)
+    assert kept.chosen(0.1, 0.5) == source.chosen(0.1, 0.5)
     pair = []
-    for one in (source, encoded):
+    for one in (source, kept):
         window = one.window(0.0, 0.7)
         window = mirrored({**window, "binaural_mel": torch.zeros(2, 1, 1)}) if mirror else window
         if "maps" in window:
@@ -252,7 +253,7 @@ def test_remembered_pictures_are_the_pictures_plain_and_mirrored(frozen, mirror)
 def test_a_clip_generated_from_remembered_pictures_is_the_same(frozen, scenes):
     plain = GenAudioRealBinaural(scenes, "test", MEL, VIEW)
     once = GenAudioRealBinaural(scenes, "test", MEL, VIEW)
-    once.use_cache(Cache(), lambda source: encode_recording(frozen, source))
+    once.use_cache(Cache(), lambda source: next(encoded(frozen, [source], workers=1)))
     how = SamplingConfig(sampling_timesteps=2)
     a, b = (generate(frozen, data[0], how) for data in (plain, once))
     assert "maps" in once[0]

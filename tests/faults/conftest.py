@@ -11,6 +11,7 @@ COUNTS = Counter()
 # tests of this folder that `make test` runs too; `make test-faults` runs all
 SHORT = (
     "test_damaged.py",
+    "test_hundred_mistakes.py",
     "test_properties.py",
     "test_asked_to_stop_a_training_saves_first_and_says_so[vocoder-SIGTERM]",
     "test_two_trainings_in_one_folder_the_second_refuses_while_the_first_lives[vocoder]",

@@ -446,7 +446,7 @@ def test_a_clip_in_blocks_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     audio = AudioSource(tmp_path / "in.wav", 0.4, math.inf, RATE)
     frames = VideoFrames(tmp_path / "in.mp4", trained.view, start=0.4)
     cutter, last, blocks = WindowCutter(trained.mel, trained.view.window, 0.4), False, []
-    by_batch = Sampler(model, cfg, "in")
+    by_batch = Sampler(model, cfg)
     while not last:
         samples, last = audio.read()
         for batch in cutter.push(samples, last=last):

@@ -340,7 +340,8 @@ def test_broken_files_are_named_before_the_first_step(scenes, scripts, tmp_path)
 def test_a_frozen_resnet_is_read_in_eval_mode_and_a_list_may_repeat_a_clip(scenes, tmp_path):
     """In training mode a BatchNorm makes a picture's maps depend on its neighbours, and drifts."""
     torch.manual_seed(0)
-    cfg = preset_config("tiny", id="r", data_root=str(scenes), arch_frame="resnet18", train_trunk=False)
+    how = dict(arch_frame="resnet18", train_trunk=False, ckpt=str(tmp_path))
+    cfg = preset_config("tiny", id="r", data_root=str(scenes), **how)
     listing = tmp_path / "twice.csv"
     listing.write_text("video_id,start_time,end_time\n" + 3 * "scene_00000,0,1.5\n" + "scene_00001,0,1.5\n")
     model, data = ModelBuilder(cfg).build(), RealBinaural(scenes, str(listing), cfg.mel, cfg.view)
