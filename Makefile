@@ -171,7 +171,8 @@ weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
 	    --out weights
 
-# The experiments behind RESULTS.md, one after the other, then the page itself.  Finished experiments are kept.
+# The experiments behind RESULTS.md, one after the other, then the pages.  Finished experiments are kept, unless the
+# bundled models that they use have changed.
 # ONLY=quality makes one table, ONLY=parts/EMA one row, with what these need.  The kit's pictures, sounds come from
 # packages; where some cannot be fetched, a line says so, and rows that need them are left out.
 ONLY ?=

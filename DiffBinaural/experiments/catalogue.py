@@ -21,6 +21,7 @@ TWO = "{root}/quality/2_sources_room/data"
 POSITION_FOLDERS = [f"x_{k / 4 - 1:+.2f}" for k in range(9)]
 EXPERIMENTS = (
     *(quality(sources, room) for sources in (1, 2, 3) for room in ("no-room", "room")),
+    quality(1, "room", bystanders=True),
     Experiment("data", "scenes", (f"{SIMULATE} --clips {{clips}} --held_out 20 --sources 1..2 --seed 11",)),
     trained("all", anchors=True),
     trained(
@@ -176,7 +177,9 @@ EXPERIMENTS = (
     ),
 )
 
-# Rows that docs/results.json keeps and the page shows, and that nothing can run any more.
+# Entries of docs/results.json over the clips of all rows of a table.
+POOLED = ("all/quality", "all/kit")
+# Rows that docs/results.json keeps and the pages show, and that nothing can run any more.
 RETIRED = ("parts/joint denoising",)
 
 

@@ -17,6 +17,7 @@ class ResultsConfig:
         "tables (quality, parts, steps, positions, general, anchors, kit, speed) or "
         "<table>/<row>, with everything that they need; default: all",
     )
+    run: bool = option(True, "run experiments; --no-run: make the pages from docs/results.json alone")
     scale: Literal["small", "base"] = option(
         "small",
         "small: 2 cores, minutes each, RESULTS.md and docs/; "

@@ -3,7 +3,7 @@
 python DiffBinaural/experiments/make_results.py --only quality parts/EMA
 
 When stopped, the same command continues.  docs/results.json holds the figures of all finished experiments,
-from any machine; the page is made from it.
+from any machine; RESULTS.md, docs/reproduce.md, CSV files and pictures are made from it.
 """
 
 import sys
@@ -11,26 +11,27 @@ from pathlib import Path
 
 from DiffBinaural.experiments.catalogue import chosen
 from DiffBinaural.experiments.config import ResultsConfig
-from DiffBinaural.experiments.page import draw_pictures, page
+from DiffBinaural.experiments.page import write_pages
 from DiffBinaural.experiments.registry import Experiment
 from DiffBinaural.experiments.runner import ROOT, carry_out, lacking
 from DiffBinaural.experiments.summary import collect, undecided, updated
 from DiffBinaural.utils.arguments import run
-from DiffBinaural.utils.files import read_json, write_json, write_text
+from DiffBinaural.utils.files import read_json, write_json
 from DiffBinaural.utils.progress import Progress
 
 
 def main(cfg: ResultsConfig) -> None:
-    """Run the experiments, repeat undecided ones with other seeds, collect the figures and write the page."""
+    """Run the experiments, repeat undecided ones with other seeds, collect the figures, write the pages."""
     suffix, docs = ("", "docs") if cfg.scale == "small" else (f"_{cfg.scale}", f"docs/{cfg.scale}")
     root, figures = Path(cfg.output_dir or f"generated/results{suffix}"), ROOT / docs / "results.json"
-    wanted = chosen(cfg.only, root, cfg.scale)
-    carry_out_all(wanted, root, cfg.scale)
-    carry_out_all(undecided(wanted, root), root, cfg.scale)
-    known = updated(read_json(figures) if figures.exists() else {}, collect(wanted, root))
-    write_json(figures, known)
-    draw_pictures(ROOT / docs, known)
-    write_text(ROOT / f"RESULTS{suffix}.md", page(known, docs))
+    known = read_json(figures) if figures.exists() else {}
+    if cfg.run:
+        wanted = chosen(cfg.only, root, cfg.scale)
+        carry_out_all(wanted, root, cfg.scale)
+        carry_out_all(undecided(wanted, root), root, cfg.scale)
+        known = updated(known, collect(wanted, root), root)
+        write_json(figures, known)
+    write_pages(known, ROOT, suffix, docs)
 
 
 def carry_out_all(experiments: list[Experiment], root: Path, scale: str) -> None:

@@ -1,226 +1,91 @@
-"""RESULTS.md: the text of page.md with tables of figures."""
+"""RESULTS.md, docs/reproduce.md: their templates with tables of figures."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from DiffBinaural.evaluation.aggregation import short
-from DiffBinaural.evaluation.metrics import METRICS
-from DiffBinaural.evaluation.pairing import ANCHORS
-from DiffBinaural.experiments.catalogue import RETIRED
-from DiffBinaural.experiments.cues import cue_lines
-from DiffBinaural.experiments.kit import SYSTEMS, TOLD, VIDEO_ROW
-from DiffBinaural.experiments.summary import COPY, FIGURES, SOUND_METRICS, unproved
-from DiffBinaural.experiments.tables import (
-    bench_table,
-    cells,
-    cue_table,
-    head,
-    percent_table,
-    position_table,
-    system_table,
-    table,
-)
-from DiffBinaural.utils.plots import draw_history, draw_lines
+from DiffBinaural.experiments import questions, verdicts
+from DiffBinaural.experiments.every_row import CSV_COLUMNS, csv_rows
+from DiffBinaural.experiments.figures import COPY, HEADLINE, OURS
+from DiffBinaural.experiments.made import commands, models, settings, unproved_parts
+from DiffBinaural.experiments.pictures import draw_pictures
+from DiffBinaural.experiments.questions import Rows
+from DiffBinaural.utils.files import write_rows, write_text
 
+README_BLOCK = ("<!-- results: written by make results -->", "<!-- end of results -->")
 NOT_YET = "*Not run yet.*"
+INLINE = ("settings", "models")  # kinds of markers inside a sentence
+RESULTS, REPRODUCE = (Path(__file__).with_name(name) for name in ("page.md", "reproduce.md"))
+# question -> what it needs of docs/results.json, its table, its sentences
+QUESTIONS: dict[str, tuple[tuple[str, ...], Callable, Callable]] = {
+    "baselines": (("quality", "all/quality"), questions.baseline_table, verdicts.baseline_verdict),
+    "real": (("kit", "all/kit"), questions.kit_table, verdicts.kit_verdict),
+    "scenes": (("quality",), questions.scene_table, verdicts.scene_verdict),
+    "worth": (("parts",), questions.part_table, verdicts.part_verdict),
+    "steps": (("steps/shipped models",), questions.step_table, verdicts.step_verdict),
+    "speed": (("speed",), questions.speed_table, verdicts.speed_verdict),
+    "conditions": (("general", "positions"), questions.condition_table, verdicts.condition_verdict),
+}
 
 
-def draw_pictures(docs: Path, known: dict[str, dict]) -> None:
-    """Draw the page's pictures."""
-    if entry := known.get("steps/shipped models"):
-        draw_history(docs / "steps.png", entry["rows"], *FIGURES["steps"], "seconds a second")
-    if entry := known.get(f"kit/{VIDEO_ROW}"):
-        draw_lines(docs / "talking.png", cue_lines(entry["cues"], TOLD))
-
-
-def of_table(known: dict[str, dict], table: str) -> dict[str, dict]:
-    """Entries of a table: row -> entry."""
-    return {title.split("/", 1)[1]: entry for title, entry in known.items() if title.startswith(f"{table}/")}
-
-
-def page(known: dict[str, dict], docs: str = "docs") -> str:
-    """RESULTS.md: the text of page.md with its markers replaced by tables.  docs: folder of its pictures"""
-
-    def block(marker: re.Match) -> str:
-        section, name = marker.groups()
-        rows = of_table(known, section)
-        if not rows:
-            return NOT_YET
-        if name == "made":
-            return made_with(section, of_table(known, "data") | rows if section == "parts" else rows)
-        return SECTIONS[section](rows)[name]
-
-    text = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+) (\w+)\}\}", block, text).replace("(docs/", f"({docs}/")
-
-
-def quality_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table a: renderers of the shipped models on every kind of scenes."""
-    return {
-        "percent": percent_table(
-            rows,
-            ("mel_rmse", "stft", "env", "itd_error", "ild_error", "iacc_error"),
-            ("levelled", "levelled_whole", "geometry"),
-        ),
-        "systems": system_table(rows, FIGURES["quality"], "scenes"),
-    }
-
-
-def parts_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table b: the worth of each part, with the decision where it is unproved."""
-    names = FIGURES["parts"]
-    order = ("model", *ANCHORS)
-    whole = [
-        [row, system, *cells(entry["systems"][system], names)]
-        for row, entry in rows.items()
-        if "part_of" not in entry
-        for system in order
-        if system in entry["systems"]
-    ]
-    parts = {row: entry for row, entry in rows.items() if "part_of" in entry}
-    left_out = [
-        [
-            row,
-            entry["part_of"],
-            str(len(entry["seeds"])),
-            *cells(entry["systems"]["without"], names, "difference"),
-        ]
-        for row, entry in parts.items()
-    ]
-    close = [
-        [
-            row,
-            f"`{name}`",
-            *cells(entry["systems"]["without"], [name], "difference"),
-            entry["decision"] or "open",
-        ]
-        for row, entry in parts.items()
-        if unproved(entry)
-        for name in [entry["decided_by"]]
-    ]
-    return {
-        "whole": table(["trained small, with every part", "system", *head(names)], whole),
-        "left_out": table(["left out", "of", "seeds", *head(names)], left_out),
-        "unproved": table(["left out", "metric", "difference", "decision"], close),
-    }
-
-
-def steps_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table c: quality and time against the number of denoising steps."""
-    names, found = FIGURES["steps"], {}
-    if entry := rows.get("shipped models"):
-        seconds = {
-            f"{sampler}, {row['step']}": f"{row[f'{sampler}/seconds a second']:.2g}"
-            for row in entry["rows"]
-            for sampler in ("ddim", "dpm++")
-        }
-        picture = "![quality and time against the number of denoising steps](docs/steps.png)\n\n"
-        found["mels"] = picture + table(
-            ["sampler, steps", *head(names), "seconds for a second of sound"],
-            [
-                [system, *cells(figures, names), seconds.get(system, "–")]
-                for system, figures in entry["systems"].items()
-            ],
-        )
-    if entry := rows.get("rendered"):
-        found["rendered"] = table(
-            ["system", *head(SOUND_METRICS)],
-            [[system, *cells(figures, SOUND_METRICS)] for system, figures in entry["systems"].items()],
-        )
-    return {"mels": NOT_YET, "rendered": NOT_YET} | found
-
-
-def speed_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table d: speed and memory of the benchmark's parts."""
-    rates = ", ".join(f"{row} {entry['bench']['peak_gflops']:.0f}" for row, entry in rows.items())
-    return {
-        "rows": bench_table([row for entry in rows.values() for row in entry["bench"]["rows"]]),
-        "rates": f"The best rates that convolutions reached, part by part: {rates} GFLOP/s.",
-    }
-
-
-def positions_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table e: direction and intelligibility of speech at given positions."""
-    (entry,) = rows.values()
-    return {"rows": position_table(entry["positions"])}
-
-
-def general_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table f: the shipped models under conditions other than the training's."""
-    return {"systems": system_table(rows, FIGURES["general"], "one source in a room, but")}
-
-
-def anchors_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table g: all metrics of the anchors."""
-    (entry,) = rows.values()
-    names = [name for name in METRICS if name in entry["systems"][COPY]]
-    anchors = [system for system in ANCHORS if system in entry["systems"]]
-
-    def plain(system: str, name: str) -> str:
-        found = entry["systems"][system].get(name)
-        return f"{short(METRICS[name].scale * found['mean'], 3)}, n={found['n']}" if found else "–"
-
-    return {
-        "rows": table(
-            ["figure", *anchors],
-            [
-                [title, *(plain(system, name) for system in anchors)]
-                for title, name in zip(head(names), names, strict=True)
-            ],
-        )
-    }
-
-
-def kit_section(rows: dict[str, dict]) -> dict[str, str]:
-    """Table h: scenes of real material, the cues of the talking video."""
-    scenes = {row: entry for row, entry in rows.items() if "systems" in entry}
-    found = {"percent": NOT_YET, "systems": NOT_YET, "video": NOT_YET}
-    if scenes:
-        names = FIGURES["kit"]
-        found["percent"] = percent_table(scenes, names, tuple(SYSTEMS))
-        found["systems"] = system_table(scenes, names, "scenes")
-    if entry := rows.get(VIDEO_ROW):
-        picture = "![time and level differences between the ears over time](docs/talking.png)\n\n"
-        found["video"] = picture + cue_table(entry["cues"])
+def by_table(known: dict[str, dict]) -> dict[str, Rows]:
+    """Entries of docs/results.json: table -> row -> entry."""
+    found: dict[str, Rows] = {}
+    for title, entry in known.items():
+        table, _, row = title.partition("/")
+        found.setdefault(table, {})[row] = entry
     return found
 
 
-def made_with(section: str, rows: dict[str, dict]) -> str:
-    """Seeds, time, machine and commands of the rows."""
-    machines = sorted({describe(entry["machine"]) for entry in rows.values()})
-    total = sum(entry["seconds"] for entry in rows.values())
-    lines = [
-        "\n".join(
-            [
-                f"# {row}: {entry['seconds']} s, seeds {', '.join(map(str, entry['seeds']))}"
-                + (", with an earlier version" if f"{section}/{row}" in RETIRED else ""),
-                *(f"# $D/vocoder.json: {key} {value}" for key, value in entry["settings"].items()),
-                f"D={entry['folder']}",
-                *(command.replace(entry["folder"], "$D") for command in entry["commands"]),
-            ]
-        )
-        for row, entry in rows.items()
-    ]
-    return (
-        f"*{'; '.join(machines)}; {total / 60:.0f} minutes for {len(rows)} rows.*\n\n"
-        "<details><summary>Commands</summary>\n\n```\n" + "\n\n".join(lines) + "\n```\n\n</details>"
+def page(known: dict[str, dict], template: Path = RESULTS, docs: str = "docs") -> str:
+    """A template's text with its markers replaced.
+
+    known  docs/results.json: "<table>/<row>" -> entry
+    docs   folder of the pictures, in links
+    """
+    tables = by_table(known)
+    makers = {"settings": settings, "models": models, "commands": commands, "unproved": unproved_parts}
+
+    def block(marker: re.Match) -> str:
+        name, kind = marker.groups()
+        if name in QUESTIONS and kind in ("table", "verdict"):
+            wanted, *make = QUESTIONS[name]
+            there = all(need in known or need in tables for need in wanted)
+            return make[kind == "verdict"](tables) if there else NOT_YET
+        if name not in tables:
+            return NOT_YET.strip("*.") if kind in INLINE else NOT_YET
+        return makers[kind](tables[name])
+
+    text = re.sub(r"\{\{(\w+) (\w+)\}\}", block, template.read_text(encoding="utf-8"))
+    return text.replace("(docs/", f"({docs}/")
+
+
+def readme(known: dict[str, dict], text: str) -> str:
+    """README.md with its table of results made anew, between two comments."""
+    tables = by_table(known)
+    if "all/quality" not in known:
+        return text
+    ours, count = OURS["quality"], tables["all"]["quality"]["systems"][COPY]["stft"]["n"]
+    block = (
+        f"{questions.baseline_table(tables, HEADLINE)}\n\n*{count} new simulated scenes of one to three "
+        f"sources with their detections, renderer `{ours}`; {settings(tables['quality'])}.*"
     )
+    begin, end = README_BLOCK
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    return f"{before}{begin}\n{block}\n{end}{after}"
 
 
-def describe(machine: dict) -> str:
-    """One line on a machine."""
-    where = machine["gpu"] or f"{machine['cores']} cores, {machine['processor']}"
-    return f"{where}, torch {machine['torch']}"
+def write_pages(known: dict[str, dict], root: Path, suffix: str = "", docs: str = "docs") -> None:
+    """Write RESULTS.md, docs/reproduce.md, the CSV files of all rows, the pictures, the table of README.md.
 
-
-SECTIONS: dict[str, Callable[[dict], dict[str, str]]] = {
-    "quality": quality_section,
-    "parts": parts_section,
-    "steps": steps_section,
-    "speed": speed_section,
-    "positions": positions_section,
-    "general": general_section,
-    "anchors": anchors_section,
-    "kit": kit_section,
-}
+    root    the project's folder
+    suffix  of RESULTS.md's name, for another scale, of which README.md says nothing
+    docs    folder of everything else
+    """
+    if not suffix:
+        write_text(root / "README.md", readme(known, (root / "README.md").read_text(encoding="utf-8")))
+    write_text(root / f"RESULTS{suffix}.md", page(known, RESULTS, docs))
+    write_text(root / docs / "reproduce.md", page(known, REPRODUCE, docs))
+    for name, rows in csv_rows(by_table(known)).items():
+        write_rows(root / docs / "results" / f"{name}.csv", ",".join(CSV_COLUMNS[name]), rows)
+    draw_pictures(root / docs, by_table(known))

@@ -47,9 +47,13 @@ def evaluated(
     return compare_mels, f"{compare_wavs} --merge_json {{here}}/mels.json"
 
 
-def quality(sources: int, room: str) -> Experiment:
-    """The shipped models on 20 new scenes of one kind: by the renderers, with detections or whole frames."""
+def quality(sources: int, room: str, bystanders: bool = False) -> Experiment:
+    """The bundled models on 20 new scenes of one kind: by the renderers, with detections or whole frames.
+
+    bystanders  also one or two objects that are seen and silent; the detections say how likely each sounds
+    """
     data, levelled = "{here}/data", "--renderer levelled"
+    seed, seen = (94, " --bystanders 1..2 --sounding --video_fps 25") if bystanders else (f"9{sources}", "")
     systems = {
         "levelled": ("mels", levelled),
         "levelled_whole": ("whole_mels", levelled),
@@ -58,10 +62,10 @@ def quality(sources: int, room: str) -> Experiment:
     }
     return Experiment(
         "quality",
-        f"{sources} source{'s' * (sources > 1)}, {room.replace('-', ' ')}",
+        f"{sources} source{'s' * (sources > 1)}, {'bystanders, ' * bystanders}{room.replace('-', ' ')}",
         (
             # nothing is trained on these datasets: their largest list, train, is the test list
-            f"{SIMULATE} --clips 22 --held_out 1 --seed 9{sources} --sources {sources} --{room}",
+            f"{SIMULATE} --clips 22 --held_out 1 --seed {seed} --sources {sources} --{room}{seen}",
             stage1(data, "mels"),
             stage1(data, "whole_mels", "--no-detections"),
             *(rendered(data, f"{{here}}/{mels}", name, how) for name, (mels, how) in systems.items()),

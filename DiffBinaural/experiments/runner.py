@@ -1,5 +1,6 @@
 """Runs experiments, resumably."""
 
+import hashlib
 import os
 import platform
 import re
@@ -13,13 +14,18 @@ from time import perf_counter
 
 import torch
 
+from DiffBinaural.configs.advanced_diffusion_config import SamplingConfig, steps_of
 from DiffBinaural.experiments.catalogue import EXPERIMENTS
 from DiffBinaural.experiments.registry import SCALES, SEEDS, Experiment, needs
+from DiffBinaural.inference.loading import load_config
+from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.files import read_json, write_json
 from DiffBinaural.utils.locks import locked
 
 ROOT = Path(__file__).parents[2]
 RECORD = "record.json"
+# scripts that use the bundled stage 1 where --run does not name another
+BY_DEFAULT = ("DiffBinaural/test_realBinaural.py", "DiffBinaural/test_pos.py", "BigVGAN/inference_e2e.py")
 
 
 def machine() -> dict:
@@ -35,8 +41,28 @@ def machine() -> dict:
     }
 
 
+def bundled_stage1(words: list[list[str]]) -> dict | None:
+    """What identifies the bundled stage 1 where commands use it; None where they do not.
+
+    words  arguments of python, command by command
+    ->     {"unet": the first digits of its hash, "steps": denoising steps by default}
+    """
+    default = [command for command in words if command[0] in BY_DEFAULT and "--run" not in command]
+    if not default and not any("weights/stage1" in command for command in words):
+        return None
+    return {"unet": bundled_hash(), "steps": steps_of(SamplingConfig(), load_config(BUNDLED / "stage1"))}
+
+
+def bundled_hash() -> str:
+    """The first digits of the SHA-256 of the bundled UNet, which weights/MODEL_CARD.md names."""
+    return hashlib.sha256((BUNDLED / "stage1/unet_best.pth").read_bytes()).hexdigest()[:8]
+
+
 def record_of(experiment: Experiment, root: Path) -> dict | None:
-    """{"commands", "settings", "seconds": of each command that is done, "machine"}; None before the first."""
+    """What is done of an experiment; None before its first command.
+
+    -> {"commands", "settings", "bundled", "seconds": of each command that is done, "machine"}
+    """
     path = ROOT / experiment.folder(root) / RECORD
     return read_json(path) if path.exists() else None
 
@@ -52,23 +78,25 @@ def lacking(experiment: Experiment, root: Path) -> str | None:
     gone = next((path for path in experiment.requires if not (ROOT / path).exists()), None)
     if gone is None or finished(experiment, root):
         return None
-    return f"{experiment.folder(Path())}: left out, {gone} is missing; RESULTS.md says where it comes from"
+    where = "docs/reproduce.md says where it comes from"
+    return f"{experiment.folder(Path())}: left out, {gone} is missing; {where}"
 
 
 def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
     """Run the commands that are not done yet.
 
-    Where the record has other commands, this experiment and all that need it start again.  Raises ValueError
-    with the last line of output where a command fails.
+    Where the record has other commands or other bundled models, this experiment and all that need it start
+    again.  Raises ValueError with the last line of output where a command fails.
     """
     with locked(here := ROOT / experiment.folder(root)):
         words = experiment.words(root, scale)
         declared = {
             "commands": [shlex.join(["python", *command]) for command in words],
             "settings": dict(experiment.settings or ()),
+            "bundled": bundled_stage1(words),
         }
         record = record_of(experiment, root)
-        if record and any(record[name] != declared[name] for name in declared):
+        if record and any(record.get(name) != declared[name] for name in declared):
             clear(experiment, root, scale)
             record = None
         record = record or {**declared, "seconds": []}

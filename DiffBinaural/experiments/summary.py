@@ -1,34 +1,28 @@
-"""Figures of finished experiments: means with paired intervals."""
+"""The entries of docs/results.json: records of finished experiments with their figures."""
 
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
-import numpy as np
-
-from DiffBinaural.evaluation.aggregation import rows_of, summary
+from DiffBinaural.evaluation.aggregation import summary
 from DiffBinaural.evaluation.metrics import METRICS
-from DiffBinaural.evaluation.paired import interval, ratio
 from DiffBinaural.evaluation.placement import position_figures
-from DiffBinaural.experiments.catalogue import EXPERIMENTS, RETIRED
+from DiffBinaural.experiments.catalogue import EXPERIMENTS, POOLED, RETIRED
+from DiffBinaural.experiments.figures import (
+    COPY,
+    FIGURES,
+    SOUND_METRICS,
+    against,
+    compared,
+    figures_by_clip,
+)
 from DiffBinaural.experiments.kit import VIDEO_ROW
 from DiffBinaural.experiments.registry import SEEDS, Experiment
 from DiffBinaural.experiments.runner import ROOT, finished, record_of
 from DiffBinaural.utils.files import read_json
 
-COPY = "mono_copy"
 DIGITS = 4  # significant digits in docs/results.json
-SOUND_METRICS = ("stft", "env", "dphase", "itd_error", "ild_error", "iacc_error", "pesq_wb")
-FIGURES = {
-    "quality": ("mel_rmse", *SOUND_METRICS),
-    "general": SOUND_METRICS,
-    "anchors": tuple(METRICS),
-    "kit": ("stft", "env", "itd_error", "ild_error", "iacc_error"),
-    "parts": ("mel_rmse", "mel_ild_error", "stft", "env", "itd_error", "ild_error", "mrstft", "pesq_wb"),
-    "steps": ("mel_rmse", "mel_ild_error"),
-}
 DEFAULT_MELS, DEFAULT_WAVS = (
     "ddim, 2",
     "steps_2",
@@ -49,75 +43,47 @@ def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
             "seeds": [0],
             "seconds": round(sum(record["seconds"])),
             "machine": record["machine"],
+            "bundled": record.get("bundled"),
             **(read(e, root) if read else {}),
         }
-    return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.{DIGITS}g}"))
+    return rounded(found)
 
 
-def updated(known: dict[str, dict], new: dict[str, dict]) -> dict[str, dict]:
-    """Known entries with the new ones in their place, in the list's order; retired ones follow.
+def rounded(content: dict) -> dict:
+    """A JSON's content with floats of DIGITS digits."""
+    return json.loads(json.dumps(content), parse_float=lambda text: float(f"{float(text):.{DIGITS}g}"))
 
-    Entries that are neither listed nor retired are dropped.
+
+def updated(known: dict[str, dict], new: dict[str, dict], root: Path) -> dict[str, dict]:
+    """Known entries with the new ones in their place, in the list's order; pooled, then retired ones follow.
+
+    Entries that are neither listed, pooled nor retired are dropped.
     """
     both = known | new
-    order = [*(f"{e.table}/{e.row}" for e in EXPERIMENTS), *RETIRED]
+    for title in POOLED:
+        table = title.split("/")[1]
+        if any(name.startswith(f"{table}/") and "systems" in entry for name, entry in new.items()):
+            both |= {title: pooled(table, both, root)}
+    both = {title: entry for title, entry in both.items() if entry}
+    order = [*(f"{e.table}/{e.row}" for e in EXPERIMENTS), *POOLED, *RETIRED]
     return {title: both[title] for title in order if title in both}
+
+
+def pooled(table: str, known: dict[str, dict], root: Path) -> dict | None:
+    """Figures over the clips of all known rows of a table; None where the clips of one are not here."""
+    rows = [e for e in EXPERIMENTS if e.table == table and "systems" in known.get(f"{table}/{e.row}", {})]
+    if not all(finished(e, root) for e in rows):
+        return None
+    systems: dict[str, dict] = {}
+    for e in rows:
+        for system, clips in figures_by_clip(e, root).items():
+            systems.setdefault(system, {}).update({f"{e.row}/{clip}": row for clip, row in clips.items()})
+    return rounded({"rows": [e.row for e in rows], **compared(systems, table)})
 
 
 def repeated(experiment: Experiment) -> list[Experiment]:
     """The same experiment with the other seeds."""
     return [replace(experiment, seed=seed) for seed in SEEDS]
-
-
-def figures_by_clip(experiment: Experiment, root: Path) -> dict[str, dict[str, dict]]:
-    """Metrics of an experiment: system -> clip -> {metric: value}."""
-    files = [ROOT / experiment.folder(root) / name for name in ("steps.json", "metrics.json")]
-    systems: dict[str, dict] = {}
-    for row in rows_of(next(file for file in files if file.exists())):
-        clip = row["id"].removesuffix("_000000")  # the start time, which names of mels have
-        systems.setdefault(row["system"], {})[clip] = row
-    return systems
-
-
-def figure(values: dict[str, dict], name: str, others: dict[str, dict] | None) -> dict | None:
-    """One metric of a system: mean, n, and the mean difference from another system with its 95 % interval.
-
-    Errors also get "times", the ratio to the other system's mean with its interval.
-
-    values, others  clip -> {metric: value}
-    ->              None where no clip has the metric
-    """
-    known = {clip: row[name] for clip, row in values.items() if row.get(name) is not None}
-    if not known:
-        return None
-    found = {"mean": fmean(known.values()), "n": len(known)}
-    pairs = [
-        (value, others[clip][name])
-        for clip, value in known.items()
-        if others and others.get(clip, {}).get(name) is not None
-    ]
-    if len(pairs) > 1:
-        ours, theirs = np.array(pairs).T
-        found["difference"] = float((ours - theirs).mean())
-        found["low"], found["high"] = interval(ours - theirs, seed=0)
-        if METRICS[name].better == "lower" and theirs.mean() > 0:
-            found["times"] = ratio(ours, theirs, seed=0)
-    return found
-
-
-def against(systems: dict[str, dict], names: Iterable[str], base: str) -> dict:
-    """Figures of all systems, with their differences from one of them."""
-    return {
-        "against": base,
-        "systems": {
-            system: {
-                name: found
-                for name in names
-                if (found := figure(values, name, None if system == base else systems.get(base)))
-            }
-            for system, values in systems.items()
-        },
-    }
 
 
 def seeds_mean(experiments: tuple[Experiment, ...], root: Path, names: Iterable[str]) -> dict[str, dict]:
@@ -156,9 +122,9 @@ def part(experiment: Experiment, root: Path, seeds: tuple[int, ...] = (0, *SEEDS
     }
 
 
-def against_mono_copy(experiment: Experiment, root: Path) -> dict:
-    """Figures of every system against the mono copy."""
-    return against(figures_by_clip(experiment, root), FIGURES[experiment.table], COPY)
+def beside_baselines(experiment: Experiment, root: Path) -> dict:
+    """Figures of every system against the mono copy, of ours also against the baselines."""
+    return compared(figures_by_clip(experiment, root), experiment.table)
 
 
 def steps(experiment: Experiment, root: Path) -> dict:
@@ -185,13 +151,13 @@ def on_kit(experiment: Experiment, root: Path) -> dict:
     """Figures of every system against the mono copy; of the talking video, the cues second by second."""
     if experiment.row == VIDEO_ROW:
         return {"cues": read_json(ROOT / experiment.folder(root) / "cues.json")}
-    return against_mono_copy(experiment, root)
+    return beside_baselines(experiment, root)
 
 
 READERS: dict[str, Callable[[Experiment, Path], dict]] = {
-    "quality": against_mono_copy,
-    "general": against_mono_copy,
-    "anchors": against_mono_copy,
+    "quality": beside_baselines,
+    "general": beside_baselines,
+    "anchors": beside_baselines,
     "kit": on_kit,
     "parts": part,
     "steps": steps,

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 from DiffBinaural.evaluation.aggregation import short
 from DiffBinaural.evaluation.metrics import METRICS
-from DiffBinaural.evaluation.pairing import ANCHORS
 
-CUE_FORMATS = {"ITD": "+.0f", "ILD": "+.1f"}
+NONE = "–"
 POSITION_FORMATS = {"itd_us": "+.0f", "ild_db": "+.1f"}
 
 
@@ -20,50 +19,47 @@ def head(names: Iterable[str]) -> list[str]:
     return [METRICS[name].titled(f"`{name}`") for name in names]
 
 
-def cell(found: dict | None, scale: float = 1.0, key: str = "mean") -> str:
-    """A figure, with the 95 % interval of its difference in brackets; bold where that excludes zero."""
-    if found is None:
-        return "–"
-    text = short(scale * found[key], 3, "+" if key == "difference" else "")
-    if "low" not in found:
-        return text
-    low, high = (short(scale * found[end], 2, "+") for end in ("low", "high"))
-    sure = "**" if found["low"] > 0 or found["high"] < 0 else ""
-    return f"{sure}{text}{sure} [{low}, {high}]"
+def in_digits(value: float, digits: int = 3, sign: str = "") -> str:
+    """A number with this many significant digits.
+
+    >>> in_digits(-287.3, 2, "+")
+    '−290'
+    """
+    return short(value, digits, sign).replace("-", "−")
 
 
-def cells(figures: dict[str, dict], names: Iterable[str], key: str = "mean") -> list[str]:
+def proven(found: dict, name: str) -> int:
+    """1 where a difference is a proven gain, -1 where a proven loss, 0 where its interval holds zero."""
+    if "low" not in found or found["low"] <= 0 <= found["high"]:
+        return 0
+    return 1 if (found["high"] < 0) == (METRICS[name].better == "lower") else -1
+
+
+def value_cell(found: dict | None, name: str) -> str:
+    """A system's mean."""
+    return in_digits(METRICS[name].scale * found["mean"]) if found else NONE
+
+
+def difference_cell(found: dict | None, name: str, gain: int = 1) -> str:
+    """A mean difference with its 95 % interval, bold where it is a proven gain.
+
+    gain  1: a better figure is the gain; -1: a worse one is, as of a model without a part that helps
+    """
+    if not found or "low" not in found:
+        return ""
+    scale, bold = METRICS[name].scale, "**" if proven(found, name) == gain else ""
+    low, high = (in_digits(scale * found[end], 2, "+") for end in ("low", "high"))
+    return f"({bold}Δ {in_digits(scale * found['difference'], 2, '+')}{bold} [{low}, {high}])"
+
+
+def cell(found: dict | None, name: str, gain: int = 1) -> str:
+    """A system's mean with its difference from what the table compares it with."""
+    return f"{value_cell(found, name)} {difference_cell(found, name, gain)}".strip()
+
+
+def cells(figures: dict[str, dict], names: Iterable[str], gain: int = 1) -> list[str]:
     """The figures of a row."""
-    return [cell(figures.get(name), METRICS[name].scale, key) for name in names]
-
-
-def system_table(rows: dict[str, dict], names: tuple[str, ...], first: str) -> str:
-    """A line for every system of every row, anchors last."""
-    lines = []
-    for title, entry in rows.items():
-        systems = sorted(entry["systems"], key=lambda system: system in (*ANCHORS, "ceiling"))
-        lines += [[title, system, *cells(entry["systems"][system], names)] for system in systems]
-    return table([first, "system", *head(names)], lines)
-
-
-def percent_table(rows: dict[str, dict], names: tuple[str, ...], systems: tuple[str, ...]) -> str:
-    """Differences of errors from the mono copy's in per cent, with their intervals."""
-
-    def percent(entry: dict, system: str, name: str) -> str:
-        figure = entry["systems"].get(system, {}).get(name)
-        if figure is None:  # geometry makes no mels
-            return "–"
-        mean, low, high = (f"{100 * (times - 1):+.0f}" for times in figure["times"])
-        return f"{mean} % [{low}, {high}]"
-
-    return table(
-        ["scenes", "system, against the mono copy", *head(names)],
-        [
-            [title, system, *(percent(entry, system, name) for name in names)]
-            for title, entry in rows.items()
-            for system in systems
-        ],
-    )
+    return [cell(figures.get(name), name, gain) for name in names]
 
 
 def position_table(found: list[dict]) -> str:
@@ -85,22 +81,6 @@ def position_table(found: list[dict]) -> str:
     )
 
 
-def cue_table(systems: dict[str, dict[str, list]]) -> str:
-    """Table of the cues of sounds, second by second."""
-
-    def row(values: list, form: str) -> str:
-        return " ".join("–" if value is None else f"{value:{form}}" for value in values)
-
-    titles = list(next(iter(systems.values())))
-    return table(
-        ["sound", *(f"{title}, second by second" for title in titles)],
-        [
-            [name, *(row(found[title], CUE_FORMATS[title[:3]]) for title in titles)]
-            for name, found in systems.items()
-        ],
-    )
-
-
 def bench_table(rows: list[dict]) -> str:
     """Table of the rows of the benchmark's JSON."""
     units = {"seconds": " s", "floor_s": " s", "gap": "", "plain_s": " s", "speedup": " x", "peak_mb": " MB"}
@@ -109,7 +89,7 @@ def bench_table(rows: list[dict]) -> str:
         [
             [
                 row["name"],
-                *("–" if row[name] is None else f"{row[name]:.3g}{unit}" for name, unit in units.items()),
+                *(NONE if row[name] is None else f"{row[name]:.3g}{unit}" for name, unit in units.items()),
                 row["note"],
             ]
             for row in rows

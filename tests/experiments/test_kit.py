@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,11 @@ import pytest
 from PIL import Image
 
 from DiffBinaural.dataset.trajectories import read_trajectory
-from DiffBinaural.experiments import kit, make_results, runner, summary
+from DiffBinaural.experiments import figures, kit, make_results, runner, summary
 from DiffBinaural.experiments.choose_sounds import files_of_class
 from DiffBinaural.experiments.cues import cue_lines, cues_by_second
-from DiffBinaural.experiments.kit import HEADS, KIT, MATERIAL, TOLD, kit_scenes, talking_video
-from DiffBinaural.experiments.page import page
+from DiffBinaural.experiments.every_row import csv_rows
+from DiffBinaural.experiments.kit import HEADS, KIT, MATERIAL, TOLD, VIDEO_ROW, kit_scenes, talking_video
 from DiffBinaural.experiments.registry import Experiment
 from DiffBinaural.experiments.runner import ROOT, finished, lacking
 from DiffBinaural.heads.sphere import high_frequency_itd, low_frequency_itd
@@ -39,8 +38,8 @@ def noise(seconds, seed=0):
 def project(tmp_path, monkeypatch):
     """A folder in place of the project's, with a corpus of two classes and the clip."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
-    monkeypatch.setattr(summary, "ROOT", tmp_path)
+    for module in (runner, summary, figures):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     for seed, kind in enumerate(("cat", "dog", "bell")):
         for number in range(2):
             write_wav(f"data/kit/sounds/{kind}/{kind}_{number}.wav", noise(1.5, 2 * seed + number), RATE)
@@ -70,9 +69,9 @@ def test_a_row_measures_its_systems_on_scenes_of_the_material(project, scripts, 
     run_here(row, scripts)
     here = row.folder(Path("results"))
     assert sorted(p.name for p in (here / "sounds").rglob("*.wav")) == ["cat_0.wav", "cat_1.wav", "dog_1.wav"]
-    figures = summary.collect([row], Path("results"))["kit/cats, dogs"]["systems"]
-    assert {*few, "mono_copy", "oracle_mono_phase"} <= figures.keys()
-    assert figures["geometry_true"]["itd_error"]["mean"] < figures["mono_copy"]["itd_error"]["mean"]
+    systems = summary.collect([row], Path("results"))["kit/cats, dogs"]["systems"]
+    assert {*few, "mono_copy", "oracle_mono_phase"} <= systems.keys()
+    assert systems["geometry_true"]["itd_error"]["mean"] < systems["mono_copy"]["itd_error"]["mean"]
     shutil.rmtree("data/kit/backgrounds")
     assert MATERIAL[1] in lacking(replace(row, row="another"), Path("results"))
 
@@ -120,9 +119,8 @@ def test_told_where_the_talking_man_is_his_cues_are_those_of_that_direction(proj
     assert np.isfinite(itd).sum() >= 7
     assert low < np.nanmin(itd) < np.nanmax(itd) < high
     assert np.nanmin(ild) > 1
-    entry = {"folder": "f", "commands": [], "settings": {}, "seeds": [0], "seconds": 1}
-    text = page({"kit/talking video": {**entry, "machine": runner.machine(), "cues": found}})
-    assert re.search(rf"^\| {TOLD} \| –( \+\d+){{{len(itd) - 1}}} \|", text, re.M)
+    rows = csv_rows({"kit": {VIDEO_ROW: {"cues": found}}})["talking_video"]
+    assert [value for sound, cue, _, value in rows if cue.startswith("ITD")] == found[TOLD][rows[0][1]]
 
 
 def test_cues_by_second_are_the_delay_and_gain_of_each_second():

@@ -1,8 +1,9 @@
-"""RESULTS.md: its commands parse, its experiments resume, its tables hold the recorded figures."""
+"""RESULTS.md: its commands parse, its experiments resume, its pages hold the recorded figures."""
 
 import importlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import get_type_hints
@@ -11,7 +12,7 @@ import pytest
 
 from DiffBinaural.experiments import page as results_page
 from DiffBinaural.experiments import runner, summary
-from DiffBinaural.experiments.catalogue import EXPERIMENTS, RETIRED, chosen
+from DiffBinaural.experiments.catalogue import EXPERIMENTS, POOLED, RETIRED, chosen
 from DiffBinaural.experiments.registry import SCALES, Experiment
 from DiffBinaural.experiments.runner import ROOT, carry_out, finished, record_of
 from DiffBinaural.utils.arguments import parse
@@ -170,14 +171,15 @@ def test_a_parts_worth_is_the_paired_difference_over_the_seeds(tmp_path):
     known = summary.collect(every, tmp_path)
     assert known["parts/close"]["seeds"] == [0, 1]
     assert known["parts/worse"]["seeds"] == [0]
-    page = results_page.page(known)
-    assert "| worse | all | 1 | **+0.15** [+0.1" in page
+    page = results_page.page(known, results_page.REPRODUCE)
     assert "| worse | `mel_rmse`" not in page  # it is decided
     assert "*Not run yet.*" in page
+    assert "2 of 2 parts" in results_page.page(known)
     about = dict(against="all", decided_by="mel_rmse", decision="kept: it costs nothing")
     tie = finished_part(tmp_path, "tie", [v + d for v, d in zip(clips, (1, -1, 1.5, -1))], **about)
-    page = results_page.page(summary.collect([*every, tie], tmp_path))
-    assert re.search(r"\| tie \| `mel_rmse` \| \+0\.125 \[-1, \+1\.\d\] \| kept: it costs nothing \|", page)
+    page = results_page.page(summary.collect([*every, tie], tmp_path), results_page.REPRODUCE)
+    row = r"\| tie \| `mel_rmse` \| \(Δ \+0\.12 \[−1, \+1\.\d\]\) \| kept: it costs nothing \|"
+    assert re.search(row, page)
 
 
 def recorded(known):
@@ -185,16 +187,43 @@ def recorded(known):
     return [e for e in EXPERIMENTS if f"{e.table}/{e.row}" in known or not e.requires]
 
 
-def test_the_page_is_what_the_figures_make():
-    known = json.loads((ROOT / "docs/results.json").read_text())
-    assert (ROOT / "RESULTS.md").read_text() == results_page.page(known)
-    assert list(known) == [*(f"{e.table}/{e.row}" for e in recorded(known)), *RETIRED]
+def documented():
+    return json.loads((ROOT / "docs/results.json").read_text())
+
+
+def test_the_pages_are_what_the_figures_make(tmp_path):
+    known = documented()
+    shutil.copy(ROOT / "README.md", tmp_path)
+    results_page.write_pages(known, tmp_path)
+    made = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")]
+    assert len(made) >= 20
+    for path in made:
+        assert (ROOT / path).exists(), path
+        if path.suffix != ".png":  # a picture's bytes depend on fonts
+            assert (ROOT / path).read_text() == (tmp_path / path).read_text(), path
+    assert {path.name for path in (ROOT / "docs/results").iterdir()} == {
+        p.name for p in made if p.suffix == ".csv"
+    }
+    assert list(known) == [*(f"{e.table}/{e.row}" for e in recorded(known)), *POOLED, *RETIRED]
     for entry in known.values():
         assert "part_of" not in entry or entry["decision"] or not summary.unproved(entry)
 
 
+def test_the_page_is_seven_screens():
+    text = (ROOT / "RESULTS.md").read_text()
+    assert len(text.encode()) <= 20_000
+    _, *sections = re.split("^## ", text, flags=re.M)
+    assert [section[0] for section in sections] == list("1234567")
+    for section in sections:
+        lines = [line for line in section.splitlines() if line.startswith("|")]
+        assert 3 <= len(lines) - 2 <= 6, section
+        assert {line.count(" | ") + 1 for line in lines} <= {4, 5, 6}, section
+        (picture,) = re.findall(r"!\[[^]]+\]\((.*)\)", section)
+        assert (ROOT / picture).stat().st_size > 10_000
+
+
 def test_commands_of_the_page_are_those_of_the_list():
-    known, root = json.loads((ROOT / "docs/results.json").read_text()), Path("generated/results")
+    known, root = documented(), Path("generated/results")
     for e in recorded(known):
         words = [command.split() for command in known[f"{e.table}/{e.row}"]["commands"]]
         assert words == [["python", *command] for command in e.words(root, "small")]
@@ -208,9 +237,18 @@ def test_figures_in_the_readmes_tables_are_rows_of_the_results():
             assert line in rows, line
 
 
-def test_new_figures_replace_old_ones_in_the_lists_order():
+def test_the_readmes_table_has_four_rows():
+    rows = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if "(**Δ " in line or "(Δ " in line
+    ]
+    assert len(rows) == 4
+
+
+def test_new_figures_replace_old_ones_in_the_lists_order(tmp_path):
     old = {RETIRED[0]: {"v": 1}, "parts/all": {"v": 1}, "quality/1 source, room": {"v": 1}, "parts/gone": {}}
-    assert list(summary.updated(old, {"parts/vision": {"v": 2}, "parts/all": {"v": 2}}).items()) == [
+    assert list(
+        summary.updated(old, {"parts/vision": {"v": 2}, "parts/all": {"v": 2}}, tmp_path).items()
+    ) == [
         ("quality/1 source, room", {"v": 1}),
         ("parts/all", {"v": 2}),
         ("parts/vision", {"v": 2}),
@@ -220,10 +258,10 @@ def test_new_figures_replace_old_ones_in_the_lists_order():
 
 def test_a_retired_row_stays_on_the_page_but_nothing_runs_it():
     assert not {f"{e.table}/{e.row}" for e in EXPERIMENTS} & set(RETIRED)
-    text = (ROOT / "RESULTS.md").read_text()
+    text, figures = ((ROOT / "docs" / name).read_text() for name in ("reproduce.md", "results/parts.csv"))
     for title in RETIRED:
         row = title.split("/")[1]
-        assert re.search(rf"^\| {row} \| all \| 3 \| ", text, re.M)
+        assert re.search(rf"^{row},without,mel_rmse,", figures, re.M)
         assert re.search(rf"^# {row}: .*, with an earlier version$", text, re.M)
         with pytest.raises(ValueError, match="no such table or row"):
             chosen((title,), Path("r"), "small")
