@@ -3,7 +3,9 @@
 import os
 import zlib
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,15 @@ class RecordingCheck:
         return cls(str(values["video_id"]), str(values["stamp"]), remarks, *numbers)
 
 
+@lru_cache(maxsize=1)
+def _opened(root: Path, changed: int) -> Recordings:
+    """A dataset, its facts read and checked once a process: they may name a head for each of its recordings.
+
+    changed  time of its dataset.json
+    """
+    return Recordings(root, detections=False)
+
+
 @dataclass(frozen=True)
 class RecordingChecker:
     """Checks recordings of a dataset folder; sent to worker processes.
@@ -60,8 +71,8 @@ class RecordingChecker:
     def __call__(self, item: tuple[str, list[Detection]]) -> RecordingCheck:
         """Check a recording by its id, with its rows of the table of detections."""
         video_id, rows = item
-        recordings = Recordings(self.root, detections=False)
-        recordings.detections[video_id] = held_between(rows, recordings.fps)
+        recordings = copy(_opened(self.root, (self.root / "dataset.json").stat().st_mtime_ns))
+        recordings.folders, recordings.detections = {}, {video_id: held_between(rows, recordings.fps)}
         stamp, seconds, digest = stamp_of(recordings, video_id, rows), 0.0, 0
         remarks: list[tuple[str, str]] = []
         try:

@@ -187,6 +187,21 @@ def speed_verdict(known: dict[str, Rows]) -> str:
     )
 
 
+def card_verdict(answers: dict) -> str:
+    """How fast on a card?  answers: of tests/gpu_checks.py"""
+
+    def each(check: str, unit: str) -> str:
+        return listed(f"{in_digits(value)}{unit} ({name})" for name, value in answers[check].items())
+
+    where = answers["machine"]
+    return (
+        f"On one card ({where['card']}, torch {where['torch']}; {answers['note']}), the vocoder makes "
+        f"two-eared sound at {each('vocoder_times_real', ' times real time')}. A training step of the "
+        f"vocoder of 14 million parameters takes {each('vocoder_step_ms', ' ms')}; stage 1 `base` trains "
+        f"on {each('stage1_windows_a_second', ' windows a second')}."
+    )
+
+
 def condition_verdict(known: dict[str, Rows]) -> str:
     """How far does it carry and where does it break?"""
     rows, spans = known["general"], []

@@ -342,6 +342,20 @@ def test_each_loss_reaches_the_shares_and_the_residual(model):
         assert (each[4:] > 0).all(), name
 
 
+def test_in_bfloat16_the_losses_are_nearly_those_of_float32(model, monkeypatch):
+    batch = batched(training_window())
+    exact = losses(model, batch)
+    monkeypatch.setattr(model, "amp", "bf16")
+    model.zero_grad()
+    narrow = losses(model, batch)
+    assert all(value.dtype == torch.float32 for value in narrow.values())
+    for name, value in exact.items():
+        assert float(narrow[name]) == pytest.approx(float(value), rel=0.02), name
+    assert any(float(narrow[name]) != float(exact[name]) for name in exact)
+    sum(narrow.values()).backward()
+    assert model.unet.head.weight.grad.isfinite().all()
+
+
 def test_weights_of_the_losses_scale_them(model):
     batch = batched(training_window())
     with torch.no_grad():
