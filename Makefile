@@ -1,10 +1,12 @@
-# make demo · app · demo-train · test · test-fast · test-faults · soak · lint · format · bench · corpus · weights · results ·
-# fairplay-table · gpu.  Each but gpu makes .venv and installs into it first, where that has not been done.
+# make demo · app · demo-train · test · test-fast · test-faults · soak · lint · format · bench · corpus · weights ·
+# mono2binaural · results · fairplay-table · gpu.  Each but gpu makes .venv and installs into it first, where that has
+# not been done.
 PYTHON ?= python3
 PY     := .venv/bin/python
 override D := demo-train
 
-.PHONY: demo app demo-train test test-fast test-faults soak lint format bench corpus fairplay-table weights results gpu gpu-wheels
+.PHONY: demo app demo-train test test-fast test-faults soak lint format bench corpus fairplay-table weights mono2binaural \
+    results gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 .venv/installed: requirements.txt pyproject.toml
@@ -170,6 +172,16 @@ weights: $(W)/scenes/splits/test.csv
 	    --checkpoint_path $(W)/runs/vocoder --time_budget $(W2) --freeze_step 4000
 	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
 	    --out weights
+
+# Mono2Binaural (Gao & Grauman 2019), the peer of RESULTS.md, trained on the bundled stage 1's scenes; sizes for a CPU.
+# ImageNet's weights, where they can be had: TRUNK=imagenet, or a file.
+TRUNK ?= random
+WP    ?= 2700
+
+mono2binaural: $(W)/scenes/splits/test.csv
+	$(PY) DiffBinaural/experiments/train_mono2binaural.py --run $(W)/runs/mono2binaural --data_root $(W)/scenes \
+	    --visual_weights $(TRUNK) --lr_visual 5e-4 --image_height 64 --trunk_stride 16 --batch_size 16 --channels 32 \
+	    --workers 0 --validations 10 --val_windows 128 --time_budget $(WP)
 
 # The experiments behind RESULTS.md, one after the other, then the pages.  Finished experiments are kept, unless the
 # bundled models that they use have changed.

@@ -24,8 +24,8 @@ def write_page(path: Path, recordings: Recordings, found: Found, about: Sequence
     found  remarks by recording;  about: lines on the whole dataset
     """
     grave = {name: remarks for name, remarks in found.items() if any(r.kind not in MILD for r in remarks)}
-    counts = Counter(kind for remarks in grave.values() for kind in dict.fromkeys(r.kind for r in remarks))
-    first = {kind: name for name, remarks in reversed(grave.items()) for kind in {r.kind for r in remarks}}
+    counts = Counter(kind for remarks in found.values() for kind in {r.kind for r in remarks})
+    first = {r.kind: name for name, remarks in reversed(found.items()) for r in remarks}
     parts = {
         "ABOUT": "".join(f"<p>{escape(line)}</p>" for line in about),
         "KINDS": "".join(
@@ -42,8 +42,8 @@ def write_page(path: Path, recordings: Recordings, found: Found, about: Sequence
 
 def _card(folder: Path, recordings: Recordings, name: str, remarks: Sequence[Remark]) -> str:
     items = "".join(
-        f'<li class="{"mild" if r.kind in MILD else "grave"}"><span class="kind">{r.kind}</span>'
-        f'{_safe(r.reason)}<br><span class="quiet">{_safe(r.cure)}</span></li>'
+        f'<li class="{"mild" if r.kind in MILD else "grave"}">{_reason(r)}'
+        f'<br><span class="quiet">{_safe(r.cure)}</span></li>'
         for r in remarks
     )
     sounds = "".join(
@@ -84,15 +84,19 @@ def _mild(found: Found) -> str:
     if not found:
         return ""
     rows = "".join(
-        f'<tr><td>{_safe(name)}</td><td><span class="kind">{r.kind}</span>{_safe(r.reason)}</td></tr>'
+        f'<tr id="{_safe(name)}"><td>{_safe(name)}</td><td>{"<br>".join(map(_reason, remarks))}</td></tr>'
         for name, remarks in found.items()
-        for r in remarks
     )
-    help_texts = "; ".join(f"{kind}: {CURES[kind]}" for kind in MILD)
+    there = {r.kind for remarks in found.values() for r in remarks}
+    help_texts = "".join(f'<p class="quiet">{kind}: {CURES[kind]}</p>' for kind in MILD if kind in there)
     return (
         f"<details open><summary>{len(found)} more with something to know</summary>"
-        f'<p class="quiet">{_safe(help_texts)}</p><table>{rows}</table></details>'
+        f"{help_texts}<table>{rows}</table></details>"
     )
+
+
+def _reason(remark: Remark) -> str:
+    return f'<span class="kind">{remark.kind}</span>{_safe(remark.reason)}'
 
 
 def _link(folder: Path, file: Path) -> str:

@@ -49,9 +49,8 @@ class SourcesFound:
         azimuth, sounding = np.array(tracks[best]).T
         label, where = self.labels[best], f"{np.average(azimuth, weights=sounding + 1e-6):+.0f}°"
         sure = float(sounding.mean())
-        what = "voice" if label == "person" else "sound"
         if sure >= SURE:
-            return f"{kinds} found; the {what} is taken from the {label} at {where} ({sure:.2f})"
+            return f"{kinds} found; the sound is taken from the {label} at {where} ({sure:.2f})"
         return f"{kinds} found; none is sure to sound, the likeliest is the {label} at {where} ({sure:.2f})"
 
 

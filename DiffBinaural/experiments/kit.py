@@ -1,6 +1,6 @@
 """Recipes of the kit: real pictures with real sounds, through measured heads, so that the truth is known."""
 
-from DiffBinaural.experiments.recipes import SIMULATE, evaluated
+from DiffBinaural.experiments.recipes import PEER_RUN, SIMULATE, by_peer, evaluated
 from DiffBinaural.experiments.registry import Experiment
 
 CORPUS, HEADS = "data/kit", "data/heads"  # what `make results` gathers; SOFA files that a user puts there
@@ -42,11 +42,13 @@ def kit_scenes(row: str, sounds: str, words: str, head: str = "kemar", clips: in
             "DiffBinaural/experiments/list_films.py --data_root {here}/data --list_test train "
             "--output_dir {here}/films",
             *(f"{CONVERT} {how} --head {head} --output {{here}}/{name}" for name, how in SYSTEMS.items()),
-            *evaluated("{here}/data", {name: f"{{here}}/{name}" for name in SYSTEMS}),
+            by_peer("{here}/data"),
+            *evaluated("{here}/data", {name: f"{{here}}/{name}" for name in (*SYSTEMS, "mono2binaural")}),
         ),
         requires=(
             *(f"{CORPUS}/sounds/{name}" for name in chosen),
             *MATERIAL,
+            PEER_RUN,
             *([head] if head.endswith(".sofa") else []),
         ),
     )

@@ -14,7 +14,9 @@ from DiffBinaural.utils.files import read_json, write_rows, write_text
 
 README_BLOCK = ("<!-- results: written by make results -->", "<!-- end of results -->")
 NOT_YET = "*Not run yet.*"
-CARD = Path(__file__).parents[2] / "docs/card.json"  # answers of tests/gpu_checks.py on a card
+DOCS = Path(__file__).parents[2] / "docs"
+# what is said of one run elsewhere: answers of tests/gpu_checks.py on a card, the training of the peer
+RUNS = {"card": verdicts.card_verdict, "peer": verdicts.peer_verdict}
 INLINE = ("settings", "models")  # kinds of markers inside a sentence
 RESULTS, REPRODUCE = (Path(__file__).with_name(name) for name in ("page.md", "reproduce.md"))
 # question -> what it needs of docs/results.json, its table, its sentences
@@ -49,8 +51,8 @@ def page(known: dict[str, dict], template: Path = RESULTS, docs: str = "docs") -
 
     def block(marker: re.Match) -> str:
         name, kind = marker.groups()
-        if name == "card":
-            return verdicts.card_verdict(read_json(CARD))
+        if name in RUNS:
+            return RUNS[name](read_json(DOCS / f"{name}.json"))
         if name in QUESTIONS and kind in ("table", "verdict"):
             wanted, *make = QUESTIONS[name]
             there = all(need in known or need in tables for need in wanted)

@@ -4,6 +4,7 @@ from DiffBinaural.experiments.registry import Experiment
 
 SIMULATE = "DiffBinaural/simulate_dataset.py --out {here}/data --seconds 4"
 SCENES = "{root}/data/scenes/data"
+PEER_RUN = "generated/weights/runs/mono2binaural"  # of `make mono2binaural`
 
 
 def stage1(data: str, made: str, words: str = "", run: str = "weights/stage1", listing: str = "train") -> str:
@@ -19,6 +20,14 @@ def rendered(data: str, mels: str, made: str, how: str) -> str:
     if how.startswith("--renderer"):
         how += f" --mono_dir {data}/processed/mono_audios_22050Hz"
     return f"BigVGAN/inference_diffbinaural_mels.py --mels_dir {mels} --output_dir {{here}}/{made} {how}"
+
+
+def by_peer(data: str) -> str:
+    """Command that renders a list of scenes with Mono2Binaural."""
+    return (
+        f"DiffBinaural/experiments/render_mono2binaural.py --run {PEER_RUN} --data_root {data} "
+        "--list_test train --output_dir {here}/mono2binaural"
+    )
 
 
 def evaluated(
@@ -72,13 +81,15 @@ def quality(sources: int, room: str, bystanders: bool = False) -> Experiment:
             "BigVGAN/inference_binaural.py --renderer mono_phase "
             f"--input_wavs_dir {data}/processed/binaural_audios_22050Hz --list {data}/splits/train.csv "
             "--output_dir {here}/ceiling",
+            by_peer(data),
             *evaluated(
                 data,
-                {name: f"{{here}}/{name}" for name in (*systems, "ceiling")},
+                {name: f"{{here}}/{name}" for name in (*systems, "mono2binaural", "ceiling")},
                 {"levelled": "{here}/mels", "levelled_whole": "{here}/whole_mels"},
                 geometry=True,
             ),
         ),
+        requires=(PEER_RUN,),
     )
 
 

@@ -202,6 +202,17 @@ def card_verdict(answers: dict) -> str:
     )
 
 
+def peer_verdict(run: dict) -> str:
+    """How was Mono2Binaural trained?  run: its config, and the row of its history that decided"""
+    cfg, best = run["config"], run["best"]
+    error, of_copy = (best[f"val/{name}difference_mse"] for name in ("", "mono_copy_"))
+    return (
+        f"{cfg['time_budget'] / 60:.0f} minutes on one core, {best['step']} steps of {cfg['batch_size']} "
+        f"windows up to its best validation (squared error of L − R {in_digits(error)}, "
+        f"the mono copy's {in_digits(of_copy)})"
+    )
+
+
 def condition_verdict(known: dict[str, Rows]) -> str:
     """How far does it carry and where does it break?"""
     rows, spans = known["general"], []

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.utils.blocks import Pieces
@@ -37,6 +38,8 @@ class ChannelPair:
     def __init__(self, rate: int):
         self.rate, self.samples = rate, 0
         self.first = math.ceil(EDGES[0] / (rate / 2) * HALF)  # bin: what is lower, an offset, is not heard
+        edges = np.clip(np.round(EDGES / (rate / 2) * HALF), 0, HALF + 1)
+        self.edges = torch.from_numpy(edges.astype(int))  # bins
         self.pieces, self.window = Pieces(HALF, HALF // 2), torch.hann_window(2 * HALF)
         self.left, self.right = torch.zeros(2, HALF + 1)
         self.cross = torch.zeros(HALF + 1, dtype=torch.complex64)
@@ -94,10 +97,10 @@ class ChannelPair:
 
         delay  seconds that the right channel is late;  sign: -1 where it is inverted
         """
-        hz = torch.linspace(0, self.rate / 2, HALF + 1, dtype=torch.float64)
+        phase = 2 * math.pi * delay * torch.linspace(0, self.rate / 2, HALF + 1, dtype=torch.float64)
         gain = math.sqrt(float(self.right.sum() / self.left.sum()))
         # R = gain · L · e^{-iωτ} makes L R* e^{-iωτ} real
-        aligned = (self.cross * torch.exp(-2j * math.pi * hz * delay)).real
+        aligned = self.cross.real * phase.cos() + self.cross.imag * phase.sin()
         whole = self._in_bands(gain * self.left + self.right / gain)
         rest = whole - 2 * sign * self._in_bands(aligned)
         audible = whole > AUDIBLE * whole.max()
@@ -110,5 +113,4 @@ class ChannelPair:
 
     def _in_bands(self, values: Tensor) -> Tensor:
         """Sums of the bins of each band."""
-        bins = np.clip(np.round(EDGES / (self.rate / 2) * HALF).astype(int), 0, HALF + 1)
-        return torch.stack([part.sum() for part in values.double().tensor_split(bins.tolist())[1:-1]])
+        return F.pad(values.double().cumsum(0), (1, 0))[self.edges].diff()

@@ -106,8 +106,8 @@ def speaks_for(rows: Tensor, head: Head, cfg: MelConfig, *, exchanged: bool) -> 
     """
     inverse, scale = (table[int(exchanged)] for table in expected(head, cfg))
     unit = rows / (rows[0] + rows[1]).clamp(min=1e-20)
-    traces = (inverse @ unit.permute(1, 0, 2)).clamp(min=1e-6)  # (M, A K, T)
-    likely = scale[..., None] / (traces * traces).square()  # SAMPLES is 2
+    traces = (inverse @ unit.permute(1, 0, 2)).clamp_(min=1e-6)  # (M, A K, T), large: memory is used again
+    likely = torch.div(scale[..., None], traces.square_().square_(), out=traces)  # SAMPLES is 2
     likely = likely.unflatten(1, (len(AZIMUTHS), -1)).sum(2)
     near = np.exp(-0.5 * ((AZIMUTHS[:, None] - AZIMUTHS) / BLUR) ** 2)
     likely = torch.from_numpy(near / near.sum(1, keepdims=True)).float() @ likely
