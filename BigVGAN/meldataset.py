@@ -46,7 +46,9 @@ class MelDataset(torch.utils.data.Dataset):
         self.audio_dir, self.cfg, self.seed = Path(audio_dir), cfg, seed
         self.packed = Packed(audio_dir) if is_packed(audio_dir) else None
         if not self.audio_dir.is_dir():
-            raise FileNotFoundError(f"{audio_dir}: no such folder of sounds")
+            raise FileNotFoundError(
+                f"{audio_dir}: no such folder of sounds; --data_root takes that of a dataset, --audio_dir any"
+            )
         root = self.audio_dir.absolute().parent.parent  # where the folder is that of a dataset
         self.clips = (
             self.packed.clips(str(listing)) if self.packed else read_clips(split_path(root, str(listing)))

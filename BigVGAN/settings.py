@@ -60,10 +60,6 @@ class TrueMelConfig:
             (self.audio_dir is None) != (self.data_root is None),
             "give --data_root for a dataset, or --audio_dir for a folder of sounds",
         )
-        _require(
-            self.data_root is None or is_packed(self.data_root) or Path(self.sounds).is_dir(),
-            f"--data_root {self.data_root}: no {BINAURAL} there; for any folder of sounds give --audio_dir",
-        )
 
     @property
     def sounds(self) -> str:

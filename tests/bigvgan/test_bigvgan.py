@@ -317,8 +317,12 @@ def test_a_folder_gives_nvidias_file_then_the_best_then_the_latest(tmp_path, mel
 def test_a_folder_without_weights_a_stray_file_and_no_folder_say_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="no generator there"):
         BigVGAN.from_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="g_00000001: no such"):
+        load_generator(tmp_path / "g_00000001")
+    save_tensors(tmp_path / "g_00000001", {"generator": {}})
     with pytest.raises(FileNotFoundError, match=r"config\.json: missing"):
         load_generator(tmp_path / "g_00000001")
+    (tmp_path / "g_00000001").unlink()
     with pytest.raises(FileNotFoundError, match="no such folder"):
         BigVGAN.from_pretrained("./nowhere/at/all")
     write_run(tmp_path)
