@@ -3,7 +3,7 @@
 import importlib
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,14 @@ from DiffBinaural.experiments.choose_sounds import files_of_class
 from DiffBinaural.experiments.cues import cue_lines, cues_by_second
 from DiffBinaural.experiments.every_row import csv_rows
 from DiffBinaural.experiments.kit import HEADS, KIT, MATERIAL, TOLD, VIDEO_ROW, kit_scenes, talking_video
+from DiffBinaural.experiments.mono2binaural.config import TrainMono2BinauralConfig
+from DiffBinaural.experiments.mono2binaural.training import BEST, CONFIG, build_network
+from DiffBinaural.experiments.recipes import PEER_RUN
 from DiffBinaural.experiments.registry import Experiment
 from DiffBinaural.experiments.runner import ROOT, finished, lacking
 from DiffBinaural.heads.sphere import high_frequency_itd, low_frequency_itd
 from DiffBinaural.utils.audio import write_wav
+from DiffBinaural.utils.files import save_tensors, write_json
 from DiffBinaural.utils.media import pictures, read_sound
 
 RATE = 22_050
@@ -36,7 +40,7 @@ def noise(seconds, seed=0):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder in place of the project's, with a corpus of two classes and the clip."""
+    """A folder in place of the project's, with a corpus of two classes, the clip, an untrained peer."""
     monkeypatch.chdir(tmp_path)
     for module in (runner, summary, figures):
         monkeypatch.setattr(module, "ROOT", tmp_path)
@@ -48,6 +52,10 @@ def project(tmp_path, monkeypatch):
             size = (24, 32) if mode == "RGBA" else (200, 120)
             Image.new(mode, size, (200, 60 * seed, 40)).save(Path("data/kit", folder, f"{kind}.png"))
     shutil.copytree(ROOT / "examples", "examples")
+    sizes = {"channels": 8, "image_height": 32, "trunk_stride": 16, "visual_weights": "random"}
+    peer = TrainMono2BinauralConfig(run=PEER_RUN, data_root="d", **sizes)
+    save_tensors(Path(PEER_RUN, BEST), build_network(peer, "random").state_dict())
+    write_json(Path(PEER_RUN, CONFIG), asdict(peer))
     return tmp_path
 
 
@@ -70,7 +78,7 @@ def test_a_row_measures_its_systems_on_scenes_of_the_material(project, scripts, 
     here = row.folder(Path("results"))
     assert sorted(p.name for p in (here / "sounds").rglob("*.wav")) == ["cat_0.wav", "cat_1.wav", "dog_1.wav"]
     systems = summary.collect([row], Path("results"))["kit/cats, dogs"]["systems"]
-    assert {*few, "mono_copy", "oracle_mono_phase"} <= systems.keys()
+    assert {*few, "mono2binaural", "mono_copy", "oracle_mono_phase"} <= systems.keys()
     assert systems["geometry_true"]["itd_error"]["mean"] < systems["mono_copy"]["itd_error"]["mean"]
     shutil.rmtree("data/kit/backgrounds")
     assert MATERIAL[1] in lacking(replace(row, row="another"), Path("results"))
