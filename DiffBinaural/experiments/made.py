@@ -1,12 +1,16 @@
 """What figures were made with: models, settings, machines, commands."""
 
 import re
+from pathlib import Path
 
 from DiffBinaural.experiments.catalogue import RETIRED
 from DiffBinaural.experiments.questions import Rows
 from DiffBinaural.experiments.runner import bundled_hash
 from DiffBinaural.experiments.summary import unproved
 from DiffBinaural.experiments.tables import difference_cell, table
+from DiffBinaural.utils.files import read_json
+
+PLACES = ("run", "data_root", "device")  # settings of the machine that trained the peer
 
 
 def settings(rows: Rows) -> str:
@@ -93,3 +97,13 @@ def unproved_parts(rows: Rows) -> str:
             for name in [entry["decided_by"]]
         ],
     )
+
+
+def training_of_peer(run: Path) -> dict:
+    """How Mono2Binaural was trained: settings of its run, the row of its history that decided."""
+    given, history = (read_json(run / name) for name in ("config.json", "training_history.json"))
+    return {
+        "config": {name: value for name, value in given.items() if name not in PLACES},
+        "best": min(history, key=lambda row: row["val/difference_mse"]),
+        "last_step": history[-1]["step"],
+    }

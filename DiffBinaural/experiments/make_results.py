@@ -11,7 +11,9 @@ from pathlib import Path
 
 from DiffBinaural.experiments.catalogue import chosen
 from DiffBinaural.experiments.config import ResultsConfig
+from DiffBinaural.experiments.made import training_of_peer
 from DiffBinaural.experiments.page import write_pages
+from DiffBinaural.experiments.recipes import PEER_RUN
 from DiffBinaural.experiments.registry import Experiment
 from DiffBinaural.experiments.runner import ROOT, carry_out, lacking
 from DiffBinaural.experiments.summary import collect, undecided, updated
@@ -31,6 +33,8 @@ def main(cfg: ResultsConfig) -> None:
         carry_out_all(undecided(wanted, root), root, cfg.scale)
         known = updated(known, collect(wanted, root), root)
         write_json(figures, known)
+        if (ROOT / PEER_RUN).exists():
+            write_json(ROOT / "docs/peer.json", training_of_peer(ROOT / PEER_RUN))
     write_pages(known, ROOT, suffix, docs)
 
 

@@ -135,3 +135,15 @@ def test_what_uses_the_bundled_stage_1_is_seen_from_its_commands():
     assert runner.bundled_stage1([["BigVGAN/inference_e2e.py", "--input_video", "a.mp4"]])
     assert not runner.bundled_stage1([["DiffBinaural/test_realBinaural.py", "--run", "checkpoints/own"]])
     assert not runner.bundled_stage1([["DiffBinaural/simulate_dataset.py", "--out", "data"]])
+
+
+def test_of_the_peers_training_the_best_validation_and_no_place_is_kept(tmp_path):
+    errors = [(100, 2.0), (200, 1.5), (300, 1.6)]
+    rows = [{"step": n, "val/difference_mse": e, "val/mono_copy_difference_mse": 2.2} for n, e in errors]
+    (tmp_path / "training_history.json").write_text(json.dumps(rows))
+    given = {"run": "a", "data_root": "b", "device": "cpu", "time_budget": 1200.0, "batch_size": 16}
+    (tmp_path / "config.json").write_text(json.dumps(given))
+    found = made.training_of_peer(tmp_path)
+    assert found["config"] == {"time_budget": 1200.0, "batch_size": 16}
+    assert (found["best"], found["last_step"]) == (rows[1], 300)
+    assert all(word in verdicts.peer_verdict(found) for word in ("20 minutes", "200 steps", "1.5", "2.2"))
