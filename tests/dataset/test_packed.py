@@ -265,10 +265,16 @@ def test_what_is_not_there_is_named(packed, tmp_path):
         Packed(packed).sound(Packed(packed).clips("train")[0], 16_000, 1)
 
 
-@pytest.mark.parametrize("given", [{}, {"audio_dir": "a", "data_root": "b"}, {"data_root": "nosuch"}])
-def test_stage_2_takes_a_folder_of_sounds_or_a_packed_dataset(given):
+@pytest.mark.parametrize("given", [{}, {"audio_dir": "a", "data_root": "b"}])
+def test_stage_2_takes_a_folder_of_sounds_or_a_dataset(given):
     with pytest.raises(ValueError, match="--audio_dir"):
-        TrueMelConfig(list_train="", list_val="", checkpoint_path="", config="", **given)
+        TrueMelConfig(checkpoint_path="", config="", **given)
+
+
+def test_a_dataset_without_sounds_is_named_by_stage_2(tmp_path):
+    sounds = TrueMelConfig(checkpoint_path="", config="", data_root=str(tmp_path)).sounds
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path.name}/{BINAURAL}: no such folder of sounds"):
+        MelDataset(sounds, "train", VOCODER)
 
 
 # --- packing ------------------------------------------------------------------------------------------------
