@@ -45,6 +45,7 @@ class ChecksConfig:
 
     output_json: str = option("checks.json", "the answers, by the names of the checks")
     only: tuple[str, ...] = option((), "names of checks; default: all")
+    note: str = option("", "what else ran on the machine, for the page that shows the answers")
     dry: bool = option(False, "smallest sizes")
 
 
@@ -244,11 +245,12 @@ def memory_of_a_step(bed: Bed) -> dict[str, dict] | None:
 
 
 def stage1_windows_a_second(bed: Bed) -> dict[str, float]:
-    """Of whole training steps in bfloat16: as it is, in contiguous memory, compiled."""
-    run = bed.stage1("speed", amp="bf16")
-    batch, found = bed.windows(run.cfg), {}
-    step, size = bed.step(run, batch), run.cfg.batch_size_per_gpu
-    found["as it is"] = 1000 * size / bed.milliseconds(step)
+    """Of whole training steps: by batch and precision; in bfloat16 in contiguous memory, and compiled."""
+    found = {}
+    for size, amp in ((2, "bf16"),) if bed.dry else ((128, "bf16"), (32, "off"), (32, "bf16")):
+        run = bed.stage1(f"speed_{size}_{amp}", amp=amp, batch_size_per_gpu=size)
+        step = bed.step(run, bed.windows(run.cfg))
+        found[f"{size} windows, {amp}"] = 1000 * size / bed.milliseconds(step)
     run.model.to(memory_format=torch.contiguous_format)
     found["contiguous"] = 1000 * size / bed.milliseconds(step)
     run.model.to(memory_format=torch.channels_last)
@@ -341,7 +343,7 @@ def main(cfg: ChecksConfig) -> None:
     if unknown := sorted(set(cfg.only) - set(CHECKS)):
         raise ValueError(f"--only {' '.join(unknown)}: no such check; there are {', '.join(CHECKS)}")
     device = pick_device("auto")
-    answers: dict[str, object] = {"machine": machine(device)}
+    answers: dict[str, object] = {"machine": machine(device), "note": cfg.note}
     for name in cfg.only or CHECKS:
         with TemporaryDirectory() as folder:
             began = time.perf_counter()

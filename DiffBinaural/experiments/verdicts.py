@@ -193,9 +193,9 @@ def card_verdict(answers: dict) -> str:
     def each(check: str, unit: str) -> str:
         return listed(f"{in_digits(value)}{unit} ({name})" for name, value in answers[check].items())
 
-    where = answers["machine"]
+    where, conditions = answers["machine"], f"; {answers['note']}" if answers["note"] else ""
     return (
-        f"On one card ({where['card']}, torch {where['torch']}; {answers['note']}), the vocoder makes "
+        f"On one card ({where['card']}, torch {where['torch']}{conditions}), the vocoder makes "
         f"two-eared sound at {each('vocoder_times_real', ' times real time')}. A training step of the "
         f"vocoder of 14 million parameters takes {each('vocoder_step_ms', ' ms')}; stage 1 `base` trains "
         f"on {each('stage1_windows_a_second', ' windows a second')}."

@@ -1,10 +1,12 @@
 """The check of a dataset: every mistake that was made is found by name, and nothing else."""
 
+import html
 import json
 import os
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -126,6 +128,15 @@ def test_a_simulated_dataset_is_not_suspect(data, scripts, capsys):
     assert (root / "check/index.html").exists()
 
 
+def missed(page):
+    """The links within a page that lead nowhere; there are some links."""
+    wanted, there = (
+        set(map(html.unescape, re.findall(rf'{key}([^"]+)"', page))) for key in ('href="#', ' id="')
+    )
+    assert wanted
+    return {unquote(link) for link in wanted} - there
+
+
 def test_mistakes_are_found_and_shown_the_worst_first(data, scripts, capsys):
     root, ids = data
     edit(root / BINAURAL / f"{ids[0]}.wav", lambda wave: wave[:, :1].repeat(2, 1))
@@ -144,6 +155,7 @@ def test_mistakes_are_found_and_shown_the_worst_first(data, scripts, capsys):
     for link in re.findall(r'src="([^"]+)"', page):
         assert (root / "check" / link).exists(), link
     assert "{{" not in page
+    assert not missed(page)
 
 
 def test_only_what_has_changed_is_checked_again(data, scripts, capsys):
@@ -177,6 +189,7 @@ def test_a_name_with_markup_stays_text(data, scripts):
     page = (root / "check/index.html").read_text()
     assert "<b onload" not in page
     assert "&lt;b onload=x&gt; &amp; &#123;&#123;MILD}}" in page
+    assert not missed(page)
 
 
 def test_a_training_says_what_its_data_is(data, scripts):

@@ -6,6 +6,7 @@ import tarfile
 import time
 import zipfile
 
+import gpu_checks
 import on_gpu
 import pytest
 from on_gpu import CUT, DONE, FAILED, OnGpuConfig, Processes, run_parts
@@ -113,3 +114,9 @@ def test_a_small_dry_run_answers_the_checks_and_goes_on_where_it_was(tmp_path, m
     before = (tmp_path / "out/summary.json").read_text()
     on_gpu.main(cfg)  # nothing is left to do
     assert (tmp_path / "out/summary.json").read_text() == before
+
+
+def test_the_page_shows_answers_to_questions_that_there_are():
+    answers = json.loads((on_gpu.ROOT / "docs/card.json").read_text())
+    assert answers.keys() - {"machine", "note"} <= gpu_checks.CHECKS.keys()
+    assert answers["machine"]["card"]
