@@ -2,12 +2,10 @@
 
 import os
 import zlib
-from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +18,7 @@ from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.pack_writer import PackWriter
 from DiffBinaural.utils.packed import Packed
 from DiffBinaural.utils.packed_index import INDEX
+from DiffBinaural.utils.preload import ahead
 from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.tables import say_once
 
@@ -181,20 +180,3 @@ def open_files(root: Path, files: Iterable[Path]) -> Iterator[tuple[str, BinaryI
     for path in files:
         with open(path, "rb") as file:
             yield path.relative_to(root).as_posix(), file
-
-
-def ahead(work: Callable, items: Iterable, workers: int) -> Iterator:
-    """work(item) of each item, in order, done in threads for a few items ahead.
-
-    The first is done before there are threads: see preload.read_all.
-    """
-    left = iter(items)
-    yield from map(work, islice(left, 1))
-    pool = ThreadPoolExecutor(workers)
-    try:
-        begun = deque(pool.submit(work, item) for item in islice(left, 2 * workers))
-        while begun:
-            yield begun.popleft().result()
-            begun.extend(pool.submit(work, item) for item in islice(left, 1))
-    finally:
-        pool.shutdown(cancel_futures=True)

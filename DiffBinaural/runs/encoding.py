@@ -14,7 +14,6 @@ from torch import Tensor
 
 from DiffBinaural.dataset.base import BinauralDataset
 from DiffBinaural.dataset.frame_sources import RecordedFrames
-from DiffBinaural.dataset.packing import ahead
 from DiffBinaural.inference.features import PICTURES_A_CALL, encode_pictures
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.distributed import World
@@ -27,6 +26,7 @@ from DiffBinaural.utils.files import (
     wrong_checksum,
 )
 from DiffBinaural.utils.locks import LOCK
+from DiffBinaural.utils.preload import ahead
 from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.tables import say_once
 

@@ -1,7 +1,9 @@
-"""Reading all of a training's files before its first step."""
+"""Reading in threads: all files before a first step, or a few ahead of what is done with them."""
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from DiffBinaural.utils.distributed import World
 from DiffBinaural.utils.progress import Progress
@@ -29,3 +31,20 @@ def read_all(name: str, read: Callable, items: Iterable, job: World) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def ahead(work: Callable, items: Iterable, workers: int) -> Iterator:
+    """work(item) of each item, in order, done in threads for a few items ahead.
+
+    The first is done before there are threads: see :func:`read_all`.
+    """
+    left = iter(items)
+    yield from map(work, islice(left, 1))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        begun = deque(pool.submit(work, item) for item in islice(left, 2 * workers))
+        while begun:
+            yield begun.popleft().result()
+            begun.extend(pool.submit(work, item) for item in islice(left, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)

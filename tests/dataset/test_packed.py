@@ -22,12 +22,12 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.dataset_real_binaural import BINAURAL, MONO, RealBinaural
 from DiffBinaural.dataset.dataset_real_binaural_mix import RealBinauralMix
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
-from DiffBinaural.dataset.packing import ahead
 from DiffBinaural.dataset.recordings import DETECTIONS
 from DiffBinaural.utils.lists import Clip, Detection
 from DiffBinaural.utils.pack_writer import NewRecording, PackWriter
 from DiffBinaural.utils.packed import Packed
 from DiffBinaural.utils.packed_index import INDEX, UNFINISHED
+from DiffBinaural.utils.preload import ahead
 from DiffBinaural.utils.schedule import Shuffled
 from DiffBinaural.utils.shards import BLOCK, Member, Shards, append, shard_name
 
