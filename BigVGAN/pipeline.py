@@ -181,7 +181,7 @@ class Pipeline:
         head = head_named(cfg.head)
         samplers = [Sampler(model, cfg, head) for model in self.models]
         samplers = samplers or [GeometrySampler(self.mel, head)]
-        how = dict(exact_downmix=cfg.exact_downmix, strength=cfg.strength)
+        how = dict(exact_downmix=cfg.exact_downmix, microphone=cfg.by_microphone(name), strength=cfg.strength)
         renderer = make_renderer(name, self.mel, self.vocoder, head=cfg.head, amp=self.cfg.amp, **how)
         carried = audio.output_rate != self.sample_rate
         full_band = FullBand(self.mel, audio.output_rate, name, head, **how) if carried else None

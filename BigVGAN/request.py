@@ -20,12 +20,18 @@ from DiffBinaural.configs.fields import option, positive, required
 from DiffBinaural.detection.names import DETECTOR_NAMES
 from DiffBinaural.heads.named import HEAD_HELP, head_named
 from DiffBinaural.inference.config import AMP_HELP, RUN_HELP
-from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY
+from DiffBinaural.inference.rendering import DEFAULT_RENDERER, GEOMETRY, keeps_mono
 from DiffBinaural.utils.audio import USUAL_RATES
 from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.lens import AUTO_FOV, FOV_HELP, check_fov, fov_or_auto
 
 AUTO, NO_DETECTIONS = "auto", "none"  # choices of --detections beside a CSV
+MICROPHONE = "microphone"
+MONO_HELP = (
+    "what the sound is: downmix, the mean of two ears, as in training and in FAIR-Play; or what a microphone "
+    "heard: then both ears together are as loud as it at every frequency. auto: with --input_wav a downmix, "
+    "the video's own sound a microphone's, but a downmix where (L+R)/2 of the output is to be the mono"
+)
 WIDEST = 2.0  # --strength, at most
 
 
@@ -47,6 +53,7 @@ class E2EConfig(SamplingConfig):
     )
     head: str = option("sphere", HEAD_HELP)
     exact_downmix: bool = option(False, EXACT_HELP)
+    mono: Literal["auto", "downmix", MICROPHONE] = option("auto", MONO_HELP)
     strength: float = option(
         1.0, "how far the ears differ: 0 = not at all, both hear the mono; 1 = as made; up to 2 = wider"
     )
@@ -109,6 +116,10 @@ class E2EConfig(SamplingConfig):
         if self.detections is None:  # as in version 0.2
             object.__setattr__(self, "detections", NO_DETECTIONS)
         _require(
+            self.mono != MICROPHONE or not self.exact_downmix,
+            "--mono microphone: such a sound is no mean of two ears; leave out --exact_downmix",
+        )
+        _require(
             self.trajectory_in is None or self.detections == AUTO,
             "--trajectory_in takes the place of --detections; give one of them",
         )
@@ -125,6 +136,12 @@ class E2EConfig(SamplingConfig):
     def until(self) -> float:
         """Where to end, seconds; infinity for the end of the sound."""
         return math.inf if self.end is None else self.end
+
+    def by_microphone(self, renderer: str) -> bool:
+        """Whether the sound is taken as what a microphone heard."""
+        if self.mono != AUTO:
+            return self.mono == MICROPHONE
+        return self.input_wav is None and not (self.exact_downmix or keeps_mono(renderer))
 
 
 def chosen_renderer(cfg: E2EConfig, predicts_phasor: bool) -> str:
@@ -161,4 +178,8 @@ def check_vocoder(cfg: E2EConfig, rate: int) -> None:
     _require(
         cfg.strength == 1,
         "--strength is of no use with --renderer vocoder, which does not filter the mono sound",
+    )
+    _require(
+        cfg.mono != MICROPHONE,
+        "--mono microphone is of no use with --renderer vocoder, which does not filter the mono sound",
     )

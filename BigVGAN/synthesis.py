@@ -101,6 +101,7 @@ def make_renderer(
     *,
     head: str,
     exact_downmix: bool,
+    microphone: bool = False,
     strength: float = 1.0,
     chunk: int | None = None,
     amp: str = "off",
@@ -110,12 +111,12 @@ def make_renderer(
     vocoder  needed by "vocoder" alone, as amp is
     head     name of the listener's, where directions of sources are given
     chunk    frames at once; default: the renderer's own
-    exact_downmix, strength: of :class:`MonoPhaseRenderer`
+    exact_downmix, microphone, strength: of :class:`MonoPhaseRenderer`
     """
     if name == "vocoder":
         return VocoderRenderer(vocoder, chunk, amp)
     size = {"chunk": chunk} if chunk else {}
-    how = dict(exact_downmix=exact_downmix, strength=strength, **size)
+    how = dict(exact_downmix=exact_downmix, microphone=microphone, strength=strength, **size)
     return MonoPhaseRenderer(mel, name, head=head_named(head), **how)
 
 

@@ -30,8 +30,9 @@ class FullBand:
     :class:`HighBand`.  So the mean of both ears is the mono wherever the renderer keeps it.
 
     cfg       the model's mel;  rate: Hz of the output
-    renderer  name of the one that makes the ears, on the mono's phase;  exact_downmix, strength: its own
+    renderer  name of the one that makes the ears, on the mono's phase
     head      the listener's, where the directions of sources are given
+    exact_downmix, microphone, strength: the renderer's own
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class FullBand:
         head: Head,
         *,
         exact_downmix: bool = False,
+        microphone: bool = False,
         strength: float = 1.0,
     ):
         self.low = Resampler(cfg.sample_rate, rate, CHUNK * cfg.hop / cfg.sample_rate)
         self.high: HighBand | None = None
         if rate > SPACING * cfg.sample_rate:
-            exact = exact_downmix or keeps_mono(renderer)
-            self.high = HighBand(cfg, rate, head, exact=exact, strength=strength)
+            kept = 0.0 if microphone else 1.0 if exact_downmix or keeps_mono(renderer) else 0.5
+            self.high = HighBand(cfg, rate, head, kept=kept, strength=strength)
         self.waiting = Queue()  # the mono, until its ears are made
         self.mono, self.below, self.above = Queue(), Queue(), Queue()  # at the output's rate
 
@@ -88,13 +90,13 @@ class HighBand:
     their sum are coloured.  The level difference is the head's for the directions of the sources, changed by
     what the model's top bands say beside it; where no directions are given, it is that of these bands.
 
-    exact  the mean of the ears is the mono; else the levels are a compromise (:func:`ear_gains`)
+    kept  what the levels keep of the mono, of :func:`ear_gains`
     """
 
-    def __init__(self, cfg: MelConfig, rate: int, head: Head, *, exact: bool, strength: float):
+    def __init__(self, cfg: MelConfig, rate: int, head: Head, *, kept: float, strength: float):
         size = 2 ** round(math.log2(FRAME * rate))
         self.cfg = MelConfig(sample_rate=rate, n_fft=size, hop=size // 4)
-        self.head, self.exact, self.strength = head, exact, strength
+        self.head, self.kept, self.strength = head, kept, strength
         self.bands, self.bins = high_bands(cfg, self.cfg)
         missing = left_out(cfg.sample_rate, self.cfg)
         self.first = int(torch.nonzero(missing > 0.02)[0])  # bin; below, only ripple of the filters
@@ -162,20 +164,20 @@ class HighBand:
 
     def _more(self, lean: Tensor) -> Tensor:
         """What the gains of both ears (2, F, T) are above 1, for the leans at the bins (F, T)."""
-        made = ear_gains(lean, exact=self.exact) - 1
+        made = ear_gains(lean, self.kept) - 1
         if self.strength <= 1:
             return self.strength * made
-        return made + (self.strength - 1) * (ear_gains(raised(lean), exact=self.exact) - 1 - made)
+        return made + (self.strength - 1) * (ear_gains(raised(lean), self.kept) - 1 - made)
 
 
-def ear_gains(lean: Tensor, *, exact: bool) -> Tensor:
+def ear_gains(lean: Tensor, kept: float) -> Tensor:
     """Gains (2, …) of left and right over the mono, in phase, for half their level difference in nepers.
 
-    exact  their mean is 1, and (L + R)/2 the mono.  Else they lie half-way between that and a mean power
-           of 1: either way the sound is as loud as the mono to 1 dB, up to a difference of 17 dB
+    kept  1: their mean is 1, and (L + R)/2 the mono.  0: their mean power is 1.  0.5: half-way between the
+          two, either way the sound is as loud as the mono to 1 dB, up to a difference of 17 dB
     """
     pair = torch.stack((lean, -lean)).exp()
-    return pair / (torch.cosh(lean) if exact else (torch.cosh(lean) * torch.cosh(2 * lean).sqrt()).sqrt())
+    return pair / (torch.cosh(lean) ** kept * torch.cosh(2 * lean) ** ((1 - kept) / 2))
 
 
 def high_bands(cfg: MelConfig, high: MelConfig) -> tuple[Tensor, Tensor]:

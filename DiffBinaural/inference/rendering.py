@@ -9,6 +9,7 @@ from DiffBinaural.heads.direct_path import direct_path, mixed_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.sphere import Sphere
 from DiffBinaural.spatial_filters import (
+    as_loud,
     at_bins,
     band_gains,
     closed_form,
@@ -40,6 +41,7 @@ class MonoPhaseRenderer:
     renderer       of RENDERERS
     head           the listener's, where the directions of sources are given
     exact_downmix  the mean of the ears is the mono; that of `wiener` always is
+    microphone     the mono is no mean of ears, but what one microphone heard: the ears get its power
     strength       from the mono in both ears, 0, over the ears as made, 1, to :func:`widened` ones, 2
     chunk          frames at once; changes memory, not the result
     """
@@ -51,11 +53,12 @@ class MonoPhaseRenderer:
         *,
         head: Head | None = None,
         exact_downmix: bool = False,
+        microphone: bool = False,
         strength: float = 1.0,
         chunk: int = CHUNK,
     ):
         self.cfg, self.renderer, self.exact_downmix = cfg, renderer, exact_downmix
-        self.strength = strength
+        self.microphone, self.strength = microphone, strength
         self.head = head or Sphere()
         reach = -(-cfg.n_fft // cfg.hop)  # frames beside a piece that its samples depend on
         self.pieces = Pieces(chunk, reach)
@@ -101,6 +104,7 @@ class MonoPhaseRenderer:
         if self.strength > 1:
             exact = self.exact_downmix or keeps_mono(self.renderer)
             ears = ears + (self.strength - 1) * (widened(ears, spectra, cfg, exact=exact) - ears)
+        ears = as_loud(ears, spectra) if self.microphone else ears
         wav = inverted(ears, len(mono), cfg)
         return wav if self.strength >= 1 else mono + self.strength * (wav - mono)
 

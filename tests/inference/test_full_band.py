@@ -161,11 +161,25 @@ def test_without_directions_the_top_bands_are_continued():
         assert ratio(*above(ears[:, : pair.shape[1]], rate)) == pytest.approx(-6.02, abs=0.1)
 
 
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+@pytest.mark.parametrize("renderer", ["levelled", "geometry"])
+def test_of_a_microphones_sound_both_ears_have_the_power_at_all_frequencies(rate, renderer):
+    """Of a source far to one side, in octaves from 200 Hz to 16 kHz."""
+    mono = through("sphere", 0, rate)[0]
+    ears, _ = carried(mono, rate, *known(through("kemar", 70, rate), rate, 70), renderer, microphone=True)
+    ears = ears[:, : len(mono)]
+    for low in (200, 400, 800, 1600, 3200, 6400, 8000):
+        both, one = above(ears, rate, low, 2 * low).sum(), 2 * above(mono, rate, low, 2 * low)
+        assert ratio(both, one) == pytest.approx(0, abs=0.5), low
+    assert broad_ild(ears, rate) > 5
+
+
 def test_both_gains_are_a_compromise_or_keep_the_mono():
     lean = torch.linspace(-1.5, 1.5, 301)
-    exact, fair = (ear_gains(lean, exact=is_exact) for is_exact in (True, False))
+    exact, fair, loud = (ear_gains(lean, kept) for kept in (1.0, 0.5, 0.0))
     assert torch.allclose(exact.mean(0), torch.ones(301))
-    for pair in (exact, fair):
+    assert torch.allclose(loud.square().mean(0), torch.ones(301))
+    for pair in (exact, fair, loud):
         assert torch.allclose((pair[0] / pair[1]).log(), 2 * lean, atol=1e-5)
     usual = lean.abs() < 17 / 20 * math.log(10) / 2
     for loud in (fair.mean(0), fair.square().mean(0).sqrt()):

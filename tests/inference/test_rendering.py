@@ -140,6 +140,27 @@ def test_the_mean_of_the_ears_is_the_mono_to_60_db(renderer, exact):
     assert level(loose.mean(0) - mono) > level(mono) - 40
 
 
+def powers(wav):
+    """Of each bin, summed over time and channels."""
+    return (frame_spectra(wav, CFG).abs() ** 2).sum((0, -1))
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize("strength", [1.0, 2.0])
+def test_of_a_microphones_sound_both_ears_have_the_power(renderer, strength):
+    """At every frequency, while the difference between the ears stays; as a downmix it becomes coloured."""
+    pair = sounds(40_000)
+    voice, mel = torch.randn(40_192, generator=torch.Generator().manual_seed(7)) * 0.1, truth(pair)
+    ears, coloured = (
+        render(voice, mel, CFG, renderer, microphone=yes, strength=strength) for yes in (True, False)
+    )
+    one, other = (10 * (powers(x) / 2 / powers(voice[None])).log10()[2:-2].abs() for x in (ears, coloured))
+    assert one.max() < 0.5 and one.mean() < 0.1
+    assert other.max() > 2
+    heard, kept = (x[0].square().sum() / x[1].square().sum() for x in (ears, coloured))
+    assert 10 * math.log10(heard / kept) == pytest.approx(0, abs=0.5)
+
+
 @given(
     st.sampled_from(list(RENDERERS)),
     st.booleans(),

@@ -881,6 +881,51 @@ def test_from_end_to_end_the_run_determines_the_renderer(
     assert not (tmp_path / "none.wav").exists()
 
 
+def test_a_videos_own_sound_is_a_microphones_and_one_given_beside_it_a_downmix(
+    scenes, scripts, phasor_run, tmp_path
+):
+    """The choice can be told, too; and where the mean of the ears is to be the mono, it is a downmix."""
+    name = read_clips(scenes / "splits/test.csv")[0].video_id
+    sound = tmp_path / "mono.wav"
+    film = ("--input_video", scenes / f"videos/{name}.mp4", "--detections", "none", "--no-limit")
+    scripts("BigVGAN.inference_e2e", *film, "--renderer", "geometry", "--strength", 0, "--output", sound)
+    words, made = (*film, "--run", phasor_run, "--sampling_timesteps", 1), {}
+    for case, more in {
+        "own": (),
+        "own, microphone": ("--mono", "microphone"),
+        "own, downmix": ("--mono", "downmix"),
+        "own, exact": ("--exact_downmix",),
+        "own, wiener": ("--renderer", "wiener"),
+        "beside": ("--input_wav", sound),
+        "beside, downmix": ("--input_wav", sound, "--mono", "downmix"),
+        "beside, microphone": ("--input_wav", sound, "--mono", "microphone"),
+    }.items():
+        scripts("BigVGAN.inference_e2e", *words, *more, "--output", tmp_path / f"{case}.wav")
+        made[case] = soundfile.read(tmp_path / f"{case}.wav")[0]
+    assert (made["own"] == made["own, microphone"]).all()
+    assert (made["beside"] == made["beside, downmix"]).all()
+    assert np.abs(made["own"] - made["own, downmix"]).max() > 1e-3
+    assert np.abs(made["beside, microphone"] - made["own"]).max() < 1e-3
+    mono = soundfile.read(sound)[0].mean(1)
+    for case in ("own, exact", "own, wiener"):
+        assert np.abs(made[case].mean(1) - mono).max() < 1e-3
+    power = {case: (x**2).sum() for case, x in made.items()}
+    for case in ("own", "beside, microphone"):
+        assert 10 * np.log10(power[case] / 2 / (mono**2).sum()) == pytest.approx(0, abs=1)
+    for more in ("--exact_downmix",), ("--renderer", "vocoder"):
+        with pytest.raises(ValueError, match="--mono microphone"):
+            scripts(
+                "BigVGAN.inference_e2e",
+                *words,
+                "--mono",
+                "microphone",
+                *more,
+                "--output",
+                tmp_path / "no.wav",
+            )
+    assert not (tmp_path / "no.wav").exists()
+
+
 @pytest.mark.parametrize("more", [("wiener",), ("mono_phase",), ("mono_phase", "--exact_downmix")])
 def test_a_phasor_run_in_blocks_is_the_clip_at_once(scenes, scripts, phasor_run, tmp_path, monkeypatch, more):
     name = read_clips(scenes / "splits/test.csv")[0].video_id
