@@ -110,7 +110,7 @@ class SourceFinder:
         if self.first is None or not len(times):
             return []
         start = clock.perf_counter()
-        points = self.tracker.points(times, WHOLE if ended else HOLD)
+        points = self.tracker.points(times, WHOLE if ended else HOLD, ended=ended)
         for point in points:
             self.past.setdefault(point.track, []).append(point)
         chances = self._chances(times[-1])
@@ -120,7 +120,7 @@ class SourceFinder:
         self.past = {name: track for name, track in kept.items() if track}
         self.seconds += clock.perf_counter() - start
         return [
-            Detection(p.time, p.box, p.score, p.label, p.track, float(chances[p.track](p.time)))
+            Detection(p.time, p.box, p.score, p.label, p.track, p.there * float(chances[p.track](p.time)))
             for p in sorted(points, key=lambda p: p.time)
         ]
 

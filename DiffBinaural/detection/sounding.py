@@ -10,9 +10,10 @@ becomes a log likelihood ratio, "it sounds" against "it does not", near 0 where 
 The hypotheses exclude one another: one of the tracks sounds, or none (what sounds is not in the picture).
 Beforehand each track has odds of 7 to 3 against "none", more if it moves more than the others, less if less;
 more if it is a person and the sound a voice, or neither (voice.py).
-So without evidence one track has 0.7, two alike have 0.41 each, three 0.29; evidence decides between the
-tracks, and between them and "none", at once.  Where several sound together, the one that follows the sum of
-all best has most of the probability; in the others it is low.
+So without evidence one track has 0.7, two alike have 0.41 each.  More than two share the odds of two: the
+more is seen, the less that says that what sounds is among it; music over a street is not the passers-by's.
+Evidence decides between the tracks, and between them and "none", at once.  Where several sound together, the
+one that follows the sum of all best has most of the probability; in the others it is low.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ DIRECTIONS = 3  # in which looks change most, that may follow the loudness
 SEEN = 0.5  # seconds that a track goes on before its first look, after its last
 SOFT = 0.2  # of a track's median speed, added to its speed before the logarithm
 ODDS = 7 / 3  # of a track against "none", without evidence
+ALIKE = 2.0  # tracks at once that have these odds each; more share theirs
 TURN = 25.0  # seconds after which another takes over, on average
 SURE = 5.0  # seconds of motion that say half as much about how lively a track is as a long time does
 LIVELIEST = 2.0  # log odds, at most, for what moves more than the other tracks; against what moves less
@@ -90,7 +92,9 @@ def chance_of_sounding(
     curves, heard = loudness.curves(grid - begin)
     rows = np.stack([on_grid(look, grid) for look in looks])
     told = evidence(without_drift(rows), without_drift(curves)) * SHARE
-    chances = over_time(told, heard[::STEP], ODDS * kinds * liveliness(rows[:, 0]))
+    at_once = seen.sum() / seen.any(0).sum()
+    odds = ODDS * min(ALIKE / at_once, 1.0) * kinds * liveliness(rows[:, 0])
+    chances = over_time(told, heard[::STEP], odds)
     rows = np.where(seen, np.stack([np.interp(times, grid[::STEP], row) for row in chances]), 0.0)
     # "none" keeps its chance; what an unseen track would have had goes to the others in proportion
     return rows / np.maximum(rows.sum(0) + np.interp(times, grid[::STEP], 1 - chances.sum(0)), 1e-12)

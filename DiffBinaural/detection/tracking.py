@@ -66,6 +66,7 @@ class TrackPoint:
     time: float  # seconds
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
     score: float
+    there: float  # 1; falls to 0 in the time before its first detection, and after its last
 
 
 class Tracker:
@@ -99,23 +100,28 @@ class Tracker:
             taken[r].add(time, one)
             taken[r].hits += whole
 
-    def points(self, times: Sequence[float], hold: float = HOLD) -> list[TrackPoint]:
+    def points(self, times: Sequence[float], hold: float = HOLD, *, ended: bool = False) -> list[TrackPoint]:
         """All tracks at these times (s), which rise, and from call to call.
 
         Detections up to AHEAD seconds after the last of them, or to the video's end, must have come.
 
-        hold  seconds that a source is there after its last detection
+        hold   seconds that a source is there after its last detection
+        ended  the last of these times is the video's last: what is there then does not vanish
         """
         made = []
         for hits in self.open:
             first, last = hits.times[0] - HOLD - 1e-6, hits.times[-1] + hold + 1e-6
-            here = [t for t in times if first <= t <= last] if hits.real else []
-            if here:
+            here = np.array([t for t in times if first <= t <= last] if hits.real else [])
+            if len(here):
                 at, boxes = np.array(hits.times), np.array(hits.boxes, dtype=np.float64)
-                smooth, scores = _smoothed(at, boxes, np.array(here)), np.interp(here, at, hits.scores)
+                smooth, scores = _smoothed(at, boxes, here), np.interp(here, at, hits.scores)
+                goes = last < times[-1] or not ended
+                there = np.minimum((here - first) / HOLD, (last - here) / hold if goes else 1).clip(0, 1)
                 made += [
-                    TrackPoint(hits.track, hits.label, t, tuple(box), float(score))
-                    for t, box, score in zip(here, smooth.tolist(), scores, strict=True)
+                    TrackPoint(hits.track, hits.label, t, tuple(box), *rest)
+                    for t, box, *rest in zip(
+                        here, smooth.tolist(), scores.tolist(), there.tolist(), strict=True
+                    )
                 ]
         if len(times):
             oldest = times[-1] - SMOOTH

@@ -53,6 +53,26 @@ def test_what_is_small_may_be_fast(speed):
     assert ways[1] < 1
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_comes_and_goes_does_so_gradually(ended):
+    """From half a second before its first detection, to half a second after its last; not at the ends."""
+    tracker = Tracker(SIZE)
+    for time in TIMES:
+        tracker.push(time, [at(50), *[at(200)] * int(2 < time < 4), *[at(350)] * int(time > 5.3)])
+    rows = {}
+    for point in tracker.points(list(GRID if ended else GRID[TIMES[-1] >= GRID]), ended=ended):
+        rows.setdefault(round(middle(np.array([point.box]))[0] / 150), []).append((point.time, point.there))
+    always, between, later = (np.array(rows[k]) for k in range(3))
+    assert (always[:, 1] == 1).all()
+    assert (between[(between[:, 0] > 2.3) & (between[:, 0] < 3.7), 1] == 1).all()
+    assert between[0, 1] < 0.3
+    assert between[-1, 1] < 0.3
+    for row in (between, later):
+        assert np.abs(np.diff(row[:, 1])).max() <= np.diff(GRID).max() / HOLD + 1e-6
+    assert later[0, 1] < 0.3
+    assert later[-1, 1] == 1
+
+
 @pytest.mark.parametrize("missing", [0.5, GAP - 0.3])
 def test_a_gap_is_bridged_evenly(missing):
     gone = (TIMES > 2) & (2 + missing > TIMES)
