@@ -26,7 +26,7 @@ def open_media(path: str | Path):
 
 
 def picture_stream(box, path: str | Path):
-    """The picture track of a container that is the film: no cover art, no preview; ready to be decoded.
+    """The picture track of a container that is the film: no cover art, no preview, not empty; to be decoded.
 
     Raises ValueError for a file without one, or with too large pictures.
     """
@@ -34,7 +34,11 @@ def picture_stream(box, path: str | Path):
     if not films:
         what = "no picture but cover art" if box.streams.video else "no picture"
         raise ValueError(f"{path}: has {what}; expected a video file")
-    stream = min(films, key=lambda s: (_is_still(s), not s.disposition & Disposition.default))
+    filled = _filled(path) if len(films) > 1 else set()
+    stream = min(
+        films,
+        key=lambda s: (s.index not in filled, _is_still(s), not s.disposition & Disposition.default),
+    )
     if stream.width * stream.height > MAX_PIXELS:
         raise ValueError(
             f"{path}: its pictures have {stream.width} x {stream.height} pixels; "
@@ -43,6 +47,21 @@ def picture_stream(box, path: str | Path):
     if stream.codec_context:
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # they may grow within the stream
     return stream
+
+
+def _filled(path: str | Path) -> set[int]:
+    """The picture tracks, by index, that hold anything at a file's beginning; recorders leave some empty."""
+    found, opened = set(), None
+    with open_media(path) as box:
+        for packet in box.demux(box.streams.video):
+            if packet.size:
+                found.add(packet.stream.index)
+            if packet.dts is not None:
+                time = float(packet.dts * packet.time_base)
+                opened = time if opened is None else opened
+                if time > opened + HEAD or len(found) == len(box.streams.video):
+                    break
+    return found
 
 
 def _is_still(stream) -> bool:

@@ -231,6 +231,26 @@ def test_cover_art_is_no_film(tmp_path, kind, codec, first, flagged):
     assert np.array_equal(np.stack(again), np.stack(shown))
 
 
+@pytest.mark.parametrize("empty", [1, 2])
+def test_picture_tracks_that_hold_nothing_are_passed_over(tmp_path, empty):
+    """A recorder announced three of them, and filled the last."""
+    path = tmp_path / "film.mkv"
+    with av.open(path, "w") as out:
+        tracks = [out.add_stream("libx264", rate=FPS, options={"bf": "0"}) for _ in range(empty + 1)]
+        for number, track in enumerate(tracks):
+            track.width, track.height, track.pix_fmt = 160, 96 + 32 * number, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.full((96 + 32 * empty, 160, 3), 90, np.uint8), format="rgb24")
+        for k in range(FPS):
+            picture.pts, picture.time_base = k, Fraction(1, FPS)
+            out.mux(tracks[-1].encode(picture))
+        out.mux(tracks[-1].encode())
+    with open_media(path) as box:
+        assert len(box.streams.video) == empty + 1
+        assert picture_stream(box, path).index == empty
+    assert film_start(path)[0] == pytest.approx(0, abs=1 / FPS)
+    assert [x.shape for x in pictures(path, 10)] == [(96 + 32 * empty, 160, 3)] * 10
+
+
 @pytest.mark.parametrize(("name", "mime"), [("cover.png", "image/png"), ("cover.jpg", "image/jpeg")])
 def test_an_attached_file_is_no_film(tmp_path, name, mime):
     content = io.BytesIO()
