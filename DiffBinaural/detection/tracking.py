@@ -16,6 +16,7 @@ LABEL_COST = 0.5  # of another label: an animal may look like two kinds
 SMOOTH = 0.4  # seconds to either side over which boxes are averaged
 AHEAD = GAP + SMOOTH  # seconds of pictures that are needed to settle a moment
 HOLD = 0.5  # seconds that a source is there before its first detection, after its last
+EDGE = 0.25  # seconds at the beginning and the end of that time in which it comes and goes
 LEAST_HITS = 2  # detections of a track, where its time has so many pictures, and
 LEAST_PART = 0.3  # of the pictures of its time in which it is found: else it is wild
 LARGEST = 0.6  # of the picture: a larger box is the scene, not a source in it
@@ -66,7 +67,7 @@ class TrackPoint:
     time: float  # seconds
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
     score: float
-    there: float  # 1; falls to 0 in the time before its first detection, and after its last
+    there: float  # 1, less where it comes and goes
 
 
 class Tracker:
@@ -116,7 +117,7 @@ class Tracker:
                 at, boxes = np.array(hits.times), np.array(hits.boxes, dtype=np.float64)
                 smooth, scores = _smoothed(at, boxes, here), np.interp(here, at, hits.scores)
                 goes = last < times[-1] or not ended
-                there = np.minimum((here - first) / HOLD, (last - here) / hold if goes else 1).clip(0, 1)
+                there = (np.minimum(here - first, last - here if goes else EDGE) / EDGE).clip(0, 1)
                 made += [
                     TrackPoint(hits.track, hits.label, t, tuple(box), *rest)
                     for t, box, *rest in zip(

@@ -45,12 +45,7 @@ def decided(chances: Tensor) -> Tensor:
     that may sound there is neither.  All are less sure where together they are less likely than LIKELY.
     """
     most = chances.amax(-2, keepdim=True).clamp(min=1e-12)
-    return (chances / most).square() * sure(chances)[..., None, :]
-
-
-def sure(chances: Tensor) -> Tensor:
-    """How sure it is (…, T), 0 to 1, that one of the slots sounds, of their probabilities (…, S, T)."""
-    return (chances.sum(-2) / LIKELY).clamp(max=1)
+    return (chances / most).square() * (chances.sum(-2, keepdim=True) / LIKELY).clamp(max=1)
 
 
 def mixed_path(direct: Tensor, directions: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.heads.direct_path import direct_path, mixed_path, sure
+from DiffBinaural.heads.direct_path import direct_path, mixed_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.sphere import Sphere
 from DiffBinaural.spatial_filters import (
@@ -99,8 +99,7 @@ class MonoPhaseRenderer:
             gain = band_gains(spectra, mel[:2], cfg)
             ears = RENDERERS[self.renderer](spectra, *at_bins(gain, mel[2:4], cfg, shares, direct))
             if shares is not None and direct is not None and self.renderer == DEFAULT_RENDERER:
-                lean = direct * sure(directions[:, 2].to(mono))
-                ears = in_direct_phase(ears, spectra, to_bins(shares, cfg), lean)
+                ears = in_direct_phase(ears, spectra, to_bins(shares, cfg), direct)
         ears = downmixed(ears, spectra) if self.exact_downmix else ears
         if self.strength > 1:
             exact = self.exact_downmix or keeps_mono(self.renderer)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from DiffBinaural.detection.found import Found
-from DiffBinaural.detection.tracking import GAP, HOLD, LARGEST, Tracker
+from DiffBinaural.detection.tracking import EDGE, GAP, HOLD, LARGEST, Tracker
 
 SIZE = (400, 200)
 TIMES = np.arange(0, 6, 0.25)  # of the detections
@@ -55,7 +55,7 @@ def test_what_is_small_may_be_fast(speed):
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_what_comes_and_goes_does_so_gradually(ended):
-    """From half a second before its first detection, to half a second after its last; not at the ends."""
+    """Half a second before its first detection, and after its last; not where the video begins or ends."""
     tracker = Tracker(SIZE)
     for time in TIMES:
         tracker.push(time, [at(50), *[at(200)] * int(2 < time < 4), *[at(350)] * int(time > 5.3)])
@@ -65,11 +65,10 @@ def test_what_comes_and_goes_does_so_gradually(ended):
     always, between, later = (np.array(rows[k]) for k in range(3))
     assert (always[:, 1] == 1).all()
     assert (between[(between[:, 0] > 2.3) & (between[:, 0] < 3.7), 1] == 1).all()
-    assert between[0, 1] < 0.3
-    assert between[-1, 1] < 0.3
+    assert between[[0, -1], 1].max() < 0.5
     for row in (between, later):
-        assert np.abs(np.diff(row[:, 1])).max() <= np.diff(GRID).max() / HOLD + 1e-6
-    assert later[0, 1] < 0.3
+        assert np.abs(np.diff(row[:, 1])).max() <= np.diff(GRID).max() / EDGE + 1e-6
+    assert later[0, 1] < 0.5
     assert later[-1, 1] == 1
 
 

@@ -161,24 +161,6 @@ def test_without_directions_the_top_bands_are_continued():
         assert ratio(*above(ears[:, : pair.shape[1]], rate)) == pytest.approx(-6.02, abs=0.1)
 
 
-@pytest.mark.parametrize("renderer", ["levelled", "geometry"])
-def test_a_source_that_hardly_sounds_turns_the_sound_less(renderer):
-    """However small its share: the phase between the ears goes to that of the middle with its chance."""
-    pair = through("kemar", 50, CFG.sample_rate)
-    made, directions = known(pair, CFG.sample_rate, 50)
-    made[:4] = torch.cat((made[:2].mean(0, keepdim=True).expand(2, -1, -1), made[2:4]))
-    itds = []
-    for chance, share in ((1.0, 1.0), (0.6, 0.6), (0.25, 0.25), (0.05, 0.05), (0.0, 0.0)):
-        made[4] = share
-        places = directions.clone()
-        places[:, 2] = chance
-        ears, _ = carried(pair.mean(0), CFG.sample_rate, made, places, renderer)
-        itds.append(broad_itd(ears[:, 600:-900], CFG.sample_rate))
-    assert itds[0] == pytest.approx(itds[1], rel=0.02)
-    assert itds[1] > 1.5 * itds[2] > 4 * itds[3] > 0
-    assert abs(itds[4]) < 0.02 * itds[0]
-
-
 @pytest.mark.parametrize("rate", [44_100, 48_000])
 @pytest.mark.parametrize("renderer", ["levelled", "geometry"])
 def test_of_a_microphones_sound_both_ears_have_the_power_at_all_frequencies(rate, renderer):
