@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from DiffBinaural.experiments.ingredients import INGREDIENT_ROWS
 from DiffBinaural.experiments.kit import KIT
 from DiffBinaural.experiments.recipes import (
     SCENES,
@@ -110,6 +111,7 @@ EXPERIMENTS = (
         decision="kept as stage 2b, which is nothing else, and need not be run: on "
         "mels of so small a stage 1 it buys levels and envelopes with the detail of spectra",
     ),
+    *INGREDIENT_ROWS,
     Experiment(
         "steps",
         "shipped models",

@@ -11,6 +11,7 @@ SCALES = {
     "small": {
         "preset": "tiny",
         "clips": "120",
+        "real_clips": "140",
         "epochs": "3",
         "vocoder": "bigvgan_binaural_tiny.json",
         "freeze": "250",
@@ -21,6 +22,7 @@ SCALES = {
     "base": {
         "preset": "base",
         "clips": "3000",
+        "real_clips": "3000",
         "epochs": "40",
         "vocoder": "bigvgan_binaural_22khz_80band_256x.json",
         "freeze": "0",

@@ -1,0 +1,76 @@
+"""Recipes of trainings for the real world, each with all that its scenes are made of but one ingredient."""
+
+from DiffBinaural.experiments.kit import ANIMALS_VEHICLES, CONVERT, CORPUS, MATERIAL, SPEAKER
+from DiffBinaural.experiments.recipes import SIMULATE, evaluated
+from DiffBinaural.experiments.registry import Experiment
+
+TRAINING = "data/corpus"  # of `make corpus`
+CUTOUTS = f" --cutouts {TRAINING}/cutouts"  # of what is heard: none without real sounds
+INGREDIENTS = {
+    "varied looks": f"--varied_fraction 0.5{CUTOUTS} --backgrounds {TRAINING}/backgrounds",
+    "real sounds": f"--audio_dir {TRAINING}/sounds --audio_fraction 0.7",
+    "bystanders": "--bystanders 0..2",
+    "box noise": "--box_noise 0.5",
+    "many heads": "--head_radius 7..10.5 --eared_fraction 0.6",
+}
+EVERY = "all ingredients"
+HEAD, TEST = "kemar", "real scenes"
+FILMS = "{root}/data/real_scenes"
+
+
+def test_scenes() -> Experiment:
+    """Scenes of the kit's material for the trainings' comparison, of one source with up to two bystanders."""
+    sounds = f"{SPEAKER} {ANIMALS_VEHICLES}"
+    return Experiment(
+        "data",
+        TEST,
+        (
+            "DiffBinaural/experiments/choose_sounds.py "
+            f"--corpus {CORPUS} --take {sounds} --output_dir {{here}}/sounds",
+            f"{SIMULATE} --clips 34 --held_out 1 --sources 1 --bystanders 0..2 --audio_dir {{here}}/sounds "
+            f"--cutouts {MATERIAL[0]} --backgrounds {MATERIAL[1]} --frame_size 480x270 --video_fps 25 "
+            f"--fov 60..90 --head {HEAD} --dry_fraction 0.5 --seed 245",
+            "DiffBinaural/experiments/list_films.py --data_root {here}/data --list_test train "
+            "--output_dir {here}/films",
+        ),
+        requires=(*(f"{CORPUS}/sounds/{name}" for name in sounds.split()), *MATERIAL),
+    )
+
+
+def without(ingredient: str, decided_by: str, decision: str = "") -> Experiment:
+    """A small stage 1, trained on scenes that lack one ingredient, converts the kit's videos."""
+    return trained_on(ingredient, against=EVERY, decided_by=decided_by, decision=decision)
+
+
+def trained_on(row: str, **about) -> Experiment:
+    """A small stage 1, trained on scenes with every ingredient but the one that the row names."""
+    scenes = " ".join(words for name, words in INGREDIENTS.items() if name != row)
+    scenes = scenes if "--audio_dir" in scenes else scenes.replace(CUTOUTS, "")
+    data = f"{FILMS}/data"
+    return Experiment(
+        "parts",
+        row,
+        (
+            f"{SIMULATE} --clips {{real_clips}} --held_out 8 --sources 1..2 --sounding --video_fps 25 "
+            f"--dry_fraction 0.2 --fov 60..120 --seed {{seed}} {scenes}",
+            "DiffBinaural/train_realBinaural.py --id stage1 --ckpt {here} --data_root {here}/data "
+            "--preset {preset} --num_epoch {epochs} --eval_epoch {epochs} --direct_path --time_shift 100 "
+            "--hide_detections 0.15 --seed {seed}",
+            f"{CONVERT} --run {{here}}/stage1 --input_video {FILMS}/films/found.csv --renderer levelled "
+            f"--head {HEAD} --output {{here}}/model",
+            *evaluated(data, {"model": "{here}/model"}, anchors="against" not in about),
+        ),
+        requires=tuple(f"{TRAINING}/{folder}" for folder in ("cutouts", "backgrounds", "sounds")),
+        **about,
+    )
+
+
+INGREDIENT_ROWS = (
+    test_scenes(),
+    trained_on(EVERY),
+    without("varied looks", "itd_error"),
+    without("real sounds", "stft"),
+    without("bystanders", "itd_error"),
+    without("box noise", "itd_error"),
+    without("many heads", "ild_error"),
+)
