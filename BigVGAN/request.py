@@ -28,9 +28,9 @@ from DiffBinaural.utils.lens import AUTO_FOV, FOV_HELP, check_fov, fov_or_auto
 AUTO, NO_DETECTIONS = "auto", "none"  # choices of --detections beside a CSV
 MICROPHONE = "microphone"
 MONO_HELP = (
-    "what the sound is: downmix, the mean of two ears, as in training and in FAIR-Play; or what a microphone "
-    "heard: then both ears together are as loud as it at every frequency. auto: with --input_wav a downmix, "
-    "the video's own sound a microphone's, but a downmix where (L+R)/2 of the output is to be the mono"
+    "downmix: the sound is the mean of two ears, as in training and in FAIR-Play; microphone: it comes from "
+    "one microphone, and both ears together get its level at every frequency; auto: downmix with "
+    "--input_wav, --exact_downmix and the renderers wiener and geometry, else microphone"
 )
 WIDEST = 2.0  # --strength, at most
 
@@ -117,7 +117,7 @@ class E2EConfig(SamplingConfig):
             object.__setattr__(self, "detections", NO_DETECTIONS)
         _require(
             self.mono != MICROPHONE or not self.exact_downmix,
-            "--mono microphone: such a sound is no mean of two ears; leave out --exact_downmix",
+            "--mono microphone: the sound is not a downmix of two ears then; leave out --exact_downmix",
         )
         _require(
             self.trajectory_in is None or self.detections == AUTO,
@@ -138,10 +138,10 @@ class E2EConfig(SamplingConfig):
         return math.inf if self.end is None else self.end
 
     def by_microphone(self, renderer: str) -> bool:
-        """Whether the sound is taken as what a microphone heard."""
+        """Whether the sound is taken as one microphone's."""
         if self.mono != AUTO:
             return self.mono == MICROPHONE
-        return self.input_wav is None and not (self.exact_downmix or keeps_mono(renderer))
+        return not self.input_wav and not keeps_mono(renderer, self.exact_downmix)
 
 
 def chosen_renderer(cfg: E2EConfig, predicts_phasor: bool) -> str:

@@ -91,8 +91,8 @@ class BothMelConfig(TrueMelConfig):
 WEIGHTS = str(BUNDLED / "vocoder/g_best.pth")
 WEIGHTS_HELP = "vocoder weights, with their config.json beside them; only for --renderer vocoder"
 EXACT_HELP = (
-    "with --renderer levelled and mono_phase: (L+R)/2 of the output equals the mono sound, as it always does "
-    "with wiener and geometry"
+    "with --renderer levelled and mono_phase: (L+R)/2 of the output equals the mono sound, as it does with "
+    "wiener and geometry"
 )
 RENAMED_RENDERERS = {"mono": "mono_phase"}
 CHOICES = ("auto", "vocoder", *RENDERERS, GEOMETRY)

@@ -10,7 +10,7 @@ from DiffBinaural.utils.mel import FLOOR, NOISE, mel_basis
 
 CANCELLED = 0.1  # of the ears' power is the least the mono may hold
 LEAST_DIRECT = 0.2  # share of the sources below which their phase counts less and less
-MENDED = (0.2, 4.0)  # gains of :func:`as_loud`, at most
+EVEN_GAINS = (0.2, 4.0)  # least and most of :func:`as_loud`
 MAX_GAIN = 3.0  # nepers (26 dB) between an ear and the mono, at most
 WIDENED_TURN = (600.0, 1200.0)  # Hz over which less and less of the phase is doubled: above, ears go by level
 
@@ -123,13 +123,13 @@ def downmixed(ears: Tensor, mono: Tensor) -> Tensor:
 
 
 def as_loud(ears: Tensor, mono: Tensor) -> Tensor:
-    """Two ears (…, 2, F, T) with the mono's power: in every bin |L|² + |R|² = 2 |M|².
+    """Two ears (…, 2, F, T) with the mono's power: |L|² + |R|² = 2 |M|², by gains within EVEN_GAINS.
 
-    The mean of two ears loses what reaches them in opposite phase, and filters that make ears of it give that
-    back.  A microphone has lost nothing: of its sound the same filters would make sibilants too loud.
+    A downmix of two ears lacks what reaches them in opposite phase, and the filters restore it.  The sound of
+    one microphone lacks nothing: the same filters would make its sibilants too loud.
     """
     power = (ears.abs() ** 2).sum(-3) / 2
-    gain = (mono.abs() ** 2 / power.clamp(min=1e-14)).sqrt().clamp(*MENDED)
+    gain = (mono.abs() ** 2 / power.clamp(min=1e-14)).sqrt().clamp(*EVEN_GAINS)
     return ears * gain[..., None, :, :]
 
 

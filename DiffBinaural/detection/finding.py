@@ -17,7 +17,7 @@ from DiffBinaural.detection.found import PERSON, Found
 from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import Motion
 from DiffBinaural.detection.sounding import chance_of_sounding
-from DiffBinaural.detection.tracking import AHEAD, HOLD, Tracker, TrackPoint
+from DiffBinaural.detection.tracking import AHEAD, Tracker, TrackPoint
 from DiffBinaural.detection.voice import odds_of_kinds, voice_probability
 from DiffBinaural.utils.lists import Detection
 
@@ -110,7 +110,7 @@ class SourceFinder:
         if self.first is None or not len(times):
             return []
         start = clock.perf_counter()
-        points = self.tracker.points(times, WHOLE if ended else HOLD, ended=ended)
+        points = self.tracker.points(times, times[-1] - WHOLE if ended else None)
         for point in points:
             self.past.setdefault(point.track, []).append(point)
         chances = self._chances(times[-1])
@@ -120,7 +120,7 @@ class SourceFinder:
         self.past = {name: track for name, track in kept.items() if track}
         self.seconds += clock.perf_counter() - start
         return [
-            Detection(p.time, p.box, p.score, p.label, p.track, p.there * float(chances[p.track](p.time)))
+            Detection(p.time, p.box, p.score, p.label, p.track, float(chances[p.track](p.time)))
             for p in sorted(points, key=lambda p: p.time)
         ]
 
@@ -153,6 +153,7 @@ class SourceFinder:
                 np.array([point.box for point in track]),
                 MOUTH if track[0].label == PERSON else BODY,
                 track[0].label,
+                np.array([point.presence for point in track]),
             )
             for name, track in self.past.items()
         }
@@ -167,6 +168,7 @@ class Way(NamedTuple):
     boxes: np.ndarray  # (D, 4) x1, y1, x2, y2 in pixels
     part: tuple[float, float, float, float]  # of the box that moves with the sound, as of Motion.follow
     label: str = ""  # what it is
+    presence: np.ndarray | float = 1.0  # (D,), 0 to 1
 
 
 def chances(
@@ -187,7 +189,9 @@ def chances(
     looks = [motion.follow(name, *way[:3]) for name, way in ways.items()]
     at = np.unique(np.concatenate([*(look.times for look in looks), *(way.times for way in ways.values())]))
     at = at[(at >= span[0]) & (at <= span[1])]
-    seen = np.stack([(at >= way.times[0]) & (at <= way.times[-1]) for way in ways.values()])
+    seen = np.stack(
+        [np.interp(at, way.times, way.presence + 0 * way.times, left=0, right=0) for way in ways.values()]
+    )
     voice = voice_probability(loudness.bands(*(time - begin for time in span)))
     kinds = odds_of_kinds([way.label for way in ways.values()], voice)
     rows = chance_of_sounding(looks, loudness, at, kinds=kinds, seen=seen, begin=begin)

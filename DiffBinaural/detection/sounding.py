@@ -10,8 +10,8 @@ becomes a log likelihood ratio, "it sounds" against "it does not", near 0 where 
 The hypotheses exclude one another: one of the tracks sounds, or none (what sounds is not in the picture).
 Beforehand each track has odds of 7 to 3 against "none", more if it moves more than the others, less if less;
 more if it is a person and the sound a voice, or neither (voice.py).
-So without evidence one track has 0.7, two alike have 0.41 each.  More than two share the odds of two: the
-more is seen, the less that says that what sounds is among it; music over a street is not the passers-by's.
+So without evidence one track has 0.7, two alike have 0.41 each.  More than two at once divide the odds of
+two: the more is seen, the less likely it is to be what sounds, as where music is laid over a street.
 Evidence decides between the tracks, and between them and "none", at once.  Where several sound together, the
 one that follows the sum of all best has most of the probability; in the others it is low.
 """
@@ -33,7 +33,7 @@ DIRECTIONS = 3  # in which looks change most, that may follow the loudness
 SEEN = 0.5  # seconds that a track goes on before its first look, after its last
 SOFT = 0.2  # of a track's median speed, added to its speed before the logarithm
 ODDS = 7 / 3  # of a track against "none", without evidence
-ALIKE = 2.0  # tracks at once that have these odds each; more share theirs
+ALIKE = 2.0  # tracks at once, on average over the time that counts, with these odds each; more divide them
 TURN = 25.0  # seconds after which another takes over, on average
 SURE = 5.0  # seconds of motion that say half as much about how lively a track is as a long time does
 LIVELIEST = 2.0  # log odds, at most, for what moves more than the other tracks; against what moves less
@@ -78,12 +78,12 @@ def chance_of_sounding(
     looks     of the K tracks, as of Motion.follow
     times     (T,) seconds, ascending
     kinds     (K,) factors of their odds, by what they are: voice.odds_of_kinds
-    seen      (K, T) bool: where the tracks are seen; None: where there are looks
+    seen      (K, T) presence of the tracks, 0 to 1; None: 1 where there are looks
     begin     seconds of the video at which the sound begins
     """
     times = np.asarray(times, float)
     if seen is None:
-        seen = np.array([seen_at(look, times) for look in looks], bool).reshape(len(looks), len(times))
+        seen = np.array([seen_at(look, times) for look in looks], float).reshape(len(looks), len(times))
     if seen.shape != (len(looks), len(times)):
         raise ValueError(f"seen {seen.shape}; expected {(len(looks), len(times))}, tracks and times")
     if not seen.any():
@@ -95,9 +95,15 @@ def chance_of_sounding(
     at_once = seen.sum() / seen.any(0).sum()
     odds = ODDS * min(ALIKE / at_once, 1.0) * kinds * liveliness(rows[:, 0])
     chances = over_time(told, heard[::STEP], odds)
-    rows = np.where(seen, np.stack([np.interp(times, grid[::STEP], row) for row in chances]), 0.0)
-    # "none" keeps its chance; what an unseen track would have had goes to the others in proportion
-    return rows / np.maximum(rows.sum(0) + np.interp(times, grid[::STEP], 1 - chances.sum(0)), 1e-12)
+    rows = np.stack([np.interp(times, grid[::STEP], row) for row in chances])
+    none = np.interp(times, grid[::STEP], 1 - chances.sum(0))
+    part = np.where((seen > 0) & (seen < 1), seen, 1.0).min(0)  # of a track that comes or goes
+    return part * divided(rows * (seen > 0), none) + (1 - part) * divided(rows * (seen >= 1), none)
+
+
+def divided(rows: np.ndarray, none: np.ndarray) -> np.ndarray:
+    """Chances (K, T) of what is seen: "none" keeps its own, what unseen tracks would have is divided."""
+    return rows / np.maximum(rows.sum(0) + none, 1e-12)
 
 
 def seen_at(look: Look, times: np.ndarray) -> np.ndarray:

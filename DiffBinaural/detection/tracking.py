@@ -1,5 +1,6 @@
 """Tracks out of what a detector finds: one identity over time, without gaps, jitter, wild boxes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ LABEL_COST = 0.5  # of another label: an animal may look like two kinds
 SMOOTH = 0.4  # seconds to either side over which boxes are averaged
 AHEAD = GAP + SMOOTH  # seconds of pictures that are needed to settle a moment
 HOLD = 0.5  # seconds that a source is there before its first detection, after its last
-EDGE = 0.25  # seconds at the beginning and the end of that time in which it comes and goes
+EDGE = 0.25  # seconds in which its presence rises at the beginning of that time, and falls at its end
 LEAST_HITS = 2  # detections of a track, where its time has so many pictures, and
 LEAST_PART = 0.3  # of the pictures of its time in which it is found: else it is wild
 LARGEST = 0.6  # of the picture: a larger box is the scene, not a source in it
@@ -67,7 +68,7 @@ class TrackPoint:
     time: float  # seconds
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
     score: float
-    there: float  # 1, less where it comes and goes
+    presence: float  # 1; near its beginning and its end it rises from 0, and falls
 
 
 class Tracker:
@@ -80,12 +81,14 @@ class Tracker:
         self.area, self.side = size[0] * size[1], max(size)
         self.open: list[Hits] = []
         self.count = 0  # tracks that were ever begun
+        self.begin: float | None = None  # time of the first picture
 
     def push(self, time: float, found: Sequence[Found], *, whole: bool = True) -> None:
         """The detections of the picture at a time (s); times rise.
 
         whole  all kinds of sources were looked for, not faces alone
         """
+        self.begin = time if self.begin is None else self.begin
         found = [f for f in found if _area(f.box) <= LARGEST * self.area]
         going = [hits for hits in self.open if time - hits.times[-1] <= GAP + 1e-6]
         cost = _costs(going, time, found, self.side)
@@ -101,27 +104,29 @@ class Tracker:
             taken[r].add(time, one)
             taken[r].hits += whole
 
-    def points(self, times: Sequence[float], hold: float = HOLD, *, ended: bool = False) -> list[TrackPoint]:
+    def points(self, times: Sequence[float], last_look: float | None = None) -> list[TrackPoint]:
         """All tracks at these times (s), which rise, and from call to call.
 
         Detections up to AHEAD seconds after the last of them, or to the video's end, must have come.
 
-        hold   seconds that a source is there after its last detection
-        ended  the last of these times is the video's last: what is there then does not vanish
+        last_look  of a video that ends with these times: what is detected from then on is there to its end
         """
         made = []
         for hits in self.open:
-            first, last = hits.times[0] - HOLD - 1e-6, hits.times[-1] + hold + 1e-6
+            first, last = hits.times[0] - HOLD - 1e-6, hits.times[-1] + HOLD + 1e-6
+            if self.begin is not None and first <= self.begin:
+                first = -math.inf  # it was there before
+            if last_look is not None and hits.times[-1] >= last_look - 1e-6:
+                last = math.inf
             here = np.array([t for t in times if first <= t <= last] if hits.real else [])
             if len(here):
                 at, boxes = np.array(hits.times), np.array(hits.boxes, dtype=np.float64)
                 smooth, scores = _smoothed(at, boxes, here), np.interp(here, at, hits.scores)
-                goes = last < times[-1] or not ended
-                there = (np.minimum(here - first, last - here if goes else EDGE) / EDGE).clip(0, 1)
+                presence = (np.minimum(here - first, last - here) / EDGE).clip(0, 1)
                 made += [
                     TrackPoint(hits.track, hits.label, t, tuple(box), *rest)
                     for t, box, *rest in zip(
-                        here, smooth.tolist(), scores.tolist(), there.tolist(), strict=True
+                        here, smooth.tolist(), scores.tolist(), presence.tolist(), strict=True
                     )
                 ]
         if len(times):

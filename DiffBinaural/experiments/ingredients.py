@@ -1,6 +1,8 @@
-"""Recipes of trainings for the real world, each with all that its scenes are made of but one ingredient."""
+"""Experiments on the scenes of a training for the real world: all that they are made of, or all but one."""
 
-from DiffBinaural.experiments.kit import ANIMALS_VEHICLES, CONVERT, CORPUS, MATERIAL, SPEAKER
+from pathlib import Path
+
+from DiffBinaural.experiments.kit import ANIMALS_VEHICLES, CONVERT, SPEAKER, filmed, material
 from DiffBinaural.experiments.recipes import SIMULATE, evaluated
 from DiffBinaural.experiments.registry import Experiment
 
@@ -14,36 +16,24 @@ INGREDIENTS = {
     "many heads": "--head_radius 7..10.5 --eared_fraction 0.6",
 }
 EVERY = "all ingredients"
-HEAD, TEST = "kemar", "real scenes"
-FILMS = "{root}/data/real_scenes"
-
-
-def test_scenes() -> Experiment:
-    """Scenes of the kit's material for the trainings' comparison, of one source with up to two bystanders."""
-    sounds = f"{SPEAKER} {ANIMALS_VEHICLES}"
-    return Experiment(
-        "data",
-        TEST,
-        (
-            "DiffBinaural/experiments/choose_sounds.py "
-            f"--corpus {CORPUS} --take {sounds} --output_dir {{here}}/sounds",
-            f"{SIMULATE} --clips 34 --held_out 1 --sources 1 --bystanders 0..2 --audio_dir {{here}}/sounds "
-            f"--cutouts {MATERIAL[0]} --backgrounds {MATERIAL[1]} --frame_size 480x270 --video_fps 25 "
-            f"--fov 60..90 --head {HEAD} --dry_fraction 0.5 --seed 245",
-            "DiffBinaural/experiments/list_films.py --data_root {here}/data --list_test train "
-            "--output_dir {here}/films",
-        ),
-        requires=(*(f"{CORPUS}/sounds/{name}" for name in sounds.split()), *MATERIAL),
-    )
+HEAD, SOUNDS = "kemar", f"{SPEAKER} {ANIMALS_VEHICLES}"
+TEST = Experiment(
+    "data",
+    "real scenes",
+    filmed(SOUNDS, "--dry_fraction 0.5 --seed 245", HEAD, clips=34),
+    requires=material(SOUNDS),
+)
+FILMS = f"{{root}}/{TEST.folder(Path())}"
 
 
 def without(ingredient: str, decided_by: str, decision: str = "") -> Experiment:
-    """A small stage 1, trained on scenes that lack one ingredient, converts the kit's videos."""
+    """A small stage 1, trained on scenes that lack one ingredient, converts the films of TEST."""
     return trained_on(ingredient, against=EVERY, decided_by=decided_by, decision=decision)
 
 
 def trained_on(row: str, **about) -> Experiment:
     """A small stage 1, trained on scenes with every ingredient but the one that the row names."""
+    folders = tuple(f"{TRAINING}/{folder}" for folder in ("cutouts", "backgrounds", "sounds"))
     scenes = " ".join(words for name, words in INGREDIENTS.items() if name != row)
     scenes = scenes if "--audio_dir" in scenes else scenes.replace(CUTOUTS, "")
     data = f"{FILMS}/data"
@@ -60,13 +50,13 @@ def trained_on(row: str, **about) -> Experiment:
             f"--head {HEAD} --output {{here}}/model",
             *evaluated(data, {"model": "{here}/model"}, anchors="against" not in about),
         ),
-        requires=tuple(f"{TRAINING}/{folder}" for folder in ("cutouts", "backgrounds", "sounds")),
+        requires=(*folders, *TEST.requires),
         **about,
     )
 
 
 INGREDIENT_ROWS = (
-    test_scenes(),
+    TEST,
     trained_on(EVERY),
     without("varied looks", "itd_error"),
     without("real sounds", "stft"),

@@ -21,33 +21,42 @@ TOLD = "told"  # geometry at the place where the speaker is seen
 VIDEO_ROW = "talking video"
 
 
-def kit_scenes(row: str, sounds: str, words: str, head: str = "kemar", clips: int = 11) -> Experiment:
-    """Scenes of one source with up to two bystanders, converted as anybody's videos.
+def filmed(sounds: str, words: str, head: str, clips: int) -> tuple[str, ...]:
+    """Commands that make scenes of one source with up to two bystanders, and the lists of their films.
 
     sounds  of the corpus, as choose_sounds.py takes them
     words   of simulate_dataset.py
-    head    of the scenes, and given to all systems
     clips   scenes, of which two are left over
     """
-    chosen = sounds.split()
+    return (
+        "DiffBinaural/experiments/choose_sounds.py "
+        f"--corpus {CORPUS} --take {sounds} --output_dir {{here}}/sounds",
+        f"{SIMULATE} --clips {clips} --held_out 1 --sources 1..1 --bystanders 0..2 "
+        f"--audio_dir {{here}}/sounds --cutouts {MATERIAL[0]} --backgrounds {MATERIAL[1]} "
+        f"--frame_size 480x270 --video_fps 25 --fov 60..90 --head {head} {words}",
+        "DiffBinaural/experiments/list_films.py --data_root {here}/data --list_test train "
+        "--output_dir {here}/films",
+    )
+
+
+def material(sounds: str) -> tuple[str, ...]:
+    """What :func:`filmed` needs, and no experiment makes."""
+    return (*(f"{CORPUS}/sounds/{name}" for name in sounds.split()), *MATERIAL)
+
+
+def kit_scenes(row: str, sounds: str, words: str, head: str = "kemar", clips: int = 11) -> Experiment:
+    """Scenes of :func:`filmed`, converted as anybody's videos; head: theirs, and given to all systems."""
     return Experiment(
         "kit",
         row,
         (
-            "DiffBinaural/experiments/choose_sounds.py "
-            f"--corpus {CORPUS} --take {sounds} --output_dir {{here}}/sounds",
-            f"{SIMULATE} --clips {clips} --held_out 1 --sources 1..1 --bystanders 0..2 "
-            f"--audio_dir {{here}}/sounds --cutouts {MATERIAL[0]} --backgrounds {MATERIAL[1]} "
-            f"--frame_size 480x270 --video_fps 25 --fov 60..90 --head {head} {words}",
-            "DiffBinaural/experiments/list_films.py --data_root {here}/data --list_test train "
-            "--output_dir {here}/films",
+            *filmed(sounds, words, head, clips),
             *(f"{CONVERT} {how} --head {head} --output {{here}}/{name}" for name, how in SYSTEMS.items()),
             by_peer("{here}/data"),
             *evaluated("{here}/data", {name: f"{{here}}/{name}" for name in (*SYSTEMS, "mono2binaural")}),
         ),
         requires=(
-            *(f"{CORPUS}/sounds/{name}" for name in chosen),
-            *MATERIAL,
+            *material(sounds),
             PEER_RUN,
             *([head] if head.endswith(".sofa") else []),
         ),

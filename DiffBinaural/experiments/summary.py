@@ -174,7 +174,8 @@ def unproved(entry: dict) -> bool:
 
 def undecided(experiments: list[Experiment], root: Path) -> list[Experiment]:
     """Experiments of parts that seed 0 leaves unproved, and of their counterparts, with the other seeds."""
-    close = [e for e in experiments if e.against and unproved(part(e, root, seeds=(0,)))]
+    done = [e for e in experiments if e.against and finished(e, root)]  # the others lack material
+    close = [e for e in done if unproved(part(e, root, seeds=(0,)))]
     rows = dict.fromkeys(row for e in close for row in (e.against, e.row))
     named = {e.row: e for e in experiments if e.table == "parts"}
     return [again for row in rows for again in repeated(named[row])]

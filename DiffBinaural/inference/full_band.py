@@ -49,7 +49,7 @@ class FullBand:
         self.low = Resampler(cfg.sample_rate, rate, CHUNK * cfg.hop / cfg.sample_rate)
         self.high: HighBand | None = None
         if rate > SPACING * cfg.sample_rate:
-            kept = 0.0 if microphone else 1.0 if exact_downmix or keeps_mono(renderer) else 0.5
+            kept = 0.0 if microphone else 1.0 if keeps_mono(renderer, exact_downmix) else 0.5
             self.high = HighBand(cfg, rate, head, kept=kept, strength=strength)
         self.waiting = Queue()  # the mono, until its ears are made
         self.mono, self.below, self.above = Queue(), Queue(), Queue()  # at the output's rate
@@ -164,10 +164,12 @@ class HighBand:
 
     def _more(self, lean: Tensor) -> Tensor:
         """What the gains of both ears (2, F, T) are above 1, for the leans at the bins (F, T)."""
-        made = ear_gains(lean, self.kept) - 1
+        gains = ear_gains(lean, self.kept)
         if self.strength <= 1:
-            return self.strength * made
-        return made + (self.strength - 1) * (ear_gains(raised(lean), self.kept) - 1 - made)
+            gains = 1 + self.strength * (gains - 1)
+        else:
+            gains = gains + (self.strength - 1) * (ear_gains(raised(lean), self.kept) - gains)
+        return (gains if self.kept else gains / gains.square().mean(0).sqrt()) - 1
 
 
 def ear_gains(lean: Tensor, kept: float) -> Tensor:

@@ -40,8 +40,9 @@ class MonoPhaseRenderer:
 
     renderer       of RENDERERS
     head           the listener's, where the directions of sources are given
-    exact_downmix  the mean of the ears is the mono; that of `wiener` always is
-    microphone     the mono is no mean of ears, but what one microphone heard: the ears get its power
+    exact_downmix  the mean of the ears is the mono, as that of `wiener` and `geometry` is
+    microphone     the mono is not a downmix of two ears but one microphone's: the ears get its power, and
+                   their mean is another one
     strength       from the mono in both ears, 0, over the ears as made, 1, to :func:`widened` ones, 2
     chunk          frames at once; changes memory, not the result
     """
@@ -88,6 +89,8 @@ class MonoPhaseRenderer:
 
     def _render(self, mono: Tensor, mel: Tensor, directions: Tensor) -> Tensor:
         """T frames at once; mono (T · hop,) -> (2, T · hop)."""
+        if not self.strength:
+            return mono.expand(2, -1)
         cfg = self.cfg
         spectra = frame_spectra(reflected(mono[None], cfg), cfg)[0]
         direct = direct_path(self.head, directions.cpu(), cfg).to(mono.device) if len(directions) else None
@@ -102,11 +105,12 @@ class MonoPhaseRenderer:
                 ears = in_direct_phase(ears, spectra, to_bins(shares, cfg), direct)
         ears = downmixed(ears, spectra) if self.exact_downmix else ears
         if self.strength > 1:
-            exact = self.exact_downmix or keeps_mono(self.renderer)
-            ears = ears + (self.strength - 1) * (widened(ears, spectra, cfg, exact=exact) - ears)
+            wide = widened(ears, spectra, cfg, exact=keeps_mono(self.renderer, self.exact_downmix))
+            ears = ears + (self.strength - 1) * (wide - ears)
+        if self.strength < 1:
+            ears = spectra + self.strength * (ears - spectra)
         ears = as_loud(ears, spectra) if self.microphone else ears
-        wav = inverted(ears, len(mono), cfg)
-        return wav if self.strength >= 1 else mono + self.strength * (wav - mono)
+        return inverted(ears, len(mono), cfg)
 
 
 def render(
@@ -125,9 +129,9 @@ def render(
     return MonoPhaseRenderer(cfg, renderer, **options).push(whole, mel, directions, last=True)
 
 
-def keeps_mono(renderer: str) -> bool:
-    """Whether the mean of a renderer's ears is always the mono."""
-    return renderer in ("wiener", GEOMETRY)
+def keeps_mono(renderer: str, exact_downmix: bool = False) -> bool:
+    """Whether the mean of a renderer's ears is the mono, unless they get a microphone's power."""
+    return exact_downmix or renderer in ("wiener", GEOMETRY)
 
 
 def inverted(spectra: Tensor, samples: int, cfg: MelConfig) -> Tensor:

@@ -26,8 +26,9 @@ def open_media(path: str | Path):
 
 
 def picture_stream(box, path: str | Path):
-    """The picture track of a container that is the film: no cover art, no preview, not empty; to be decoded.
+    """The picture track of a container that is the film, ready to be decoded: no cover art, no preview.
 
+    One that holds anything, where there are several.
     Raises ValueError for a file without one, or with too large pictures.
     """
     films = [s for s in box.streams.video if not s.disposition & Disposition.attached_pic]
@@ -51,17 +52,25 @@ def picture_stream(box, path: str | Path):
 
 def _filled(path: str | Path) -> set[int]:
     """The picture tracks, by index, that hold anything at a file's beginning; recorders leave some empty."""
-    found, opened = set(), None
     with open_media(path) as box:
-        for packet in box.demux(box.streams.video):
-            if packet.size:
-                found.add(packet.stream.index)
-            if packet.dts is not None:
-                time = float(packet.dts * packet.time_base)
-                opened = time if opened is None else opened
-                if time > opened + HEAD or len(found) == len(box.streams.video):
-                    break
-    return found
+        tracks, found = box.streams.video, set()
+        for packet in _head(box, tracks):
+            found |= {packet.stream.index} if packet.size else set()
+            if len(found) == len(tracks):
+                break
+        return found
+
+
+def _head(box, streams):
+    """The packets of these streams in a file's first HEAD seconds."""
+    opened = None
+    for packet in box.demux(streams) if streams else ():
+        yield packet
+        if packet.dts is not None:
+            time = float(packet.dts * packet.time_base)
+            opened = time if opened is None else opened
+            if time > opened + HEAD:
+                break
 
 
 def _is_still(stream) -> bool:
@@ -137,8 +146,8 @@ def _beginnings(box, streams) -> dict[int, float]:
     Decoded: what a codec needs before it starts, or an edit list hides, is not shown.
     """
     found: dict[int, float] = {}
-    waiting, opened = {s.index for s in streams}, None
-    for packet in box.demux(streams) if streams else ():
+    waiting = {s.index for s in streams}
+    for packet in _head(box, streams):
         if packet.stream.index in waiting:
             try:
                 frames = packet.decode()
@@ -147,11 +156,8 @@ def _beginnings(box, streams) -> dict[int, float]:
             if frames:
                 found[packet.stream.index] = frames[0].time or 0.0
                 waiting.discard(packet.stream.index)
-        if packet.dts is not None:
-            time = float(packet.dts * packet.time_base)
-            opened = time if opened is None else opened
-            if not waiting or time > opened + HEAD:
-                break
+        if not waiting:
+            break
     for stream in streams:
         if stream.index in waiting and stream.start_time is not None:
             found[stream.index] = float(stream.start_time * stream.time_base)

@@ -128,6 +128,18 @@ def test_tracks_that_follow_one_another_are_not_many():
     np.testing.assert_allclose(found[seen], 0.7, atol=1e-9)
 
 
+def test_what_a_track_loses_as_it_goes_the_others_get_gradually():
+    """Its chance falls to 0 with its presence, and no other one jumps."""
+    presence = np.clip((6 - TIMES) / 0.25, 0, 1)
+    seen = np.stack([presence, np.ones(len(TIMES))])
+    found = chance_of_sounding(both(9), heard(syllables(9)), TIMES, seen=seen)
+    assert found[0, TIMES < 5.7].min() > 0.5 > 0.3 > found[1, TIMES < 5.7].max()
+    assert (found[0, TIMES > 6] == 0).all()
+    steps = np.diff(TIMES).max() / 0.25
+    assert np.abs(np.diff(found, axis=1)).max() < 1.1 * steps
+    assert (found.sum(0) <= 1 + 1e-9).all()
+
+
 @pytest.mark.parametrize("tracks", [1, 2, 3, 7])
 def test_without_motion_the_prior_stays(tracks):
     still = Look(TIMES, np.ones((len(TIMES), LOOK * LOOK), np.float32), TIMES[0] == TIMES)

@@ -58,18 +58,37 @@ def test_what_comes_and_goes_does_so_gradually(ended):
     """Half a second before its first detection, and after its last; not where the video begins or ends."""
     tracker = Tracker(SIZE)
     for time in TIMES:
-        tracker.push(time, [at(50), *[at(200)] * int(2 < time < 4), *[at(350)] * int(time > 5.3)])
-    rows = {}
-    for point in tracker.points(list(GRID if ended else GRID[TIMES[-1] >= GRID]), ended=ended):
-        rows.setdefault(round(middle(np.array([point.box]))[0] / 150), []).append((point.time, point.there))
+        found = [at(50)] if time > 0.3 else []
+        tracker.push(time, [*found, *[at(200)] * int(2 < time < 3.6), *[at(350)] * int(5.2 < time < 5.7)])
+    grid, rows = GRID if ended else GRID[TIMES[-1] >= GRID], {}
+    for point in tracker.points(list(grid), 5.5 if ended else None):
+        rows.setdefault(round(middle(np.array([point.box]))[0] / 150), []).append(
+            (point.time, point.presence)
+        )
     always, between, later = (np.array(rows[k]) for k in range(3))
     assert (always[:, 1] == 1).all()
-    assert (between[(between[:, 0] > 2.3) & (between[:, 0] < 3.7), 1] == 1).all()
+    assert always[[0, -1], 0] == pytest.approx(grid[[0, -1]])
+    assert (between[(between[:, 0] > 2.3) & (between[:, 0] < 3.4), 1] == 1).all()
     assert between[[0, -1], 1].max() < 0.5
     for row in (between, later):
         assert np.abs(np.diff(row[:, 1])).max() <= np.diff(GRID).max() / EDGE + 1e-6
     assert later[0, 1] < 0.5
-    assert later[-1, 1] == 1
+    assert later[-1] == pytest.approx([grid[-1], 1])
+
+
+def test_a_clips_end_brings_nothing_back():
+    """Read to its end in blocks, a video has no more of a source that is gone than read at once."""
+    whole, parts = Tracker(SIZE), Tracker(SIZE)
+    for tracker in (whole, parts):
+        for time in TIMES:
+            tracker.push(time, [at(50), *[at(200)] * int(time < 2.1)])
+    made = parts.points([t for t in GRID if t < 2.35])
+    made += parts.points([t for t in GRID if t >= 2.35], GRID[-1] - 1)
+    once = whole.points(list(GRID), GRID[-1] - 1)
+    rows = [sorted((p.track, round(p.time, 3), round(p.presence, 6)) for p in some) for some in (made, once)]
+    assert rows[0] == rows[1]
+    gone = [p.presence for p in sorted(once, key=lambda p: p.time) if p.box[0] > 100]
+    assert (np.diff(gone) <= 0).all()
 
 
 @pytest.mark.parametrize("missing", [0.5, GAP - 0.3])

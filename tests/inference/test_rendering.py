@@ -146,7 +146,7 @@ def powers(wav):
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
-@pytest.mark.parametrize("strength", [1.0, 2.0])
+@pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
 def test_of_a_microphones_sound_both_ears_have_the_power(renderer, strength):
     """At every frequency, while the difference between the ears stays; as a downmix it becomes coloured."""
     pair = sounds(40_000)
@@ -158,8 +158,8 @@ def test_of_a_microphones_sound_both_ears_have_the_power(renderer, strength):
     assert one.max() < 0.5
     assert one.mean() < 0.1
     assert other.max() > 2
-    heard, kept = (x[0].square().sum() / x[1].square().sum() for x in (ears, coloured))
-    assert 10 * math.log10(heard / kept) == pytest.approx(0, abs=0.5)
+    heard, kept = (10 * (powers(x[:1]) / powers(x[1:])).log10()[2:-2] for x in (ears, coloured))
+    assert (heard - kept).abs().median() < 0.5
 
 
 @given(
