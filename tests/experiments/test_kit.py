@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from DiffBinaural.dataset.trajectories import read_trajectory
-from DiffBinaural.experiments import figures, kit, make_results, runner, summary
+from DiffBinaural.experiments import figures, ingredients, kit, make_results, runner, summary
 from DiffBinaural.experiments.choose_sounds import files_of_class
 from DiffBinaural.experiments.cues import cue_lines, cues_by_second
 from DiffBinaural.experiments.every_row import csv_rows
@@ -29,7 +29,8 @@ from DiffBinaural.utils.media import pictures, read_sound
 RATE = 22_050
 # the last of a repeated flag counts
 TINY = {
-    "simulate_dataset": "--clips 3 --seconds 1 --frame_size 128x72 --video_fps 10 --workers 1",
+    "simulate_dataset": "--clips 3 --held_out 1 --seconds 1 --frame_size 128x72 --video_fps 10 --workers 1",
+    "train_realBinaural": "--time_budget 0.5 --batch_size_per_gpu 2 --workers 0",
     "evaluate_binaural_22050": "--workers 1",
 }
 
@@ -82,6 +83,34 @@ def test_a_row_measures_its_systems_on_scenes_of_the_material(project, scripts, 
     assert systems["geometry_true"]["itd_error"]["mean"] < systems["mono_copy"]["itd_error"]["mean"]
     shutil.rmtree("data/kit/backgrounds")
     assert MATERIAL[1] in lacking(replace(row, row="another"), Path("results"))
+
+
+def test_a_training_without_an_ingredient_is_compared_with_that_of_all_of_them(project, scripts):
+    shutil.copytree("data/kit", ingredients.TRAINING)
+    films = kit.filmed("cat dog/dog_1.wav", "--seed 3", ingredients.HEAD, clips=3)
+    every, row = ingredients.trained_on(ingredients.EVERY), ingredients.without("real sounds", "stft")
+    rows = [replace(ingredients.TEST, commands=films, requires=()), row]
+    for each in rows:
+        run_here(each, scripts)
+    shutil.copytree(row.folder(Path("results")), every.folder(Path("results")))  # for the time
+    found = summary.collect(rows, Path("results"))["parts/real sounds"]
+    assert found["part_of"] == ingredients.EVERY
+    assert {"with", "without"} == found["systems"].keys()
+    assert found["systems"]["without"]["stft"]["n"] == 1
+    assert not summary.undecided([ingredients.without("box noise", "stft")], Path("results"))
+
+
+def test_each_row_lacks_the_one_ingredient_that_it_names():
+    _, whole, *others = ingredients.INGREDIENT_ROWS
+    assert [row.row for row in others] == list(ingredients.INGREDIENTS)
+    for row in (whole, *others):
+        (words,) = [set(words.split()) for words in row.commands if "simulate_dataset" in words]
+        lacking_here = {
+            name for name, given in ingredients.INGREDIENTS.items() if not set(given.split()[::2]) & words
+        }
+        assert lacking_here == {row.row} - {ingredients.EVERY}
+        assert ("--cutouts" in words) == (row.row not in ("varied looks", "real sounds"))
+        assert set(ingredients.TEST.requires) < set(row.requires)
 
 
 def test_rows_whose_material_is_missing_are_left_out_with_a_line(tmp_path, monkeypatch, capsys):
