@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 from DiffBinaural.experiments.catalogue import RETIRED
+from DiffBinaural.experiments.mono2binaural.training import STATE
 from DiffBinaural.experiments.questions import Rows
 from DiffBinaural.experiments.runner import bundled_hash
 from DiffBinaural.experiments.summary import unproved
 from DiffBinaural.experiments.tables import difference_cell, table
-from DiffBinaural.utils.files import read_json
+from DiffBinaural.utils.files import load_tensors, read_json
 
 PLACES = ("run", "data_root", "device")  # settings of the machine that trained the peer
 
@@ -100,10 +101,11 @@ def unproved_parts(rows: Rows) -> str:
 
 
 def training_of_peer(run: Path) -> dict:
-    """How Mono2Binaural was trained: settings of its run, the row of its history that decided."""
+    """How Mono2Binaural was trained: settings of its run, for how long, its best validation and its last."""
     given, history = (read_json(run / name) for name in ("config.json", "training_history.json"))
     return {
         "config": {name: value for name, value in given.items() if name not in PLACES},
+        "seconds": round(load_tensors(run / STATE)["progress"]["seconds"]),
         "best": min(history, key=lambda row: row["val/difference_mse"]),
-        "last_step": history[-1]["step"],
+        "last": history[-1],
     }

@@ -203,13 +203,16 @@ def card_verdict(answers: dict) -> str:
 
 
 def peer_verdict(run: dict) -> str:
-    """How was Mono2Binaural trained?  run: its config, and the row of its history that decided"""
-    cfg, best = run["config"], run["best"]
-    error, of_copy = (best[f"val/{name}difference_mse"] for name in ("", "mono_copy_"))
+    """How was Mono2Binaural trained?  run: of made.training_of_peer"""
+    best, last = run["best"], run["last"]
+    error, later, of_copy = (
+        in_digits(row[f"val/{name}difference_mse"])
+        for row, name in ((best, ""), (last, ""), (best, "mono_copy_"))
+    )
     return (
-        f"{cfg['time_budget'] / 60:.0f} minutes on one core, {best['step']} steps of {cfg['batch_size']} "
-        f"windows up to its best validation (squared error of L − R {in_digits(error)}, "
-        f"the mono copy's {in_digits(of_copy)})"
+        f"{run['seconds'] / 60:.0f} minutes on one core, {last['step']} steps of "
+        f"{run['config']['batch_size']} windows; taken are the weights of step {best['step']}, the best in "
+        f"validation (squared error of L − R {error}, the mono copy's {of_copy}; at the end {later})"
     )
 
 

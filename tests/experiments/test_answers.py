@@ -8,6 +8,7 @@ import pytest
 
 from DiffBinaural.experiments import figures, made, questions, runner, summary, tables, verdicts
 from DiffBinaural.experiments.registry import Experiment
+from DiffBinaural.utils.files import save_tensors
 
 ERRORS = {"levelled": 1.0, "geometry": 1.5, "mono2binaural": 0.5, "mono_copy": 2.0, "levelled_whole": 2.0}
 
@@ -143,7 +144,9 @@ def test_of_the_peers_training_the_best_validation_and_no_place_is_kept(tmp_path
     (tmp_path / "training_history.json").write_text(json.dumps(rows))
     given = {"run": "a", "data_root": "b", "device": "cpu", "time_budget": 1200.0, "batch_size": 16}
     (tmp_path / "config.json").write_text(json.dumps(given))
+    save_tensors(tmp_path / "state_latest.pth", {"progress": {"step": 300, "seconds": 1200.4, "best": 1.5}})
     found = made.training_of_peer(tmp_path)
     assert found["config"] == {"time_budget": 1200.0, "batch_size": 16}
-    assert (found["best"], found["last_step"]) == (rows[1], 300)
-    assert all(word in verdicts.peer_verdict(found) for word in ("20 minutes", "200 steps", "1.5", "2.2"))
+    assert (found["best"], found["last"]) == (rows[1], rows[2])
+    said = verdicts.peer_verdict(found)
+    assert all(word in said for word in ("20 minutes", "300 steps", "step 200", "1.5", "2.2", "1.6"))
