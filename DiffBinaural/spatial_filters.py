@@ -35,7 +35,12 @@ def band_gains(mono: Tensor, mel: Tensor, cfg: MelConfig) -> Tensor:
 
 
 def at_bins(
-    gain: Tensor, phasor: Tensor, cfg: MelConfig, shares: Tensor | None = None, direct: Tensor | None = None
+    gain: Tensor,
+    phasor: Tensor,
+    cfg: MelConfig,
+    shares: Tensor | None = None,
+    direct: Tensor | None = None,
+    heard: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Gains (…, 2, F, T) and complex phasor (…, F, T) at the bins, from those in the bands.
 
@@ -43,22 +48,31 @@ def at_bins(
 
     gain    (…, 2, M, T) nepers, relative to the mono;  phasor: (…, 2, M, T) real, imaginary part
     shares  (…, S, M, T) of each slot in the mono's power;  direct: (…, S, F, T), of heads.direct_path
+    heard   for a microphone's sound, direct without a limit to what cancels in a downmix
     """
     if shares is None:
         return to_bins(gain.exp(), cfg), torch.complex(*to_bins(phasor, cfg).unbind(-3))
     known = levels(
         mixture(shares, in_bands(statistics(direct), cfg), diffuse(cfg, shares.device, bands=True))
     )
-    exact_gain, exact_phasor = shared_at_bins(shares, direct, cfg)
+    exact = direct if heard is None else heard
+    exact_gain, exact_phasor = shared_at_bins(shares, exact, cfg, microphone=heard is not None)
     gain = to_bins((gain - known[..., :2, :, :]).exp(), cfg) * exact_gain
     phasor = torch.complex(*to_bins(phasor - known[..., 2:, :, :], cfg).unbind(-3)) + exact_phasor
     return gain, phasor / phasor.abs().clamp(min=1)
 
 
-def shared_at_bins(shares: Tensor, direct: Tensor, cfg: MelConfig) -> tuple[Tensor, Tensor]:
-    """What the shares alone make of gains and phasor at the bins.  Shapes as of :func:`at_bins`."""
-    rest = diffuse(cfg, shares.device, bands=False)
-    gain, phasor = levels(mixture(to_bins(shares, cfg), statistics(direct), rest)).split(2, dim=-3)
+def shared_at_bins(
+    shares: Tensor, direct: Tensor, cfg: MelConfig, *, microphone: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What the shares alone make of gains and phasor at the bins.  Shapes as of :func:`at_bins`.
+
+    microphone  the mono has the power of both ears at every frequency
+    """
+    rows, rest = statistics(direct), diffuse(cfg, shares.device, bands=False)
+    if microphone:
+        rows, rest = (each / each[..., :2, :, :].mean(-3, keepdim=True) for each in (rows, rest))
+    gain, phasor = levels(mixture(to_bins(shares, cfg), rows, rest)).split(2, dim=-3)
     return gain.exp(), torch.complex(*phasor.unbind(-3))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.heads.head import Head, relative_difference
+from DiffBinaural.heads.head import LEAST_COMMON, Head, relative_difference
 from DiffBinaural.heads.sphere import HEAD_RADIUS, SPEED_OF_SOUND
 from DiffBinaural.utils.mel import mel_basis
 
@@ -22,10 +22,11 @@ FEATURES = 5  # of a slot
 LIKELY = 0.5  # that one of the sources sounds: enough to give them all of it
 
 
-def direct_path(head: Head, directions: Tensor, cfg: MelConfig) -> Tensor:
+def direct_path(head: Head, directions: Tensor, cfg: MelConfig, least: float = LEAST_COMMON) -> Tensor:
     """What the head makes of the sound of each slot: d = (L - R) / (L + R).
 
     directions  (S, 3, T)  azimuth, elevation in degrees, probability that it sounds: of SourcePaths
+    least       of relative_difference
     ->          (S, F, T)  complex64; 0 where the probability is 0
     """
     azimuth, elevation, sounding = directions.double().numpy().transpose(1, 0, 2)
@@ -33,7 +34,8 @@ def direct_path(head: Head, directions: Tensor, cfg: MelConfig) -> Tensor:
     if (here := sounding > 0).any():
         rounded = np.round(np.stack([azimuth[here], elevation[here]]) / STEP) * STEP
         known, which = np.unique(rounded, axis=1, return_inverse=True)
-        found = relative_difference(head.responses(known[0], known[1], cfg.sample_rate, cfg.n_fft))
+        ears = head.responses(known[0], known[1], cfg.sample_rate, cfg.n_fft)
+        found = relative_difference(ears, least)
         out[torch.from_numpy(here)] = found[torch.from_numpy(which.reshape(-1))]
     return out.transpose(1, 2)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEAST_COMMON = 0.1  # of the ears' power is the least that (L+R)/2 holds of it; below, it is taken for this
+LEAST_COMMON = 0.1  # of the ears' power that a downmix is taken to hold, however much of it cancels
 
 
 class Head(ABC):
@@ -28,13 +28,12 @@ class Head(ABC):
         """
 
 
-def relative_difference(ears: Tensor) -> Tensor:
+def relative_difference(ears: Tensor, least: float = LEAST_COMMON) -> Tensor:
     """d = (L - R) / (L + R) of two ears' spectra (2, …): with M = (L + R)/2, L = (1 + d) M and R = (1 - d) M.
 
-    ->  (…) complex, at most about 1/sqrt(LEAST_COMMON) in magnitude where the ears nearly cancel
+    least  of the ears' power is the least that (L+R)/2 holds of it; below, it is taken for this
+    ->     (…) complex, at most about 1/sqrt(least) in magnitude where the ears nearly cancel
     """
     left, right = ears
     total, power = left + right, 2 * (left.abs() ** 2 + right.abs() ** 2)
-    return (
-        (left - right) * total.conj() / torch.maximum(total.abs() ** 2, LEAST_COMMON * power).clamp(min=1e-20)
-    )
+    return (left - right) * total.conj() / torch.maximum(total.abs() ** 2, least * power).clamp(min=1e-20)

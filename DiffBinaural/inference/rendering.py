@@ -24,6 +24,7 @@ from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.mel import frame_spectra, hann, reflected
 
 CHUNK = 512  # frames that are rendered at once
+UNLIMITED = 1e-3  # of the ears' power a downmix holds, at least: hardly a limit to (L - R)/(L + R)
 GEOMETRY = "geometry"  # needs no prediction
 DEFAULT_RENDERER = "levelled"
 
@@ -93,16 +94,21 @@ class MonoPhaseRenderer:
             return mono.expand(2, -1)
         cfg = self.cfg
         spectra = frame_spectra(reflected(mono[None], cfg), cfg)[0]
-        direct = direct_path(self.head, directions.cpu(), cfg).to(mono.device) if len(directions) else None
+        direct = heard = None
+        if len(directions):
+            direct = direct_path(self.head, directions.cpu(), cfg).to(mono.device)
+        if len(directions) and self.microphone:
+            heard = direct_path(self.head, directions.cpu(), cfg, UNLIMITED).to(mono.device)
+        exact = direct if heard is None else heard
         if self.renderer == GEOMETRY:
-            lean = mixed_path(direct, directions) if direct is not None else torch.zeros_like(spectra)
+            lean = mixed_path(exact, directions) if exact is not None else torch.zeros_like(spectra)
             ears = torch.stack(((1 + lean) * spectra, (1 - lean) * spectra))
         else:
             shares = mel[4:] / mel[4:].sum(0).clamp(min=1) if len(mel) > 4 else None  # guidance exaggerates
             gain = band_gains(spectra, mel[:2], cfg)
-            ears = RENDERERS[self.renderer](spectra, *at_bins(gain, mel[2:4], cfg, shares, direct))
-            if shares is not None and direct is not None and self.renderer == DEFAULT_RENDERER:
-                ears = in_direct_phase(ears, spectra, to_bins(shares, cfg), direct)
+            ears = RENDERERS[self.renderer](spectra, *at_bins(gain, mel[2:4], cfg, shares, direct, heard))
+            if shares is not None and exact is not None and self.renderer == DEFAULT_RENDERER:
+                ears = in_direct_phase(ears, spectra, to_bins(shares, cfg), exact)
         ears = downmixed(ears, spectra) if self.exact_downmix else ears
         if self.strength > 1:
             wide = widened(ears, spectra, cfg, exact=keeps_mono(self.renderer, self.exact_downmix))
