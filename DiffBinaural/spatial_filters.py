@@ -10,7 +10,7 @@ from DiffBinaural.utils.mel import FLOOR, NOISE, mel_basis
 
 CANCELLED = 0.1  # of the ears' power is the least the mono may hold
 LEAST_DIRECT = 0.2  # share of the sources below which their phase counts less and less
-EVEN_GAINS = (0.2, 4.0)  # least and most of :func:`as_loud`
+EVEN_GAINS = (0.02, 4.0)  # least and most of :func:`as_loud`
 MAX_GAIN = 3.0  # nepers (26 dB) between an ear and the mono, at most
 WIDENED_TURN = (600.0, 1200.0)  # Hz over which less and less of the phase is doubled: above, ears go by level
 

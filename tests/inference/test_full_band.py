@@ -197,6 +197,8 @@ def test_a_microphones_sound_has_the_heads_levels_where_a_downmix_would_cancel(a
             ratio(*above(x[:, 600 : len(mono) - 900], rate, low, low + 250)) for x in (found, truth)
         )
         assert ours == pytest.approx(true, abs=1.5), low
+        both, one = (above(x[..., 600 : len(mono) - 900], rate, low, low + 250).sum() for x in (found, mono))
+        assert ratio(both, 2 * one) == pytest.approx(0, abs=0.3), low
 
 
 def test_both_gains_are_a_compromise_or_keep_the_mono():
