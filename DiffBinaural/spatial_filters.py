@@ -55,23 +55,24 @@ def at_bins(
     known = levels(
         mixture(shares, in_bands(statistics(direct), cfg), diffuse(cfg, shares.device, bands=True))
     )
-    exact = direct if heard is None else heard
-    exact_gain, exact_phasor = shared_at_bins(shares, exact, cfg, microphone=heard is not None)
+    exact_gain, exact_phasor = shared_at_bins(shares, direct, cfg, heard)
     gain = to_bins((gain - known[..., :2, :, :]).exp(), cfg) * exact_gain
     phasor = torch.complex(*to_bins(phasor - known[..., 2:, :, :], cfg).unbind(-3)) + exact_phasor
     return gain, phasor / phasor.abs().clamp(min=1)
 
 
 def shared_at_bins(
-    shares: Tensor, direct: Tensor, cfg: MelConfig, *, microphone: bool = False
+    shares: Tensor, direct: Tensor, cfg: MelConfig, heard: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """What the shares alone make of gains and phasor at the bins.  Shapes as of :func:`at_bins`.
 
-    microphone  the mono has the power of both ears at every frequency
+    Those of `heard` have in every bin the power that direct has around it: nothing cancels.
     """
     rows, rest = statistics(direct), diffuse(cfg, shares.device, bands=False)
-    if microphone:
-        rows, rest = (each / each[..., :2, :, :].mean(-3, keepdim=True) for each in (rows, rest))
+    if heard is not None:
+        power, rows = rows[..., :2, :, :].mean(-3, keepdim=True), statistics(heard)
+        even = to_bins(in_bands(power, cfg), cfg) / rows[..., :2, :, :].mean(-3, keepdim=True)
+        rows = rows * even
     gain, phasor = levels(mixture(to_bins(shares, cfg), rows, rest)).split(2, dim=-3)
     return gain.exp(), torch.complex(*phasor.unbind(-3))
 

@@ -98,10 +98,10 @@ def chance_of_sounding(
     rows = np.stack([np.interp(times, grid[::STEP], row) for row in chances])
     none = np.interp(times, grid[::STEP], 1 - chances.sum(0))
     part = np.where((seen > 0) & (seen < 1), seen, 1.0).min(0)  # of a track that comes or goes
-    return part * divided(rows * (seen > 0), none) + (1 - part) * divided(rows * (seen >= 1), none)
+    return part * among_seen(rows * (seen > 0), none) + (1 - part) * among_seen(rows * (seen >= 1), none)
 
 
-def divided(rows: np.ndarray, none: np.ndarray) -> np.ndarray:
+def among_seen(rows: np.ndarray, none: np.ndarray) -> np.ndarray:
     """Chances (K, T) of what is seen: "none" keeps its own, what unseen tracks would have is divided."""
     return rows / np.maximum(rows.sum(0) + none, 1e-12)
 

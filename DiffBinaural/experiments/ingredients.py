@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from DiffBinaural.experiments.kit import ANIMALS_VEHICLES, CONVERT, SPEAKER, filmed, material
+from DiffBinaural.experiments.kit import ANIMALS_VEHICLES, CONVERT, SPEAKER, film_commands, material
 from DiffBinaural.experiments.recipes import SIMULATE, evaluated
 from DiffBinaural.experiments.registry import Experiment
 
@@ -20,7 +20,7 @@ HEAD, SOUNDS = "kemar", f"{SPEAKER} {ANIMALS_VEHICLES}"
 TEST = Experiment(
     "data",
     "real scenes",
-    filmed(SOUNDS, "--dry_fraction 0.5 --seed 245", HEAD, clips=34),
+    film_commands(SOUNDS, "--dry_fraction 0.5 --seed 245", HEAD, clips=34),
     requires=material(SOUNDS),
 )
 FILMS = f"{{root}}/{TEST.folder(Path())}"

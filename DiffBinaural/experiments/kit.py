@@ -21,7 +21,7 @@ TOLD = "told"  # geometry at the place where the speaker is seen
 VIDEO_ROW = "talking video"
 
 
-def filmed(sounds: str, words: str, head: str, clips: int) -> tuple[str, ...]:
+def film_commands(sounds: str, words: str, head: str, clips: int) -> tuple[str, ...]:
     """Commands that make scenes of one source with up to two bystanders, and the lists of their films.
 
     sounds  of the corpus, as choose_sounds.py takes them
@@ -40,17 +40,17 @@ def filmed(sounds: str, words: str, head: str, clips: int) -> tuple[str, ...]:
 
 
 def material(sounds: str) -> tuple[str, ...]:
-    """What :func:`filmed` needs, and no experiment makes."""
+    """What :func:`film_commands` needs, and no experiment makes."""
     return (*(f"{CORPUS}/sounds/{name}" for name in sounds.split()), *MATERIAL)
 
 
 def kit_scenes(row: str, sounds: str, words: str, head: str = "kemar", clips: int = 11) -> Experiment:
-    """Scenes of :func:`filmed`, converted as anybody's videos; head: theirs, and given to all systems."""
+    """Scenes of :func:`film_commands`, converted as anybody's videos; head: theirs, given to all systems."""
     return Experiment(
         "kit",
         row,
         (
-            *filmed(sounds, words, head, clips),
+            *film_commands(sounds, words, head, clips),
             *(f"{CONVERT} {how} --head {head} --output {{here}}/{name}" for name, how in SYSTEMS.items()),
             by_peer("{here}/data"),
             *evaluated("{here}/data", {name: f"{{here}}/{name}" for name in (*SYSTEMS, "mono2binaural")}),

@@ -87,7 +87,7 @@ def test_a_row_measures_its_systems_on_scenes_of_the_material(project, scripts, 
 
 def test_a_training_without_an_ingredient_is_compared_with_that_of_all_of_them(project, scripts):
     shutil.copytree("data/kit", ingredients.TRAINING)
-    films = kit.filmed("cat dog/dog_1.wav", "--seed 3", ingredients.HEAD, clips=3)
+    films = kit.film_commands("cat dog/dog_1.wav", "--seed 3", ingredients.HEAD, clips=3)
     every, row = ingredients.trained_on(ingredients.EVERY), ingredients.without("real sounds", "stft")
     rows = [replace(ingredients.TEST, commands=films, requires=()), row]
     for each in rows:
