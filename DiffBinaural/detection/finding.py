@@ -189,8 +189,9 @@ def chances(
     looks = [motion.follow(name, *way[:3]) for name, way in ways.items()]
     at = np.unique(np.concatenate([*(look.times for look in looks), *(way.times for way in ways.values())]))
     at = at[(at >= span[0]) & (at <= span[1])]
+    presences = [np.broadcast_to(way.presence, len(way.times)) for way in ways.values()]
     seen = np.stack(
-        [np.interp(at, way.times, way.presence + 0 * way.times, left=0, right=0) for way in ways.values()]
+        [np.interp(at, w.times, p, left=0, right=0) for w, p in zip(ways.values(), presences, strict=True)]
     )
     voice = voice_probability(loudness.bands(*(time - begin for time in span)))
     kinds = odds_of_kinds([way.label for way in ways.values()], voice)

@@ -61,25 +61,24 @@ INGREDIENT_ROWS = (
     without(
         "varied looks",
         "itd_error",
-        "kept, for models without `--direct_path`: with it directions come from the detections and the head, "
-        "and looks tell nothing that they do not",
+        "kept as an option, off by default: with `--direct_path` directions come from the detections and the "
+        "head",
     ),
     without(
         "real sounds",
         "stft",
-        "open: so short a training learns no more from real sounds than from built-in ones; the bundled "
-        "model has heard synthetic sounds alone",
+        "open: so short a training learns no more from real sounds than from built-in ones",
     ),
     without(
         "bystanders",
         "itd_error",
-        "kept: without them the model trusts whatever is likeliest; which of several sounds is decided "
-        "before it, by the detections",
+        "kept in `make weights`, though not proved here: how likely each sounds is estimated before "
+        "the model",
     ),
     without(
         "box noise",
         "itd_error",
-        "kept as an option, off by default: tracks are smoothed before the model sees them",
+        "kept as an option, off by default",
     ),
     without("many heads", "ild_error"),
 )
