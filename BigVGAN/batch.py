@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from BigVGAN.request import AUTO, NO_DETECTIONS, E2EConfig
+from BigVGAN.request import AUTO, MONOS, NO_DETECTIONS, E2EConfig
 from DiffBinaural.utils.arguments import message_of
 from DiffBinaural.utils.audio import KINDS
 from DiffBinaural.utils.destinations import check_destination, utf8_name
@@ -23,7 +23,7 @@ from DiffBinaural.utils.tables import number, read_rows, seconds
 
 COLUMNS = ("input_wav", "detections", "trajectory_in")  # paths beside the CSV that names them
 TIMES, NUMBERS, WHOLE_NUMBERS = ("start", "end"), ("strength",), ("audio_track", "output_rate")
-KNOWN = ("input_video", "output", "fov", *COLUMNS, *TIMES, *NUMBERS, *WHOLE_NUMBERS)
+KNOWN = ("input_video", "output", "fov", "mono", *COLUMNS, *TIMES, *NUMBERS, *WHOLE_NUMBERS)
 
 
 def videos_of(cfg: E2EConfig) -> list[E2EConfig]:
@@ -84,6 +84,10 @@ def _row(cfg: E2EConfig, source: Path, row: dict) -> E2EConfig:
     given |= {name: whole_number(row, name, str(source)) for name in WHOLE_NUMBERS if row.get(name)}
     if row.get("fov"):
         given["fov"] = AUTO_FOV if row["fov"] == AUTO_FOV else number(row, "fov", str(source))
+    if row.get("mono"):
+        if row["mono"] not in MONOS:
+            raise ValueError(f"{source}: mono is {row['mono']!r}; expected one of {', '.join(MONOS)}")
+        given["mono"] = row["mono"]
     name = row.get("output") or None
     folder, target = (os.path.normpath(path) for path in (cfg.output, Path(cfg.output, name or "")))
     if not Path(target).is_relative_to(folder):

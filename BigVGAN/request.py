@@ -27,6 +27,7 @@ from DiffBinaural.utils.lens import AUTO_FOV, FOV_HELP, check_fov, fov_or_auto
 
 AUTO, NO_DETECTIONS = "auto", "none"  # choices of --detections beside a CSV
 MICROPHONE = "microphone"
+MONOS = (AUTO, "downmix", MICROPHONE)  # choices of --mono
 MONO_HELP = (
     "downmix: the sound is the mean of two ears, as in training and in FAIR-Play; microphone: it comes from "
     "one microphone, and both ears together get its level at every frequency; auto: downmix with "
@@ -42,7 +43,7 @@ class E2EConfig(SamplingConfig):
     input_video: str = required(
         "the video, or a folder of its pictures; for a batch, a folder of videos or a "
         "CSV with a column input_video and optionally input_wav, output, detections, trajectory_in, start, "
-        "end, fov, audio_track, output_rate, strength"
+        "end, fov, audio_track, output_rate, strength, mono"
     )
     run: tuple[str, ...] = option((str(BUNDLED / "stage1"),), RUN_HELP)
     checkpoint_file: str = option(WEIGHTS, WEIGHTS_HELP)
@@ -53,7 +54,7 @@ class E2EConfig(SamplingConfig):
     )
     head: str = option("sphere", HEAD_HELP)
     exact_downmix: bool = option(False, EXACT_HELP)
-    mono: Literal["auto", "downmix", MICROPHONE] = option("auto", MONO_HELP)
+    mono: Literal[MONOS] = option(AUTO, MONO_HELP)
     strength: float = option(
         1.0, "how far the ears differ: 0 = not at all, both hear the mono; 1 = as made; up to 2 = wider"
     )

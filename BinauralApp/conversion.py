@@ -108,6 +108,7 @@ def _settings(job: Job) -> dict:
         output=str(job.out),
         fov=wanted.fov,
         strength=float(wanted.strength),
+        mono=wanted.mono,
         head=job.head,
         trajectory_in=job.csv and str(job.csv),
     )
@@ -124,8 +125,9 @@ def command(job: Job) -> str:
     for name in ("fov", "strength"):
         if getattr(wanted, name) != getattr(defaults, name):
             words += [f"--{name}", str(getattr(wanted, name)).removesuffix(".0")]
-    if wanted.head != defaults.head:
-        words += ["--head", wanted.head]
+    for name in ("mono", "head"):
+        if getattr(wanted, name) != getattr(defaults, name):
+            words += [f"--{name}", getattr(wanted, name)]
     if not wanted.room:
         words += ["--renderer", "geometry"]
     words += ["--output", output_name(job.film), "--mux", film_name(job.film)]

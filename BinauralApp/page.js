@@ -224,6 +224,7 @@ function drawControls() {
   $("fov").value = fov;
   $("strength").value = wanted.strength;
   $("room").value = wanted.room ? "on" : "off";
+  $("mono").value = wanted.mono;
   $("head").value = [...$("head").options].some((o) => o.value === wanted.head) ? wanted.head : "sphere";
   label();
   $("undo").disabled = !wanted.moves.length;
@@ -339,6 +340,7 @@ function connect() {
   $("strength").addEventListener("input", label);
   $("strength").addEventListener("change", () => want({strength: Number($("strength").value)}));
   $("room").addEventListener("change", () => want({room: $("room").value === "on"}));
+  $("mono").addEventListener("change", () => want({mono: $("mono").value}));
   $("head").addEventListener("change", () => {
     if ($("head").value !== "own") want({head: $("head").value});
     else { $("sofa").click(); drawControls(); }

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from BigVGAN.request import AUTO, MONOS
 from DiffBinaural.utils.lens import AUTO_FOV, check_fov
 
 Reach = Literal["all", "onwards", "around"]
@@ -36,6 +37,7 @@ class Wanted:
     fov: float | str = AUTO_FOV
     strength: float = 1.0
     room: bool = True  # False: directions alone, --renderer geometry
+    mono: str = AUTO  # what the sound is, a choice of --mono
     head: str = "sphere"  # or kemar, or the name of a .sofa that was uploaded
     sounding: str = ""  # the track that makes the sound, where the finder was wrong
     moves: tuple[Move, ...] = ()
@@ -44,6 +46,8 @@ class Wanted:
         check_fov(self.fov)
         if not (_is_number(self.strength) and isinstance(self.room, bool)):
             raise ValueError(f"strength is {self.strength!r}, room {self.room!r}; expected a number, a bool")
+        if self.mono not in MONOS:
+            raise ValueError(f"mono is {self.mono!r}; expected one of {', '.join(MONOS)}")
         if not (isinstance(self.head, str) and isinstance(self.sounding, str)):
             raise ValueError("head and sounding: expected names")
         if len(self.moves) > MOST:

@@ -100,6 +100,7 @@ def test_a_source_can_be_put_where_nothing_was_found():
         {"strength": float("nan")},
         {"room": 1},
         {"head": 3},
+        {"mono": "stereo"},
         {"unknown": 1},
         {"moves": {}},
         {"moves": [{"track": "a"}]},

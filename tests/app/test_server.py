@@ -117,6 +117,8 @@ def test_controls_do_what_they_say(page, example):
     widest = [max(abs(row[1]) for row in track["way"]) for track in other["tracks"]]
     near = [max(abs(row[1]) for row in track["way"]) for track in wide["tracks"]]
     assert all(a > 1.5 * b for a, b in zip(widest, near, strict=True))
+    page.render(example, fov=VIEW, strength=2.0, mono="downmix")
+    assert differences(page.take(example, "wav"))[1] != apart[2.0]
     away = next(t for t in wide["tracks"] if t["sounding"] < 0.3)["name"]
     page.render(example, fov=VIEW, sounding=away, room=False)
     assert differences(page.take(example, "wav"))[0] < -1  # the man on the left
@@ -141,7 +143,7 @@ def test_what_is_taken_home_is_what_the_command_writes(page, example, tmp_path):
         {"track": taken, "time": 1.0, "azimuth": -50.5, "reach": "all"},
         {"track": taken, "time": 5.0, "azimuth": 40, "reach": "onwards"},
     ]
-    made = page.render(example, fov=75.5, strength=1.35, head="kemar", moves=moves)
+    made = page.render(example, fov=75.5, strength=1.35, head="kemar", mono="downmix", moves=moves)
     (tmp_path / made["csv"]).write_bytes(page.take(example, "csv"))
     assert run_command(made["command"], tmp_path) == page.take(example, "wav")
     assert (tmp_path / "talking_binaural.mp4").read_bytes() == page.take(example, "film")

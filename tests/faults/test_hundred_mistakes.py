@@ -710,6 +710,11 @@ def half_a_sound_track_in_a_batch(w):
     return batch(w, "input_video,audio_track\nclip.mp4,0.5\n")
 
 
+@refused("batch.csv: mono is 'stereo'; expected one of auto, downmix, microphone")
+def a_batch_of_a_sound_of_no_kind(w):
+    return batch(w, "input_video,mono\nclip.mp4,stereo\n")
+
+
 @refused("no truth")
 def predictions_of_other_clips(w):
     (w.tmp / "made").mkdir()

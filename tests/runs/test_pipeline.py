@@ -906,6 +906,11 @@ def test_a_videos_own_sound_is_a_microphones_and_one_given_beside_it_a_downmix(
     assert (made["beside"] == made["beside, downmix"]).all()
     assert np.abs(made["own"] - made["own, downmix"]).max() > 1e-3
     assert np.abs(made["beside, microphone"] - made["own"]).max() < 1e-3
+    table, film = tmp_path / "batch.csv", words[1]
+    table.write_text(f"input_video,output,mono\n{film},a.wav,downmix\n{film},b.wav,\n")
+    scripts("BigVGAN.inference_e2e", "--input_video", table, *words[2:], "--output", tmp_path / "batch")
+    for case, file in (("own, downmix", "a.wav"), ("own", "b.wav")):
+        assert (soundfile.read(tmp_path / "batch" / file)[0] == made[case]).all()
     mono = soundfile.read(sound)[0].mean(1)
     for case in ("own, exact", "own, wiener"):
         assert np.abs(made[case].mean(1) - mono).max() < 1e-3
