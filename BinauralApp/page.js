@@ -172,7 +172,7 @@ async function show({name, made}) {
 function drawChips() {
   $("chips").replaceChildren(...Object.entries(state.made.gains).map(([name, gain], k) => {
     const chip = el("button", {"aria-pressed": String(name === sound.chosen), on: () => choose(name)}, el("kbd", {text: k + 1}),
-      el("span", {text: NAMES[name]}), el("small", {text: `${(20 * Math.log10(gain)).toFixed(1).replace("-", "−")} dB`}));
+      el("span", {text: NAMES[name]}), el("small", {text: `${(20 * Math.log10(gain)).toFixed(1).replace("-0.0", "0.0").replace("-", "−")} dB`}));
     chip.dataset.name = name;
     chip.title = "softer by this, so that all are equally loud";
     return chip;
