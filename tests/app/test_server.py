@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from scipy.signal import butter, sosfiltfilt
+from head_shadow import shade
 
 ROOT = Path(__file__).parents[2]
 VIEW = 60.0  # degrees, of the example
@@ -29,14 +29,6 @@ def differences(content: bytes) -> tuple[float, float]:
     left, right = soundfile.read(io.BytesIO(content))[0].T
     power = [float(np.mean(x**2)) + 1e-12 for x in (left, right, left - right, left + right)]
     return 10 * np.log10(power[1] / power[0]), 10 * np.log10(power[2] / power[3])
-
-
-def shade(content: bytes) -> float:
-    """Level of the right ear over the left one from 1.5 to 6 kHz, where a head casts its shadow, dB."""
-    sound, rate = soundfile.read(io.BytesIO(content))
-    band = butter(4, [1500, 6000], "bandpass", fs=rate, output="sos")
-    left, right = (sosfiltfilt(band, sound.T) ** 2).mean(1) + 1e-12
-    return 10 * np.log10(right / left)
 
 
 def run_command(command: str, folder: Path) -> bytes:
