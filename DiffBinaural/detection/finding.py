@@ -13,7 +13,7 @@ import numpy as np
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.detection.detectors import CenterFace, Detector, detector_named, heads_of
-from DiffBinaural.detection.found import PERSON, Found
+from DiffBinaural.detection.found import PERSON, Found, colours_of
 from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import Motion
 from DiffBinaural.detection.sounding import chance_of_sounding
@@ -136,6 +136,7 @@ class SourceFinder:
         if whole:
             self.people = len(heads)
         found = [*heads, *self.others] if whole else heads
+        found = [one._replace(colours=colours_of(picture, one.box)) for one in found]
         faces_tell = not self.others and 0 < self.people == len(heads) == len(faces)
         return Spotted(time, found, whole, bool(heads), faces_tell, clock.perf_counter() - start)
 

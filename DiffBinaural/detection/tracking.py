@@ -14,6 +14,8 @@ LEAP = 0.75  # sizes of its box, and as many again each second, that a source mo
 FAST = 0.25  # of the picture's longer side that it moves each second besides: small ones move, too
 GROWTH = 2.0  # a box does not become so many times larger or smaller from one detection to the next
 LABEL_COST = 0.5  # of another label: an animal may look like two kinds
+SIZE_COST = 0.5  # of a box e times as large or small: of two that cross, the nearer looks larger
+COLOUR_COST = 4.0  # of a box with none of its colours
 SMOOTH = 0.4  # seconds to either side over which boxes are averaged
 AHEAD = GAP + SMOOTH  # seconds of pictures that are needed to settle a moment
 HOLD = 0.5  # seconds that a source is there before its first detection, after its last
@@ -21,6 +23,7 @@ EDGE = 0.25  # seconds in which its presence rises at the beginning of that time
 LEAST_HITS = 2  # detections of a track, where its time has so many pictures, and
 LEAST_PART = 0.3  # of the pictures of its time in which it is found: else it is wild
 LARGEST = 0.6  # of the picture: a larger box is the scene, not a source in it
+IMPOSSIBLE = 1e3  # a cost that no possible pairing reaches
 
 
 @dataclass
@@ -34,12 +37,16 @@ class Hits:
     scores: list[float] = field(default_factory=list)
     looks: int = 0  # pictures since its first detection in which all kinds were looked for
     hits: int = 0  # of these
+    colours: np.ndarray | None = None  # of its detections, the last counting most: see colours_of
 
     def add(self, time: float, found: Found) -> None:
         """One more detection."""
         self.times.append(time)
         self.boxes.append(found.box)
         self.scores.append(found.score)
+        if found.colours is not None:
+            before = found.colours if self.colours is None else self.colours
+            self.colours = np.sqrt((before**2 + found.colours**2) / 2)
 
     @property
     def real(self) -> bool:
@@ -92,8 +99,8 @@ class Tracker:
         found = [f for f in found if _area(f.box) <= LARGEST * self.area]
         going = [hits for hits in self.open if time - hits.times[-1] <= GAP + 1e-6]
         cost = _costs(going, time, found, self.side)
-        rows, columns = linear_sum_assignment(np.minimum(cost, 10.0))
-        taken = {r: going[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] <= 1}
+        rows, columns = linear_sum_assignment(np.minimum(cost, IMPOSSIBLE))
+        taken = {r: going[c] for r, c in zip(rows, columns, strict=True) if np.isfinite(cost[r, c])}
         for hits in going:
             hits.looks += whole
         for r, one in enumerate(found):
@@ -142,9 +149,12 @@ def _area(box: tuple) -> float:
 
 
 def _costs(tracks: Sequence[Hits], time: float, found: Sequence[Found], side: float) -> np.ndarray:
-    """Distances (N, K) of found boxes from where tracks were, or would be by now, the nearer of both.
+    """How unlike found boxes are to what tracks would be by now, (N, K); infinite where it is another source.
 
-    1 = the farthest that is still the same source.  side: of the picture, the longer, in pixels
+    That is so farther than 1 from where a track was and from where it would be: lengths are relative to its
+    reach.  Among what is possible place, kind, size and colours decide.
+
+    side  of the picture, the longer, in pixels
     """
     if not found or not tracks:
         return np.zeros((len(found), len(tracks)))
@@ -153,11 +163,21 @@ def _costs(tracks: Sequence[Hits], time: float, found: Sequence[Found], side: fl
     sizes, others = (_sides(each).mean(-1) for each in (last, boxes))
     reach = LEAP * (sizes + others[:, None]) / 2 * (1 + past) + FAST * side * past
     known = _middle(last), np.array([hits.ahead(time) for hits in tracks])
-    away = np.minimum(*(np.linalg.norm(_middle(boxes)[:, None] - each, axis=-1) for each in known))
-    other_kind = np.array([[hits.label != f.label for hits in tracks] for f in found])
-    growth = sizes / others[:, None]
-    alike = (growth >= 1 / GROWTH) & (growth <= GROWTH)
-    return np.where(alike, away / reach + LABEL_COST * other_kind, np.inf)
+    rested, moved = (np.linalg.norm(_middle(boxes)[:, None] - each, axis=-1) / reach for each in known)
+    other_kind = LABEL_COST * np.array([[hits.label != f.label for hits in tracks] for f in found])
+    growth = np.abs(np.log(sizes / others[:, None]))
+    possible = (growth <= math.log(GROWTH)) & (np.minimum(rested, moved) + other_kind <= 1)
+    changed = SIZE_COST * growth + COLOUR_COST * np.array(
+        [[_recoloured(hits, f) for hits in tracks] for f in found]
+    )
+    return np.where(possible, moved + other_kind + changed, np.inf)
+
+
+def _recoloured(hits: Hits, found: Found) -> float:
+    """How far a box has other colours than a track: 0 the same, or not known, to 1."""
+    if hits.colours is None or found.colours is None:
+        return 0.0
+    return 1 - min(float(hits.colours @ found.colours), 1.0)
 
 
 def _middle(boxes: np.ndarray) -> np.ndarray:
