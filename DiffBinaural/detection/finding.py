@@ -13,7 +13,7 @@ import numpy as np
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.detection.detectors import CenterFace, Detector, detector_named, heads_of
-from DiffBinaural.detection.found import PERSON, Found, colours_of
+from DiffBinaural.detection.found import PERSON, Found, colours_of, overlaps
 from DiffBinaural.detection.loudness import Loudness
 from DiffBinaural.detection.motion import Motion
 from DiffBinaural.detection.sounding import chance_of_sounding
@@ -25,6 +25,8 @@ LOOKS = 0.5  # seconds between two pictures that are looked at, for faces at lea
 WHOLE = 1.0  # seconds between two in which all kinds of sources are looked for
 # the same, while all that is found is people who show their faces: these alone tell where they are
 RARELY = 2.0
+HURRY = 0.5  # of these times, while something moves
+STILL = 0.5  # overlap of each box with one of the look before, where nothing moves
 MOUTH = (0.0, 0.5, 1.0, 1.0)  # of a head: the lower half
 BODY = (0.0, 0.0, 1.0, 1.0)
 PAST = 12.0  # seconds before a moment whose motion says whether a track sounds
@@ -40,6 +42,7 @@ class Spotted:
     whole: bool  # all kinds were looked for
     people: bool  # there are some
     faces_tell: bool  # there are people only, and all show their faces
+    still: bool  # all are where they were before
     seconds: float  # that it took
 
 
@@ -61,6 +64,8 @@ class SourceFinder:
         self.waiting: deque[Future[Spotted]] = deque()
         self.others: list[Found] = []  # beside people, when all kinds were last looked for
         self.people = 0  # at that time
+        self.before: dict[str, list[Found]] = {}  # what either net found when it was last used
+        self.still = True  # all kinds, the last two times that they were looked for
         self.last_look = self.last_whole = -np.inf  # their times
         self.looks = 0  # so far
         self.seen: deque[Spotted] = deque(maxlen=PENDING + 1)  # the last looks that are finished
@@ -85,14 +90,17 @@ class SourceFinder:
             self.first = time
             size = picture.shape[1], picture.shape[0]
             self.tracker, self.motion = Tracker(size), Motion(*size)
-        if time < self.last_look + LOOKS - 1e-6:
+        if time < self.last_look + HURRY * LOOKS - 1e-6:
             return
         while len(self.waiting) > PENDING:
             self._link()
         first = self.looks <= PENDING  # looked at wholly: so a short clip's sources are seen twice
         known = None if first else self.seen[len(self.waiting) - PENDING - 1]
+        pace = HURRY if known and not known.still else 1.0
+        if time < self.last_look + pace * LOOKS - 1e-6:
+            return
         pause = RARELY if known and known.faces_tell else WHOLE
-        whole = first or time >= self.last_whole + pause - 1e-6
+        whole = first or time >= self.last_whole + pace * pause - 1e-6
         if not (whole or (known and known.people)):
             return
         self.last_look, self.looks = time, self.looks + 1
@@ -132,13 +140,20 @@ class SourceFinder:
         people = [one for one in everything if one.label == PERSON]
         if whole:
             self.others = [one for one in everything if one.label != PERSON]
+            self.still = self._stayed("all kinds", everything)
+        still = self._stayed("faces", faces) and self.still
         heads = heads_of(people, faces, self.others)
         if whole:
             self.people = len(heads)
         found = [*heads, *self.others] if whole else heads
         found = [one._replace(colours=colours_of(picture, one.box)) for one in found]
         faces_tell = not self.others and 0 < self.people == len(heads) == len(faces)
-        return Spotted(time, found, whole, bool(heads), faces_tell, clock.perf_counter() - start)
+        return Spotted(time, found, whole, bool(heads), faces_tell, still, clock.perf_counter() - start)
+
+    def _stayed(self, kind: str, found: list[Found]) -> bool:
+        """Whether all that a net finds is where it was when that net was last used."""
+        before, self.before[kind] = self.before.get(kind, found), found
+        return _still(found, before)
 
     def _link(self) -> None:
         seen = self.waiting.popleft().result()
@@ -160,6 +175,14 @@ class SourceFinder:
         }
         span = until - 2 * PAST, until + AHEAD
         return chances(ways, self.motion, self.loudness, begin=self.begin, span=span)
+
+
+def _still(now: Sequence[Found], before: Sequence[Found]) -> bool:
+    """Whether every box of either look overlaps with one of the other."""
+    if not now or not before:
+        return not now and not before
+    common = overlaps(*(np.array([one.box for one in look]) for look in (now, before))) >= STILL
+    return bool(common.any(0).all() and common.any(1).all())
 
 
 class Way(NamedTuple):

@@ -48,7 +48,11 @@ def colours_of(picture: np.ndarray, box: tuple[float, float, float, float]) -> n
     box      x1, y1, x2, y2 in pixels
     """
     width, height = RIM * (box[2] - box[0]), RIM * (box[3] - box[1])
-    x1, y1 = max(math.floor(box[0] + width), 0), max(math.floor(box[1] + height), 0)
+    x, y = (
+        np.clip(low, 0, side - 1)
+        for low, side in ((box[0] + width, picture.shape[1]), (box[1] + height, picture.shape[0]))
+    )
+    x1, y1 = int(x), int(y)
     x2, y2 = max(math.ceil(box[2] - width), x1 + 1), max(math.ceil(box[3] - height), y1 + 1)
     shades = picture[y1:y2, x1:x2].reshape(-1, 3).astype(np.int32) * SHADES // 256
     counts = np.bincount(shades @ (SHADES**2, SHADES, 1), minlength=SHADES**3)

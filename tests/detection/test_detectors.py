@@ -56,7 +56,7 @@ def face():
 
 def check(found, picture):
     height, width = picture.shape[:2]
-    for (x1, y1, x2, y2), score, label in found:
+    for (x1, y1, x2, y2), score, label, _ in found:
         assert 0 <= x1 < x2 <= width
         assert 0 <= y1 < y2 <= height
         assert 0 <= score <= 1

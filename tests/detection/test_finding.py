@@ -61,6 +61,19 @@ def test_what_is_looked_for_depends_on_what_is_there(monkeypatch, found, faces, 
     assert face_looks[0] <= calls["faces"] <= face_looks[1]
 
 
+@pytest.mark.parametrize("label", ["dog", "person"])
+@pytest.mark.parametrize("speed", [0, 12])
+def test_what_moves_is_looked_at_twice_as_often(monkeypatch, label, speed):
+    """Pixels from look to look."""
+
+    def found(k):
+        return [Found((10 + speed * k % 100, 60, 30 + speed * k % 100, 100), 0.9, label)]
+
+    finder, calls = finder_of(monkeypatch, found, lambda k: [])
+    watched(finder)
+    assert calls["whole"] in ((15, 16) if speed else (8, 9))
+
+
 def test_a_face_that_is_no_longer_seen_is_looked_for_as_a_person(monkeypatch):
     """Whoever turns away after 3 s stays one track."""
     finder, _ = finder_of(monkeypatch, lambda k: [PERSON], lambda k: [FACE] if k < 7 else [])
@@ -76,6 +89,6 @@ def test_when_it_is_asked_changes_nothing(monkeypatch):
         finder, calls = finder_of(
             monkeypatch, lambda k: [PERSON] if k % 3 else [PERSON, DOG], lambda k: [FACE] if k % 4 else []
         )
-        return [(one.time, one.box, one.track) for one in watched(finder, ask)], calls
+        return [(one.time, np.round(one.box, 9).tolist(), one.track) for one in watched(finder, ask)], calls
 
     assert both(ask=()) == both(ask=(3.0, 4.5, 6.0))

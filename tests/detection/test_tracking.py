@@ -5,12 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from DiffBinaural.detection.found import Found
+from DiffBinaural.detection.found import Found, colours_of
 from DiffBinaural.detection.tracking import EDGE, GAP, HOLD, LARGEST, Tracker
 
 SIZE = (400, 200)
 TIMES = np.arange(0, 6, 0.25)  # of the detections
 GRID = np.arange(0, 6, 0.1)
+RED, BLUE = (
+    colours_of(np.full((9, 9, 3), shade, np.uint8), (0, 0, 9, 9)) for shade in ((200, 40, 40), (40, 40, 200))
+)
 
 
 def at(x, y=100.0, size=30.0, score=0.9, label="person"):
@@ -40,6 +43,46 @@ def test_two_that_cross_keep_their_identities():
     for _, boxes in made.values():
         steps = np.diff(middle(boxes))
         assert (steps >= 0).all() or (steps <= 0).all()
+
+
+@pytest.mark.parametrize("unlike", ["size", "colours"])
+def test_two_that_meet_and_turn_back_are_told_apart_by_their_looks(unlike):
+    """Where they would be if they had gone on, the other is."""
+    way = 60 * np.abs(TIMES - 3) + 5
+    sizes = (45, 30) if unlike == "size" else (30, 30)
+    shades = (RED, BLUE) if unlike == "colours" else (None, None)
+    pictures = [
+        [
+            at(200 + side * x, size=size)._replace(colours=shade)
+            for side, size, shade in zip((-1, 1), sizes, shades, strict=True)
+        ]
+        for x in way
+    ]
+    made = tracked(pictures)
+    assert len(made) == 2
+    for _, boxes in made.values():
+        away = middle(boxes) - 200
+        assert (away < 0).all() or (away > 0).all()
+
+
+def test_one_who_stands_is_not_carried_off_by_one_who_passes():
+    """While the nearer covers the farther, one of both is seen."""
+    passing = 60 + 50 * TIMES
+    pictures = [[at(x, 104, 44), *([] if abs(x - 200) < 30 else [at(200, 96, 32)])] for x in passing]
+    made = tracked(pictures)
+    spans = sorted(np.ptp(middle(boxes)) for _, boxes in made.values())
+    assert spans == [pytest.approx(0, abs=1), pytest.approx(passing[-1] - passing[0], rel=0.02)]
+
+
+def test_a_picture_of_one_colour_has_one_share_and_the_background_none():
+    picture = np.full((60, 80, 3), (250, 10, 10), np.uint8)
+    picture[20:40, 30:50] = (10, 10, 250)
+    inside, around = colours_of(picture, (30, 20, 50, 40)), colours_of(picture, (28, 18, 52, 42))
+    assert inside @ inside == pytest.approx(1)
+    assert inside @ around == pytest.approx(1)  # the rim of the box is left out
+    assert inside @ colours_of(picture, (0, 0, 20, 20)) == 0
+    for box in ((-9, -9, 1, 1), (79, 59, 90, 70), (10, 10, 10.2, 10.2)):
+        assert np.square(colours_of(picture, box)).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("speed", [0.1, 0.2, 0.3])
