@@ -22,11 +22,11 @@ from DiffBinaural.detection.voice import odds_of_kinds, voice_probability
 from DiffBinaural.utils.lists import Detection
 
 LOOKS = 0.5  # seconds between two pictures that are looked at, for faces at least
-WHOLE = 1.0  # seconds between two in which all kinds of sources are looked for
-# the same, while all that is found is people who show their faces: these alone tell where they are
-RARELY = 2.0
-HURRY = 0.5  # of these times, while something moves
-STILL = 0.5  # overlap of each box with one of the look before, where nothing moves
+HURRY = 0.25  # the same, while something moves
+STILL = 0.6  # overlap of each box with one of the look before, where nothing moves
+# Seconds between two pictures in which all kinds of sources are looked for: while there is something else
+# than people, while some people do not show their faces, while all do, which alone tell where they are.
+OFTEN, WHOLE, RARELY = 0.5, 1.0, 2.0
 MOUTH = (0.0, 0.5, 1.0, 1.0)  # of a head: the lower half
 BODY = (0.0, 0.0, 1.0, 1.0)
 PAST = 12.0  # seconds before a moment whose motion says whether a track sounds
@@ -41,6 +41,7 @@ class Spotted:
     found: list[Found]
     whole: bool  # all kinds were looked for
     people: bool  # there are some
+    others: bool  # there is something else
     faces_tell: bool  # there are people only, and all show their faces
     still: bool  # all are where they were before
     seconds: float  # that it took
@@ -90,17 +91,16 @@ class SourceFinder:
             self.first = time
             size = picture.shape[1], picture.shape[0]
             self.tracker, self.motion = Tracker(size), Motion(*size)
-        if time < self.last_look + HURRY * LOOKS - 1e-6:
+        if time < self.last_look + HURRY - 1e-6:
             return
         while len(self.waiting) > PENDING:
             self._link()
         first = self.looks <= PENDING  # looked at wholly: so a short clip's sources are seen twice
         known = None if first else self.seen[len(self.waiting) - PENDING - 1]
-        pace = HURRY if known and not known.still else 1.0
-        if time < self.last_look + pace * LOOKS - 1e-6:
+        if time < self.last_look + (LOOKS if known and known.still else HURRY) - 1e-6:
             return
-        pause = RARELY if known and known.faces_tell else WHOLE
-        whole = first or time >= self.last_whole + pace * pause - 1e-6
+        pause = RARELY if known and known.faces_tell else OFTEN if known and known.others else WHOLE
+        whole = first or time >= self.last_whole + pause - 1e-6
         if not (whole or (known and known.people)):
             return
         self.last_look, self.looks = time, self.looks + 1
@@ -148,7 +148,16 @@ class SourceFinder:
         found = [*heads, *self.others] if whole else heads
         found = [one._replace(colours=colours_of(picture, one.box)) for one in found]
         faces_tell = not self.others and 0 < self.people == len(heads) == len(faces)
-        return Spotted(time, found, whole, bool(heads), faces_tell, still, clock.perf_counter() - start)
+        return Spotted(
+            time,
+            found,
+            whole,
+            bool(heads),
+            bool(self.others),
+            faces_tell,
+            still,
+            clock.perf_counter() - start,
+        )
 
     def _stayed(self, kind: str, found: list[Found]) -> bool:
         """Whether all that a net finds is where it was when that net was last used."""
