@@ -152,11 +152,11 @@ class SourceFinder:
             time,
             found,
             whole,
-            bool(heads),
-            bool(self.others),
-            faces_tell,
-            still,
-            clock.perf_counter() - start,
+            people=bool(heads),
+            others=bool(self.others),
+            faces_tell=faces_tell,
+            still=still,
+            seconds=clock.perf_counter() - start,
         )
 
     def _stayed(self, kind: str, found: list[Found]) -> bool:

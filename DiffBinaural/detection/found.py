@@ -9,6 +9,7 @@ MOST = 100  # boxes of a picture that are kept; what the COCO detectors return t
 CANDIDATES = 1000  # raw boxes, the best, that are compared with each other
 SAME_THING = 0.75  # overlap above which two labels name one thing: car, truck; cat, dog
 SHADES = 6  # of red, of green and of blue that are told apart
+MOST_PIXELS = 256  # along a side of a box whose colours are counted
 RIM = 0.15  # of a box, on each side: there the background shows
 PERSON = "person"
 
@@ -54,7 +55,8 @@ def colours_of(picture: np.ndarray, box: tuple[float, float, float, float]) -> n
     )
     x1, y1 = int(x), int(y)
     x2, y2 = max(math.ceil(box[2] - width), x1 + 1), max(math.ceil(box[3] - height), y1 + 1)
-    shades = picture[y1:y2, x1:x2].reshape(-1, 3).astype(np.int32) * SHADES // 256
+    step = math.ceil(max(x2 - x1, y2 - y1) / MOST_PIXELS)
+    shades = picture[y1:y2:step, x1:x2:step].reshape(-1, 3).astype(np.int32) * SHADES // 256
     counts = np.bincount(shades @ (SHADES**2, SHADES, 1), minlength=SHADES**3)
     return np.sqrt(counts / max(counts.sum(), 1))
 

@@ -81,6 +81,9 @@ def test_a_picture_of_one_colour_has_one_share_and_the_background_none():
     assert inside @ inside == pytest.approx(1)
     assert inside @ around == pytest.approx(1)  # the rim of the box is left out
     assert inside @ colours_of(picture, (0, 0, 20, 20)) == 0
+    large = np.repeat(np.repeat(picture, 20, 0), 20, 1)
+    for box in ((0, 0, 80, 60), (28, 18, 60, 50)):
+        assert colours_of(picture, box) @ colours_of(large, tuple(20 * x for x in box)) > 0.999
     for box in ((-9, -9, 1, 1), (79, 59, 90, 70), (10, 10, 10.2, 10.2)):
         assert np.square(colours_of(picture, box)).sum() == pytest.approx(1)
 
