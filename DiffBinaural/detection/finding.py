@@ -160,7 +160,7 @@ class SourceFinder:
         )
 
     def _stayed(self, kind: str, found: list[Found]) -> bool:
-        """Whether all that a net finds is where it was when that net was last used."""
+        """Note what a net finds: whether all of it is where it was when that net was last used."""
         before, self.before[kind] = self.before.get(kind, found), found
         return _still(found, before)
 

@@ -192,15 +192,18 @@ def _smoothed(at: np.ndarray, boxes: np.ndarray, times: np.ndarray) -> np.ndarra
     """Boxes (K, 4) at times `at` (K,), as seen at other times (T,): (T, 4).
 
     A straight line is fitted to the detections within SMOOTH, those near by counting most: it neither lags
-    behind a steady motion nor flattens it at a track's ends.
+    behind a steady motion nor flattens it at a track's ends.  The sums run in order: what is forgotten would
+    add zeros, and changes no bit.
     """
     even = np.stack([np.interp(times, at, side) for side in boxes.T], -1)
-    off = at[None] - times[:, None]
+    off = (at[:, None] - times)[..., None]
     weight = np.clip(1 - np.abs(off) / SMOOTH, 0, None)
-    total, first, second = ((weight * off**k).sum(1) for k in range(3))
+    total, first, second, level, lean = (
+        np.cumsum(weight * part, 0)[-1]
+        for part in (off**0, off, off**2, boxes[:, None], off * boxes[:, None])
+    )
     spread = total * second - first**2
-    enough = (weight > 0).sum(1) >= 3
+    enough = (weight > 0).sum(0) >= 3
     safe = np.where(enough & (spread > 1e-9), spread, 1.0)
-    level, lean = weight @ boxes, (weight * off) @ boxes
-    fitted = (second[:, None] * level - first[:, None] * lean) / safe[:, None]
-    return np.where((enough & (spread > 1e-9))[:, None], fitted, even)
+    fitted = (second * level - first * lean) / safe
+    return np.where(enough & (spread > 1e-9), fitted, even)

@@ -46,11 +46,11 @@ def watched(finder, ask=()):
 @pytest.mark.parametrize(
     ("found", "faces", "whole_looks", "face_looks"),
     [
-        ([PERSON], [FACE], (4, 5), (16, 18)),  # the face tells
-        ([PERSON], [], (8, 9), (12, 15)),  # it is not seen: the person is looked for
-        ([DOG], [], (15, 17), (15, 17)),  # no people: no faces
-        ([PERSON, DOG], [FACE], (15, 17), (16, 18)),
-        ([PERSON, PERSON], [FACE], (8, 9), (16, 18)),  # one of two shows their face
+        ([PERSON], [FACE], (4, 5), (16, 17)),  # the face tells
+        ([PERSON], [], (8, 9), (12, 13)),  # it is not seen: the person is looked for
+        ([DOG], [], (16, 17), (16, 17)),  # no people: no faces
+        ([PERSON, DOG], [FACE], (16, 17), (16, 17)),
+        ([PERSON, PERSON], [FACE], (8, 9), (16, 17)),  # one of two shows their face
         ([], [], (8, 9), (8, 9)),
     ],
 )
@@ -61,7 +61,7 @@ def test_what_is_looked_for_depends_on_what_is_there(monkeypatch, found, faces, 
     assert face_looks[0] <= calls["faces"] <= face_looks[1]
 
 
-@pytest.mark.parametrize(("speed", "looks"), [(0, (16, 18)), (6, (25, 28))])
+@pytest.mark.parametrize(("speed", "looks"), [(0, (16, 17)), (6, (25, 26))])
 def test_who_moves_is_looked_at_more_often(monkeypatch, speed, looks):
     """Pixels from look to look, of a face of 16."""
     finder, calls = finder_of(
@@ -70,7 +70,7 @@ def test_who_moves_is_looked_at_more_often(monkeypatch, speed, looks):
         lambda k: [Found((30 + speed * k % 90, 22, 46 + speed * k % 90, 42), 0.9, "face")],
     )
     watched(finder)
-    assert calls["whole"] <= 9
+    assert 4 <= calls["whole"] <= 5
     assert looks[0] <= calls["faces"] <= looks[1]
 
 
@@ -89,6 +89,6 @@ def test_when_it_is_asked_changes_nothing(monkeypatch):
         finder, calls = finder_of(
             monkeypatch, lambda k: [PERSON] if k % 3 else [PERSON, DOG], lambda k: [FACE] if k % 4 else []
         )
-        return [(one.time, np.round(one.box, 9).tolist(), one.track) for one in watched(finder, ask)], calls
+        return [(one.time, one.box, one.track) for one in watched(finder, ask)], calls
 
     assert both(ask=()) == both(ask=(3.0, 4.5, 6.0))

@@ -66,15 +66,16 @@ def test_two_that_meet_and_turn_back_are_told_apart_by_their_looks(unlike):
 
 
 def test_one_who_stands_is_not_carried_off_by_one_who_passes():
-    """While the nearer covers the farther, one of both is seen."""
+    """While the nearer covers the farther, one of both is seen; whoever passes slows down there."""
     passing = 60 + 50 * TIMES
+    passing -= 6.0 * (np.abs(passing - 200) < 14)
     pictures = [[at(x, 104, 44), *([] if abs(x - 200) < 30 else [at(200, 96, 32)])] for x in passing]
     made = tracked(pictures)
     spans = sorted(np.ptp(middle(boxes)) for _, boxes in made.values())
     assert spans == [pytest.approx(0, abs=1), pytest.approx(passing[-1] - passing[0], rel=0.02)]
 
 
-def test_a_picture_of_one_colour_has_one_share_and_the_background_none():
+def test_the_colours_of_a_box_are_those_of_its_middle():
     picture = np.full((60, 80, 3), (250, 10, 10), np.uint8)
     picture[20:40, 30:50] = (10, 10, 250)
     inside, around = colours_of(picture, (30, 20, 50, 40)), colours_of(picture, (28, 18, 52, 42))
