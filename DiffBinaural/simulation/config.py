@@ -9,6 +9,7 @@ from DiffBinaural.heads.named import HEAD_HELP, RADII, head_named
 
 RATE = MelConfig.sample_rate  # Hz, of everything simulated
 MOST_BYSTANDERS, MOST_FPS = 8, 120
+SPEEDS = (0.5, 2.0)  # of recordings
 FRAME = (240, 120)  # width, height in pixels of the pictures, unless --frame_size says otherwise
 SIDES = (64, 1920)  # pixels of a picture's sides
 
@@ -115,6 +116,12 @@ class SimulateConfig:
     audio_fraction: float = option(
         1.0, "with --audio_dir: fraction of the sources that are recordings", aliases=("--audio_share",)
     )
+    audio_speed: tuple[float, float] = option(
+        (1.0, 1.0),
+        "with --audio_dir: speeds at which recordings are played, from..to; pitch goes with it",
+        type=real_range,
+        metavar="0.7..1.5",
+    )
     head_radius: tuple[float, float] = option(
         (8.75, 8.75), "radius of the listener's head in cm, from..to", type=real_range, metavar="8..9.5"
     )
@@ -147,6 +154,11 @@ class SimulateConfig:
             )
         if not (0 <= self.dry_fraction <= 1 and 0 <= self.audio_fraction <= 1):
             raise ValueError("--dry_fraction and --audio_fraction must be from 0 to 1")
+        low, high = self.audio_speed
+        if not SPEEDS[0] <= low <= high <= SPEEDS[1]:
+            raise ValueError(
+                f"--audio_speed is {low:g}..{high:g}; give from..to within {SPEEDS[0]:g}..{SPEEDS[1]:g}"
+            )
         if not RADII[0] <= self.head_radius[0] <= self.head_radius[1] <= RADII[1]:
             raise ValueError(
                 f"--head_radius is {self.head_radius[0]:g}..{self.head_radius[1]:g}; "

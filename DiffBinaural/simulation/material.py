@@ -130,7 +130,7 @@ def dressed(
         if path is None:
             continue
         used.add(path)
-        clock = Clock(each.origin.start, each.origin.seconds) if each.sounds and each.origin else None
+        clock = Clock(*each.origin[1:]) if each.sounds and each.origin else None
         look = draw_sprite(rng, path, frame, material, clock)
         result[k] = replace(each, appearance=look, moves=each.moves or path in material.animated)
     return result

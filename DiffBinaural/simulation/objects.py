@@ -79,12 +79,18 @@ class DrySound(NamedTuple):
 
 
 def draw_sources(
-    rng: Rng, count: int, n: int, files: tuple[Path, ...], recorded_fraction: float
+    rng: Rng,
+    count: int,
+    n: int,
+    files: tuple[Path, ...],
+    recorded_fraction: float,
+    speeds: tuple[float, float] = (1.0, 1.0),
 ) -> list[DrySound]:
     """Draw the sources of a scene, all different as far as there are enough.
 
     n                  samples
     recorded_fraction  of the sources that are recordings; below 1, shapes are drawn before sounds
+    speeds             lowest and highest at which recordings are played
     """
     shapes, only = list(FAMILIES), bool(files) and recorded_fraction == 1
     file_shapes = [shape_of(path.stem, k) for k, path in enumerate(files)]
@@ -95,7 +101,7 @@ def draw_sources(
         alike = [k] if only else [i for i, shape in enumerate(file_shapes) if shape == shapes[k]]
         if alike and (only or rng.random() < recorded_fraction):
             i = alike[0] if only else alike[rng.integers(len(alike))]
-            sounds.append(DrySound(files[i].stem, file_shapes[i], *excerpt(files[i], rng, n, RATE)))
+            sounds.append(DrySound(files[i].stem, file_shapes[i], *excerpt(files[i], rng, n, RATE, speeds)))
         else:
             sounds.append(DrySound(shapes[k], shapes[k], melody(shapes[k], rng, n, RATE)))
     return [one._replace(sound=one.sound * level) for one, level in zip(sounds, levels, strict=True)]
@@ -155,7 +161,7 @@ def draw_bystanders(
 
     numbers  lowest and highest number
     hue      of the first source; bystanders have hues between those of the sources
-    sounds   n, files, recorded_fraction as of :func:`draw_sources`
+    sounds   n, files, recorded_fraction, speeds as of :func:`draw_sources`
     """
     count = int(rng.integers(numbers[0], numbers[1] + 1))
     apart, bystanders = max(len(sources), count), []

@@ -155,6 +155,7 @@ def simulate(
     video_fps: int | None = None,
     files: tuple[Path, ...] = (),
     recorded_fraction: float = 1.0,
+    speeds: tuple[float, float] = (1.0, 1.0),
     head: str = "sphere",
     fov: float = FOV,
     frame: tuple[int, int] = FRAME,
@@ -173,6 +174,7 @@ def simulate(
     fps, video_fps     pictures a second of the frames and of the video; None: the same
     files              dry recordings to use instead of built-in sounds
     recorded_fraction  of the sources that are recordings, where there are files
+    speeds             lowest and highest at which recordings are played
     head               name, as of heads.named
     fov                degrees from the left edge of the picture to the right; sources stay within it
     frame              width, height of the pictures in pixels
@@ -182,7 +184,8 @@ def simulate(
     """
     streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(8)]
     sound_rng, path_rng, room_rng, picture_rng, bystander_rng, motion_rng, look_rng, box_rng = streams
-    recorded: dict = {"n": round(seconds * RATE), "files": files, "recorded_fraction": recorded_fraction}
+    recorded: dict = {"n": round(seconds * RATE), "files": files, "speeds": speeds}
+    recorded["recorded_fraction"] = recorded_fraction
     count = int(sound_rng.integers(sources[0], sources[1] + 1))
     dry = draw_sources(sound_rng, count, **recorded)
     names, shapes, sounds, origins = zip(*dry, strict=True)

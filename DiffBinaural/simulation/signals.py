@@ -10,6 +10,7 @@ from DiffBinaural.utils.audio import read_wav
 
 Rng = np.random.Generator
 BELL_RATIOS = np.array([0.5, 1, 1.19, 1.5, 2, 2.67, 3.5, 4.9, 6.4, 8.2, 10.1, 12.3])
+SPEED_STEP = 1050  # Hz: between rates that usual ones are converted to in few phases
 TYPES = {".wav", ".flac", ".ogg", ".mp3"}
 
 
@@ -128,15 +129,31 @@ class Origin(NamedTuple):
     path: Path
     start: float  # seconds into the recording
     seconds: float  # length of the recording, after which it is repeated
+    speed: float = 1.0  # at which it is played; pitch and formants go with it
 
 
-def excerpt(path: Path, rng: Rng, n: int, rate: int) -> tuple[np.ndarray, Origin]:
-    """An excerpt of a recording, (n,) at RMS 1: mono, looped when too short, the loudest of eight."""
-    sound = read_wav(path, rate)[0].mean(0, dtype=np.float64)
+def draw_speed(rng: Rng, speeds: tuple[float, float], rate: int) -> float:
+    """A speed within the ends, as good as uniform in pitch: `rate` over a multiple of SPEED_STEP."""
+    low, high = speeds
+    if low == high == 1:  # without a draw: scenes at the recordings' own speed are those of before
+        return 1.0
+    return rate / (SPEED_STEP * round(rate / SPEED_STEP / np.exp(rng.uniform(*np.log((low, high))))))
+
+
+def excerpt(
+    path: Path, rng: Rng, n: int, rate: int, speeds: tuple[float, float] = (1.0, 1.0)
+) -> tuple[np.ndarray, Origin]:
+    """An excerpt of a recording, (n,) at RMS 1: mono, looped when too short, the loudest of eight.
+
+    speeds  lowest and highest speed at which it may be played
+    """
+    speed = draw_speed(rng, speeds, rate)
+    sound = read_wav(path, round(rate / speed))[0].mean(0, dtype=np.float64)
     if np.ptp(sound) < 1e-4:
         raise ValueError(f"{path}: is silent; take it out of --audio_dir")
     length = len(sound)
     sound = np.tile(sound, -(-n // length))
     starts = rng.integers(0, len(sound) - n + 1, 8)
     start = int(max(starts, key=lambda start: np.var(sound[start : start + n])))
-    return at_unit_level(sound[start : start + n]), Origin(path, start / rate, length / rate)
+    own = rate / speed  # samples of a second of the recording
+    return at_unit_level(sound[start : start + n]), Origin(path, start / own, length / own, speed)

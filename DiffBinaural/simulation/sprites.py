@@ -33,10 +33,11 @@ class Clock(NamedTuple):
 
     start: float = 0.0  # seconds
     period: float = math.inf  # seconds, also those in which it stands still after its last picture
+    speed: float = 1.0
 
     def at(self, time: float) -> float:
         """Its own time at a time of the scene, both in seconds."""
-        return (self.start + time) % self.period
+        return (self.start + self.speed * time) % self.period
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from DiffBinaural.utils.processes import parallel_map
 
 PATTERNS = ("processed/*/", "processed/*/*/", "*/")  # folders with files that an interrupted run leaves
 # settings that are stated only where they are used, so that datasets without them are those of before
-OPTIONAL = ("cutouts", "backgrounds", "varied_fraction", "box_noise")
+OPTIONAL = ("cutouts", "backgrounds", "varied_fraction", "box_noise", "audio_speed")
 COLUMNS = "video_id,frame,x1,y1,x2,y2,score,label,track"
 Sounding = Callable[[Scene], np.ndarray]  # a scene -> (tracks, K) probability that each sounds, by picture
 
@@ -75,14 +75,19 @@ def common_settings(cfg: SimulateConfig) -> dict:
         "motion",
     )
     keys = {"dry_fraction": "dry_share", "audio_fraction": "audio_share"}
-    names = (*names, "audio_fraction", "seed", *(name for name in OPTIONAL if getattr(cfg, name)))
+    names = (*names, "audio_fraction", "seed", *(name for name in OPTIONAL if used(cfg, name)))
     return {keys.get(name, name): getattr(cfg, name) for name in names}
+
+
+def used(cfg: SimulateConfig, name: str) -> bool:
+    """Whether an optional setting differs from its default."""
+    return getattr(cfg, name) != getattr(SimulateConfig, name)
 
 
 def unused(cfg: SimulateConfig, path: Path) -> dict:
     """Optional settings of a dataset's JSON that this config leaves out: such a dataset is another one."""
     stated = read_json(path) if path.exists() else {}
-    return {name: getattr(cfg, name) for name in OPTIONAL if name in stated and not getattr(cfg, name)}
+    return {name: getattr(cfg, name) for name in OPTIONAL if name in stated and not used(cfg, name)}
 
 
 def recording_files(cfg: SimulateConfig) -> tuple[Path, ...]:
@@ -104,6 +109,7 @@ def simulate_clip(number: int, seconds: float, cfg: SimulateConfig, files: tuple
         video_fps=cfg.video_fps,
         files=files,
         recorded_fraction=cfg.audio_fraction,
+        speeds=cfg.audio_speed,
         frame=cfg.frame_size,
         material=material_of(cfg),
         box_noise=cfg.box_noise,

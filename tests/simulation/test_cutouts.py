@@ -22,9 +22,10 @@ from DiffBinaural.simulation.cutouts import premultiplied, random_crop_of, still
 from DiffBinaural.simulation.material import Material, material_of
 from DiffBinaural.simulation.scenes import simulate
 from DiffBinaural.simulation.shapes import STILL, Pose
-from DiffBinaural.simulation.signals import recordings
+from DiffBinaural.simulation.signals import SPEED_STEP, recordings
 from DiffBinaural.simulation.sprites import Gesture, sprite
 from DiffBinaural.utils.arguments import parse
+from DiffBinaural.utils.audio import read_wav
 from DiffBinaural.utils.media import pictures
 
 COLOURS = {"dog": (230, 30, 30), "cat": (30, 30, 230), "car": (30, 210, 30)}
@@ -223,8 +224,11 @@ def grey_pictures(count=60):
     return [Image.fromarray(disc((20 + 3 * k,) * 3)) for k in range(count)]
 
 
-@pytest.mark.parametrize(("suffix", "seconds"), [("png", 3.0), ("webp", 3.0), ("gif", 3.0), ("webp", 7.7)])
-def test_an_animation_is_in_time_with_its_own_sound(tmp_path, suffix, seconds):
+@pytest.mark.parametrize(
+    ("suffix", "seconds", "speed"),
+    [("png", 3.0, 1.0), ("webp", 3.0, 1.0), ("gif", 3.0, 1.0), ("webp", 7.7, 1.0), ("png", 3.0, 1.4)],
+)
+def test_an_animation_is_in_time_with_its_own_sound(tmp_path, suffix, seconds, speed):
     """Where the excerpt starts is heard in the scene; repeated sounds show repeated pictures."""
     put(tmp_path / "sounds/person/talk.wav", hiss(seconds))
     first, *others = grey_pictures()
@@ -237,9 +241,19 @@ def test_an_animation_is_in_time_with_its_own_sound(tmp_path, suffix, seconds):
     cfg = configure(tmp_path, "x", backgrounds=None)
     material, files = material_of(cfg), recordings(tmp_path / "sounds")
     assert material.animated == (path,)
-    scene = simulate(5, seconds=4.0, sources=(1, 1), room=False, files=files, material=material, fps=25)
+    scene = simulate(
+        5,
+        seconds=4.0,
+        sources=(1, 1),
+        room=False,
+        files=files,
+        material=material,
+        fps=25,
+        speeds=(speed, speed),
+    )
     heard = scene.binaural.mean(0)
-    whole = soundfile.read(files[0])[0]
+    rate = SPEED_STEP * round(RATE / SPEED_STEP / speed)
+    speed, whole = RATE / rate, read_wav(files[0], rate)[0][0]
     size = 2 * max(len(heard), len(whole))
     repeated = np.tile(whole, 5)[:size]
     cross = np.fft.irfft(np.fft.rfft(repeated, 2 * size) * np.fft.rfft(heard, 2 * size).conj())
@@ -248,7 +262,7 @@ def test_an_animation_is_in_time_with_its_own_sound(tmp_path, suffix, seconds):
     for picture, box in zip(scene.frames, scene.sources[0].boxes, strict=True):
         x, y = np.clip((box[:2] + box[2:]) / 2, 0, np.array(FRAME) - 1).astype(int)
         shown.append((picture[y, x].mean() - 20) / 3)
-    expected = (start + np.arange(100) / 25) % seconds / seconds * 60
+    expected = speed * (start + np.arange(100) / 25) % seconds / seconds * 60
     late = np.abs((np.array(shown) - expected + 30) % 60 - 30)
     assert np.quantile(late, 0.95) < 1.7
     assert scene.sources[0].cutout == f"person/talk.{suffix}"
@@ -337,6 +351,8 @@ def test_mistakes_end_as_one_line(world, tmp_path):
         (["--frame_size", "100000x100000"], "--frame_size"),
         (["--varied_fraction", "1.5"], "--varied_fraction"),
         (["--box_noise", "nan"], "--box_noise"),
+        (["--audio_speed", "0.1..1"], "--audio_speed"),
+        (["--audio_speed", "1..nan"], "--audio_speed"),
         (["--layout", "fairplay", "--box_noise", "0.5"], "FAIR-Play"),
         (["--layout", "fairplay", "--frame_size", "480x270"], "FAIR-Play"),
     ],

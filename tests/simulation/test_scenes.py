@@ -23,7 +23,7 @@ from DiffBinaural.simulation.appearance import FRAME, SHAPES, Appearance, box_of
 from DiffBinaural.simulation.binaural import positions_at, spatialise
 from DiffBinaural.simulation.config import RATE, SimulateConfig
 from DiffBinaural.simulation.scenes import simulate
-from DiffBinaural.simulation.signals import FAMILIES, melody, recordings
+from DiffBinaural.simulation.signals import FAMILIES, excerpt, melody, recordings
 from DiffBinaural.utils.media import pictures, read_sound
 from DiffBinaural.utils.media_writing import write_video
 
@@ -160,6 +160,30 @@ def test_recordings_replace_built_in_sounds(tmp_path):
     assert scene.sources[0].family == "violin"
     peak = np.abs(np.fft.rfft(scene.binaural[0])).argmax() / 1.5
     assert peak == pytest.approx(2500 / (2 * math.pi), abs=2)
+
+
+def test_a_recording_is_played_at_speeds_within_the_ends(tmp_path):
+    hertz, speeds, rng = 1000, (0.7, 1.5), np.random.default_rng(0)
+    soundfile.write(tmp_path / "tone.wav", np.sin(2 * np.pi * hertz * np.arange(44_100) / 44_100), 44_100)
+    drawn = []
+    for _ in range(200):
+        sound, origin = excerpt(tmp_path / "tone.wav", rng, RATE // 2, RATE, speeds)
+        assert 2 * np.abs(np.fft.rfft(sound)).argmax() == pytest.approx(hertz * origin.speed, abs=1)
+        assert origin.seconds == pytest.approx(1, abs=1e-3)
+        drawn.append(origin.speed)
+    assert speeds[0] <= min(drawn) <= max(drawn) <= speeds[1]
+    place = np.sort(np.log(np.array(drawn) / speeds[0]) / np.log(speeds[1] / speeds[0]))
+    assert np.abs(place - np.linspace(0, 1, 200)).max() < 0.1
+
+
+def test_scenes_at_the_recordings_own_speed_are_those_of_before(tmp_path):
+    soundfile.write(tmp_path / "violin.wav", noise(), RATE)
+    before, same, faster = (
+        simulate(3, seconds=1, sources=(1, 1), files=recordings(tmp_path), **speeds)
+        for speeds in ({}, {"speeds": (1.0, 1.0)}, {"speeds": (1.2, 1.2)})
+    )
+    assert (before.binaural == same.binaural).all()
+    assert not (before.binaural == faster.binaural).all()
 
 
 def test_a_recording_has_the_shape_that_its_name_begins_with(tmp_path):
