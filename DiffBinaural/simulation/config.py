@@ -159,6 +159,8 @@ class SimulateConfig:
             raise ValueError(
                 f"--audio_speed is {low:g}..{high:g}; give from..to within {SPEEDS[0]:g}..{SPEEDS[1]:g}"
             )
+        if self.audio_speed != SimulateConfig.audio_speed and not self.audio_dir:
+            raise ValueError("--audio_speed is of recordings; name their folder with --audio_dir")
         if not RADII[0] <= self.head_radius[0] <= self.head_radius[1] <= RADII[1]:
             raise ValueError(
                 f"--head_radius is {self.head_radius[0]:g}..{self.head_radius[1]:g}; "

@@ -353,6 +353,7 @@ def test_mistakes_end_as_one_line(world, tmp_path):
         (["--box_noise", "nan"], "--box_noise"),
         (["--audio_speed", "0.1..1"], "--audio_speed"),
         (["--audio_speed", "1..nan"], "--audio_speed"),
+        (["--audio_speed", "0.8..1.2"], "--audio_dir"),
         (["--layout", "fairplay", "--box_noise", "0.5"], "FAIR-Play"),
         (["--layout", "fairplay", "--frame_size", "480x270"], "FAIR-Play"),
     ],
