@@ -20,6 +20,12 @@ from DiffBinaural.experiments.registry import Experiment, needs, slug_path
 
 TWO = "{root}/quality/2_sources_room/data"
 POSITION_FOLDERS = [f"x_{k / 4 - 1:+.2f}" for k in range(9)]
+# of the kit: a language and speakers that no training heard, recordings of single instruments
+ITALIAN = " ".join(f"person/speech_it_{number:03d}.wav" for number in range(12))
+INSTRUMENTS = (
+    "accordion banjo bassoon cello clarinet drum electric_guitar flute french_horn guitar harmonica harp "
+    "organ piano saxophone trombone trumpet tuba violin"
+)
 EXPERIMENTS = (
     *(quality(sources, room) for sources in (1, 2, 3) for room in ("no-room", "room")),
     quality(1, "room", bystanders=True),
@@ -164,6 +170,8 @@ EXPERIMENTS = (
             "5 sources": "--sources 5",
         }.items()
     ),
+    general("recorded speech", sounds=ITALIAN),
+    general("recorded instruments", sounds=INSTRUMENTS),
     Experiment(
         "anchors",
         "1 to 3 sources",

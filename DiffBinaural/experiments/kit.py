@@ -1,10 +1,18 @@
 """Recipes of the kit: real pictures with real sounds, through measured heads, so that the truth is known."""
 
-from DiffBinaural.experiments.recipes import PEER_RUN, SIMULATE, by_peer, evaluated
+from DiffBinaural.experiments.recipes import (
+    KIT_CORPUS,
+    PEER_RUN,
+    SIMULATE,
+    by_peer,
+    chosen_sounds,
+    evaluated,
+    sounds_of_kit,
+)
 from DiffBinaural.experiments.registry import Experiment
 
-CORPUS, HEADS = "data/kit", "data/heads"  # what `make results` gathers; SOFA files that a user puts there
-MATERIAL = tuple(f"{CORPUS}/{folder}" for folder in ("cutouts", "backgrounds"))
+HEADS = "data/heads"  # SOFA files that a user puts there
+MATERIAL = tuple(f"{KIT_CORPUS}/{folder}" for folder in ("cutouts", "backgrounds"))
 SPEAKER = "person/talking_speaker.wav"
 # classes with sounds and pictures that the detector knows
 ANIMALS_VEHICLES = "bear bird car cat cow dog elephant horse sheep train truck zebra"
@@ -29,8 +37,7 @@ def film_commands(sounds: str, words: str, head: str, clips: int) -> tuple[str, 
     clips   scenes, of which two are left over
     """
     return (
-        "DiffBinaural/experiments/choose_sounds.py "
-        f"--corpus {CORPUS} --take {sounds} --output_dir {{here}}/sounds",
+        chosen_sounds(sounds),
         f"{SIMULATE} --clips {clips} --held_out 1 --sources 1..1 --bystanders 0..2 "
         f"--audio_dir {{here}}/sounds --cutouts {MATERIAL[0]} --backgrounds {MATERIAL[1]} "
         f"--frame_size 480x270 --video_fps 25 --fov 60..90 --head {head} {words}",
@@ -41,7 +48,7 @@ def film_commands(sounds: str, words: str, head: str, clips: int) -> tuple[str, 
 
 def material(sounds: str) -> tuple[str, ...]:
     """What :func:`film_commands` needs, and no experiment makes."""
-    return (*(f"{CORPUS}/sounds/{name}" for name in sounds.split()), *MATERIAL)
+    return (*sounds_of_kit(sounds), *MATERIAL)
 
 
 def kit_scenes(row: str, sounds: str, words: str, head: str = "kemar", clips: int = 11) -> Experiment:

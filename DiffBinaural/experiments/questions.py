@@ -35,7 +35,8 @@ CONDITIONS = (
     "head of 11 cm",
     "camera of 60°",
     "25 pictures a second",
-    "speech",
+    "recorded speech",
+    "recorded instruments",
     "5 sources",
 )
 SPEEDS = (

@@ -4,6 +4,7 @@ from DiffBinaural.experiments.registry import Experiment
 
 SIMULATE = "DiffBinaural/simulate_dataset.py --out {here}/data --seconds 4"
 SCENES = "{root}/data/scenes/data"
+KIT_CORPUS = "data/kit"  # what `make results` gathers
 PEER_RUN = "generated/weights/runs/mono2binaural"  # of `make mono2binaural`
 
 
@@ -93,18 +94,38 @@ def quality(sources: int, room: str, bystanders: bool = False) -> Experiment:
     )
 
 
-def general(change: str, words: str) -> Experiment:
-    """The shipped models on one source in a room, with one condition changed from the training."""
+def chosen_sounds(sounds: str) -> str:
+    """Command that copies sounds of the kit's corpus, named as choose_sounds.py takes them."""
+    return (
+        "DiffBinaural/experiments/choose_sounds.py "
+        f"--corpus {KIT_CORPUS} --take {sounds} --output_dir {{here}}/sounds"
+    )
+
+
+def sounds_of_kit(sounds: str) -> tuple[str, ...]:
+    """The files and folders that :func:`chosen_sounds` needs, and no experiment makes."""
+    return tuple(f"{KIT_CORPUS}/sounds/{name}" for name in sounds.split())
+
+
+def general(change: str, words: str = "", sounds: str = "") -> Experiment:
+    """The shipped models on one source in a room, with one condition changed from the training.
+
+    words   of simulate_dataset.py
+    sounds  of the kit's corpus, in place of built-in ones
+    """
     data, words = "{here}/data", words if "--sources" in words else f"--sources 1 {words}"
+    words += " --audio_dir {here}/sounds" if sounds else ""
     return Experiment(
         "general",
         change,
         (
+            *([chosen_sounds(sounds)] if sounds else []),
             f"{SIMULATE} --clips 14 --held_out 1 --seed 97 {words}",
             stage1(data, "mels"),
             rendered(data, "{here}/mels", "wiener", "--renderer wiener"),
             *evaluated(data, {"wiener": "{here}/wiener"}),
         ),
+        requires=sounds_of_kit(sounds),
     )
 
 

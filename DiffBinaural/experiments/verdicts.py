@@ -8,6 +8,10 @@ from DiffBinaural.experiments.questions import Rows, bench_rows
 from DiffBinaural.experiments.tables import in_digits, proven
 
 A_FIFTH = 0.8  # the ratio of an error that is 20 % smaller
+GONE = (
+    "; its weights are gone: its figures were measured on the same scenes beside the models {}, and the "
+    "interval of a difference from it is the widest that both intervals against the mono copy allow"
+)
 
 
 def listed(words: Iterable[str]) -> str:
@@ -203,8 +207,12 @@ def card_verdict(answers: dict) -> str:
 
 
 def peer_verdict(run: dict) -> str:
-    """How was Mono2Binaural trained?  run: of made.training_of_peer"""
-    best, last = run["best"], run["last"]
+    """How was Mono2Binaural trained?
+
+    run  of made.training_of_peer; where its weights are gone, "measured_beside" is the hash of the models
+         that its figures were measured beside
+    """
+    best, last, beside = run["best"], run["last"], run.get("measured_beside")
     error, later, of_copy = (
         in_digits(row[f"val/{name}difference_mse"])
         for row, name in ((best, ""), (last, ""), (best, "mono_copy_"))
@@ -213,6 +221,7 @@ def peer_verdict(run: dict) -> str:
         f"{run['seconds'] / 60:.0f} minutes on one core, {last['step']} steps of "
         f"{run['config']['batch_size']} windows; taken are the weights of step {best['step']}, the best in "
         f"validation (squared error of L − R {error}, the mono copy's {of_copy}; at the end {later})"
+        + (GONE.format(beside) if beside else "")
     )
 
 
