@@ -34,7 +34,6 @@ CONDITIONS = (
     "as in training",
     "head of 11 cm",
     "camera of 60°",
-    "25 pictures a second",
     "recorded speech",
     "recorded instruments",
     "5 sources",
