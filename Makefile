@@ -158,10 +158,14 @@ W2 ?= 900
 SCENES = $(W)/scenes/processed/binaural_audios_22050Hz
 REAL   = --audio_dir $(CORPUS)/sounds --audio_fraction 0.65 --audio_speed 0.6..1.7
 SPOKEN = --audio_dir $(W)/speech --audio_fraction 0.6
-where  = $$(if [ -d $(CORPUS)/$(1) ]; then echo "$(2)"; else echo "$(3)"; fi)
+where  = $(if $(shell test -d $(CORPUS)/$(1) && echo there),$(2),$(3))
 
-$(W)/scenes/splits/test.csv: .venv/installed
+$(W)/corpus_tried: .venv/installed
 	-$(MAKE) corpus
+	mkdir -p $(W)
+	touch $@
+
+$(W)/scenes/splits/test.csv: $(W)/corpus_tried
 	$(PY) DiffBinaural/simulate_speech.py --out $(W)/speech --clips 400 --seed 1
 	$(PY) DiffBinaural/simulate_dataset.py --out $(W)/scenes --clips 3000 --seconds 6 --sources 1..3 --bystanders 0..2 \
 	    --sounding --video_fps 25 --dry_fraction 0.3 --head_radius 7..10.5 --eared_fraction 0.6 --fov 60..120 \
