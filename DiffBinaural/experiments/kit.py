@@ -2,7 +2,6 @@
 
 from DiffBinaural.experiments.recipes import (
     KIT_CORPUS,
-    PEER_RUN,
     SIMULATE,
     by_peer,
     chosen_sounds,
@@ -62,11 +61,7 @@ def kit_scenes(row: str, sounds: str, words: str, head: str = "kemar", clips: in
             by_peer("{here}/data"),
             *evaluated("{here}/data", {name: f"{{here}}/{name}" for name in (*SYSTEMS, "mono2binaural")}),
         ),
-        requires=(
-            *material(sounds),
-            PEER_RUN,
-            *([head] if head.endswith(".sofa") else []),
-        ),
+        requires=(*material(sounds), *([head] if head.endswith(".sofa") else [])),
     )
 
 

@@ -11,15 +11,19 @@ from pathlib import Path
 
 from DiffBinaural.experiments.catalogue import chosen
 from DiffBinaural.experiments.config import ResultsConfig
+from DiffBinaural.experiments.kept import beside, with_known_peer, without_peer
 from DiffBinaural.experiments.made import training_of_peer
 from DiffBinaural.experiments.page import write_pages
 from DiffBinaural.experiments.recipes import PEER_RUN
 from DiffBinaural.experiments.registry import Experiment
 from DiffBinaural.experiments.runner import ROOT, carry_out, lacking
-from DiffBinaural.experiments.summary import collect, undecided, updated
+from DiffBinaural.experiments.summary import collect, rounded, undecided, updated
 from DiffBinaural.utils.arguments import run
 from DiffBinaural.utils.files import read_json, write_json
 from DiffBinaural.utils.progress import Progress
+
+PEER_NOTE = ROOT / "docs/peer.json"
+NO_PEER = f"{PEER_RUN} is missing: Mono2Binaural keeps its known figures; make mono2binaural trains it"
 
 
 def main(cfg: ResultsConfig) -> None:
@@ -28,13 +32,16 @@ def main(cfg: ResultsConfig) -> None:
     root, figures = Path(cfg.output_dir or f"generated/results{suffix}"), ROOT / docs / "results.json"
     known = read_json(figures) if figures.exists() else {}
     if cfg.run:
-        wanted = chosen(cfg.only, root, cfg.scale)
+        wanted, peer = chosen(cfg.only, root, cfg.scale), (ROOT / PEER_RUN).exists()
+        if not peer:
+            wanted = [without_peer(experiment) for experiment in wanted]
+            print(NO_PEER, file=sys.stderr)
         carry_out_all(wanted, root, cfg.scale)
         carry_out_all(undecided(wanted, root), root, cfg.scale)
-        known = updated(known, collect(wanted, root), root)
+        before, known = known, updated(known, collect(wanted, root), root)
+        known = known if peer else rounded(with_known_peer(known, before))
         write_json(figures, known)
-        if (ROOT / PEER_RUN).exists():
-            write_json(ROOT / "docs/peer.json", training_of_peer(ROOT / PEER_RUN))
+        write_json(PEER_NOTE, training_of_peer(ROOT / PEER_RUN) if peer else beside(before, PEER_NOTE))
     write_pages(known, ROOT, suffix, docs)
 
 

@@ -90,7 +90,6 @@ def quality(sources: int, room: str, bystanders: bool = False) -> Experiment:
                 geometry=True,
             ),
         ),
-        requires=(PEER_RUN,),
     )
 
 

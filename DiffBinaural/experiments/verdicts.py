@@ -209,8 +209,8 @@ def card_verdict(answers: dict) -> str:
 def peer_verdict(run: dict) -> str:
     """How was Mono2Binaural trained?
 
-    run  of made.training_of_peer; where its weights are gone, "measured_beside" is the hash of the models
-         that its figures were measured beside
+    run  of made.training_of_peer; where it is not at hand any more, "measured_beside" is the hash of the
+         models that its figures were measured beside
     """
     best, last, beside = run["best"], run["last"], run.get("measured_beside")
     error, later, of_copy = (

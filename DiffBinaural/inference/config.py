@@ -80,3 +80,11 @@ class ExportConfig:
     run: str = required("stage-1 run folder, whose best weights are taken")
     checkpoint_file: str = required("vocoder weights, config.json beside them")
     out: str = required("folder for stage1/ and vocoder/")
+    average_with: str | None = option(
+        None, "average stage 1's weights with those of this run, from which it was trained on"
+    )
+    share: float = option(0.5, "with --average_with: share of that run's weights, 0 to 1")
+
+    def __post_init__(self):
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"--share is {self.share}; expected 0 to 1")

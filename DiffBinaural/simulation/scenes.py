@@ -184,8 +184,8 @@ def simulate(
     """
     streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(8)]
     sound_rng, path_rng, room_rng, picture_rng, bystander_rng, motion_rng, look_rng, box_rng = streams
-    recorded: dict = {"n": round(seconds * RATE), "files": files, "speeds": speeds}
-    recorded["recorded_fraction"] = recorded_fraction
+    n = round(seconds * RATE)
+    recorded: dict = dict(n=n, files=files, recorded_fraction=recorded_fraction, speeds=speeds)
     count = int(sound_rng.integers(sources[0], sources[1] + 1))
     dry = draw_sources(sound_rng, count, **recorded)
     names, shapes, sounds, origins = zip(*dry, strict=True)
@@ -210,7 +210,7 @@ def simulate(
     if not motion:
         objects = [each.without_motion() for each in objects]
 
-    times, video_times = (picture_times(recorded["n"] / RATE, each) for each in (fps, video_fps or fps))
+    times, video_times = (picture_times(n / RATE, each) for each in (fps, video_fps or fps))
     frames = video = filmed(objects, wall, times, camera)
     if video_fps not in (None, fps):
         video = filmed(objects, wall, video_times, camera)

@@ -10,7 +10,7 @@ from DiffBinaural.utils.audio import read_wav
 
 Rng = np.random.Generator
 BELL_RATIOS = np.array([0.5, 1, 1.19, 1.5, 2, 2.67, 3.5, 4.9, 6.4, 8.2, 10.1, 12.3])
-SPEED_STEP = 1050  # Hz: between rates that usual ones are converted to in few phases
+SPEED_STEP = 150  # Hz: between rates that usual ones are converted to in a few hundred phases
 TYPES = {".wav", ".flac", ".ogg", ".mp3"}
 
 
@@ -133,7 +133,7 @@ class Origin(NamedTuple):
 
 
 def draw_speed(rng: Rng, speeds: tuple[float, float], rate: int) -> float:
-    """A speed within the ends, as good as uniform in pitch: `rate` over a multiple of SPEED_STEP."""
+    """A speed between the ends, uniform in pitch: the nearest that is `rate` by a multiple of SPEED_STEP."""
     low, high = speeds
     if low == high == 1:  # without a draw: scenes at the recordings' own speed are those of before
         return 1.0

@@ -12,8 +12,11 @@ from DiffBinaural.evaluation.interaural import cues
 from DiffBinaural.evaluation.metric import measure
 from DiffBinaural.evaluation.metrics import WAV_METRICS as METRICS
 from DiffBinaural.evaluation.placement import measure_position
+from DiffBinaural.export_weights import averaged
+from DiffBinaural.inference.config import ExportConfig
 from DiffBinaural.utils.audio import read_wav, write_wav
 from DiffBinaural.utils.bundled import BUNDLED
+from DiffBinaural.utils.files import load_tensors
 
 FILES = sorted(BUNDLED.rglob("*.pth"))
 FOREIGN = sorted(BUNDLED.rglob("*.onnx"))
@@ -110,3 +113,29 @@ def test_a_sound_on_the_other_side_is_counted(x, wrong, tmp_path):
     assert row["itd_us"] == pytest.approx(6 / 22_050 * 1e6, abs=10)
     assert row["ild_db"] == pytest.approx(6.02, abs=0.1)
     assert row["wrong"] is wrong
+
+
+def test_an_average_lies_between_two_runs_of_one_network():
+    two = [{"a": torch.randn(4, 3), "n": torch.tensor(7)} for _ in range(2)]
+    for share in (0.0, 0.3, 1.0):
+        made = averaged(*two, share)
+        assert torch.allclose(made["a"], (1 - share) * two[0]["a"] + share * two[1]["a"])
+        assert made["n"] == 7
+    with pytest.raises(ValueError, match="--average_with"):
+        averaged(two[0], {"a": torch.randn(4, 2), "n": torch.tensor(7)}, 0.3)
+
+
+def test_a_run_that_is_averaged_with_itself_is_exported_as_it_is(scripts, tmp_path):
+    run, generator = BUNDLED / "stage1", BUNDLED / "vocoder/g_best.pth"
+    words = ("--run", run, "--average_with", run, "--share", 0.3, "--checkpoint_file", generator)
+    scripts("DiffBinaural.export_weights", *words, "--out", tmp_path)
+    for path in FILES:
+        made, shipped = (load_tensors(folder / path.relative_to(BUNDLED)) for folder in (tmp_path, BUNDLED))
+        made, shipped = (state.get("generator", state) for state in (made, shipped))
+        assert made.keys() == shipped.keys()
+        assert all(torch.equal(made[name], shipped[name]) for name in made)
+
+
+def test_shares_beyond_both_runs_are_refused():
+    with pytest.raises(ValueError, match="--share"):
+        ExportConfig(run="a", checkpoint_file="b", out="c", average_with="d", share=1.2)

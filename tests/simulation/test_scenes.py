@@ -176,14 +176,17 @@ def test_a_recording_is_played_at_speeds_within_the_ends(tmp_path):
     assert np.abs(place - np.linspace(0, 1, 200)).max() < 0.1
 
 
-def test_scenes_at_the_recordings_own_speed_are_those_of_before(tmp_path):
+def test_at_its_own_speed_a_recording_takes_no_draw_of_others(tmp_path):
+    """So scenes without the option are those that there were before it."""
     soundfile.write(tmp_path / "violin.wav", noise(), RATE)
-    before, same, faster = (
-        simulate(3, seconds=1, sources=(1, 1), files=recordings(tmp_path), **speeds)
-        for speeds in ({}, {"speeds": (1.0, 1.0)}, {"speeds": (1.2, 1.2)})
-    )
-    assert (before.binaural == same.binaural).all()
-    assert not (before.binaural == faster.binaural).all()
+    rng, expected = np.random.default_rng(3), np.random.default_rng(3)
+    sound, origin = excerpt(tmp_path / "violin.wav", rng, RATE // 2, RATE)
+    expected.integers(0, RATE // 2 + 1, 8)
+    assert rng.bit_generator.state == expected.bit_generator.state
+    whole, start = read_sound(tmp_path / "violin.wav")[0][0], round(origin.start * RATE)
+    part = whole[start : start + RATE // 2]
+    assert np.corrcoef(part, sound)[0, 1] > 0.999999
+    assert origin.speed == 1
 
 
 def test_a_recording_has_the_shape_that_its_name_begins_with(tmp_path):
