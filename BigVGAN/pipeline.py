@@ -41,7 +41,8 @@ from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import pick_device
 from DiffBinaural.utils.mel import frame_times
 from DiffBinaural.utils.mel_files import same_mel
-from DiffBinaural.utils.plots import Columns, draw_generated
+from DiffBinaural.utils.mel_stream import Columns, mels_of_file
+from DiffBinaural.utils.plots import draw_generated
 from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.source_plots import FilmStrip
 
@@ -55,7 +56,7 @@ class Rendered(NamedTuple):
     """Successive mel frames of a clip, with their sound."""
 
     wav: Tensor  # (2, n) samples, left first
-    mels: Tensor  # (3, M, T) nepers: mono, left, right
+    mono_mel: Tensor  # (1, M, T) nepers
 
 
 class Pipeline:
@@ -147,8 +148,7 @@ class Pipeline:
             for block in self.run(audio, video, cfg, timer):
                 out.write(block.wav.cpu().numpy())
                 bar.update(block.wav.shape[1])
-                if cfg.plot:
-                    columns.add(block.mels)
+                columns.add(block.mono_mel)
         if notice := loudness_notice(cfg.output, out.gain, cfg.limit):
             print(notice, file=sys.stderr)
         if cfg.mux:  # players clip: there it always fits
@@ -156,8 +156,8 @@ class Pipeline:
             with timer("muxing"), replacing(cfg.mux) as part:
                 write_track(cfg, cfg.output, audio.output_rate, part, **span)
         if cfg.plot:
-            panels = source_panels(video, audio.seconds)
-            draw_generated(cfg.plot, columns, self.mel, panels)
+            panels, ears = source_panels(video, audio.seconds), mels_of_file(cfg.output, self.mel)
+            draw_generated(cfg.plot, columns, ears, self.mel, panels)
         if notice := length_notice(audio.seconds, video.seconds(), len(video.images)):
             print(notice, file=sys.stderr)
         if cfg.trajectory:
@@ -212,7 +212,7 @@ class Pipeline:
                 wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
                 wav = wav if audio.gain == 1 else wav / audio.gain
-                yield Rendered(wav, torch.cat([mono_mel, made[:2]]))  # without the phasor
+                yield Rendered(wav, mono_mel)
 
     @property
     def uses_head(self) -> bool:

@@ -11,7 +11,8 @@ from DiffBinaural.evaluation.report import mels_of, scaled
 from DiffBinaural.inference.audio_source import AudioSource
 from DiffBinaural.utils.audio import is_sound_file, read_wav, resample, write_wav
 from DiffBinaural.utils.media import read_sound, sound_delay
-from DiffBinaural.utils.plots import MEL_TICKS, Columns, mel_png, mel_ticks
+from DiffBinaural.utils.mel_stream import Columns
+from DiffBinaural.utils.plots import MEL_TICKS, mel_png, mel_ticks
 
 PIECE = 30  # seconds whose differences between the ears are computed at once: they need memory
 WIDEST = 2048  # pixels of a spectrogram

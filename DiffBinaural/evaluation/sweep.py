@@ -19,7 +19,8 @@ from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.mel import frame_times
 from DiffBinaural.utils.mel_files import save_mel_pair, write_mel_config
-from DiffBinaural.utils.plots import Columns, draw_generated
+from DiffBinaural.utils.mel_stream import Columns
+from DiffBinaural.utils.plots import draw_generated
 from DiffBinaural.utils.progress import Progress
 
 
@@ -70,8 +71,8 @@ def generate_at_positions(dataset_class: Callable[..., WholeClips], cfg: Placeme
                 write_mel_config(folder, mel)
                 if not cfg.sweep:  # a sweep is drawn as one curve
                     columns = Columns()
-                    columns.add(torch.cat([clip["mono_mel"], torch.from_numpy(pair[:2])]))
-                    draw_generated(folder / f"{clip['stem']}.png", columns, mel)
+                    columns.add(clip["mono_mel"])
+                    draw_generated(folder / f"{clip['stem']}.png", columns, [torch.from_numpy(pair[:2])], mel)
                 rows.append(
                     {
                         "id": clip["stem"],

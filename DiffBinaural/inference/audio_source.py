@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from DiffBinaural.inference.windows import BLOCK, Queue
+from DiffBinaural.inference.windows import Queue
 from DiffBinaural.utils.audio import Resampler, checked_rate, is_sound_file, sound_info, wav_blocks
 from DiffBinaural.utils.downmix import ChannelLevels
 from DiffBinaural.utils.media import silent_blocks, sound_blocks, sound_delay, sound_rate
+from DiffBinaural.utils.mel_stream import BLOCK
 from DiffBinaural.utils.streams import tracks_line
 
 RESAMPLED_SECONDS = BLOCK / 86  # that are resampled at once

@@ -16,7 +16,7 @@ from DiffBinaural.heads.named import head_named
 from DiffBinaural.inference.config import ClipsConfig, GenerateConfig
 from DiffBinaural.inference.loading import load_models
 from DiffBinaural.inference.sampler import Sampler
-from DiffBinaural.inference.windows import BLOCK, WindowBatch
+from DiffBinaural.inference.windows import WindowBatch
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.closing import ending
 from DiffBinaural.utils.distributed import world
@@ -24,6 +24,7 @@ from DiffBinaural.utils.lists import EARS, SIDES, Clip
 from DiffBinaural.utils.locks import locked
 from DiffBinaural.utils.mel import DB_PER_NEPER
 from DiffBinaural.utils.mel_files import save_mel_pair, write_mel_config
+from DiffBinaural.utils.mel_stream import BLOCK
 from DiffBinaural.utils.progress import Progress
 
 

@@ -12,10 +12,11 @@ from DiffBinaural.heads.direct_path import decided, direct_path
 from DiffBinaural.heads.head import Head
 from DiffBinaural.heads.sphere import Sphere
 from DiffBinaural.inference.features import contexts
-from DiffBinaural.inference.windows import BLOCK, WindowBatch, windows_at_once
+from DiffBinaural.inference.windows import WindowBatch, windows_at_once
 from DiffBinaural.modules.direct_path_head import DirectPaths
 from DiffBinaural.modules.models import BinauralModel
 from DiffBinaural.utils.helpers import generator_for
+from DiffBinaural.utils.mel_stream import BLOCK
 from DiffBinaural.utils.progress import Progress
 
 

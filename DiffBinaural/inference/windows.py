@@ -7,10 +7,7 @@ from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig
 from DiffBinaural.dataset.cutting import WINDOW_HOP, extract_windows, padded
-from DiffBinaural.utils.blocks import Pieces
-from DiffBinaural.utils.mel import mel_spectrogram
-
-BLOCK = 5168  # mel frames that are processed at once: 60 s
+from DiffBinaural.utils.mel_stream import MelStream
 
 
 @dataclass(frozen=True)
@@ -58,9 +55,7 @@ class WindowCutter:
 
     def __init__(self, cfg: MelConfig, size: int, begin: float):
         self.cfg, self.size, self.begin = cfg, size, begin
-        reach = -(-(cfg.n_fft - cfg.hop) // 2 // cfg.hop) + 1  # frames that a piece's end disturbs
-        self.pieces = Pieces(BLOCK * cfg.hop, reach * cfg.hop)
-        self.samples = 0  # received
+        self.stream = MelStream(cfg)
         self.mono, self.mono_mel = Queue(), Queue()
         self.held: Tensor | None = None  # mel (1, M, t) from frame `at` on
         self.coming: Tensor | None = None  # mel that follows it
@@ -68,25 +63,17 @@ class WindowCutter:
 
     def push(self, samples: Tensor, *, last: bool = False) -> list[WindowBatch]:
         """Append samples (1, n), the last of the clip or not.  -> the batches that are now complete"""
-        self.samples += samples.shape[1]
-        if last:  # silence fills the last frame, and a clip too short for a mel
-            hop, least = self.cfg.hop, (self.cfg.n_fft - self.cfg.hop) // 2 + 1
-            missing = -(-max(self.samples, least) // hop) * hop - self.samples
-            samples = torch.cat([samples, samples.new_zeros(1, missing)], dim=-1)
-        following = [self._mel(*piece) for piece in self.pieces.push(samples, last=last)]
+        following = []
+        for mono, mel in self.stream.push(samples, last=last):
+            self.mono.put(mono)
+            self.mono_mel.put(mel)
+            following.append(mel)
         batches = [self._advance(mel) for mel in [*following, *[None] * last]]
         return [batch for batch in batches if batch]
 
     def take(self, frames: int) -> tuple[Tensor, Tensor]:
         """The next frames' samples (frames · hop,) and mel (1, M, frames), or as many as there are."""
         return self.mono.take(frames * self.cfg.hop)[0], self.mono_mel.take(frames)
-
-    def _mel(self, piece: Tensor, before: int, behind: int) -> Tensor:
-        end, hop = piece.shape[1] - behind, self.cfg.hop
-        mel = mel_spectrogram(piece, self.cfg)[..., before // hop : end // hop]
-        self.mono.put(piece[:, before:end])
-        self.mono_mel.put(mel)
-        return mel
 
     def _advance(self, following: Tensor | None) -> WindowBatch | None:
         """The windows that end within the mel before `following`; None = nothing follows."""

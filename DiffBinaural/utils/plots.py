@@ -1,19 +1,19 @@
 """Plots of mels, errors, interaural cues, training histories."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.lists import SIDES
 from DiffBinaural.utils.mel import DB_PER_NEPER, FLOOR, band_centres
+from DiffBinaural.utils.mel_stream import Columns
 
 MEL_STYLE = dict(cmap="magma", vmin=np.log(FLOOR), vmax=2)  # of every log mel
 TRUTH_LINE = dict(color="0.75", linewidth=6)  # broad, behind the other lines
@@ -57,7 +57,7 @@ def mel_figure(
     column = column[len(above) :]
     for axes, (title, mel) in zip(column, rows):
         in_db = "dB" in title
-        style = dict(cmap="RdBu_r", vmin=-20, vmax=20) if in_db else MEL_STYLE
+        style = dict(cmap="RdBu_r", vmin=-10, vmax=10) if in_db else MEL_STYLE
         seconds = mel.shape[1] * cfg.hop / cfg.sample_rate
         image = axes.imshow(mel, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.shape[0]), **style)
         axes.set_title(title, fontsize=9, loc="left")
@@ -71,37 +71,25 @@ def mel_figure(
     return figure
 
 
-class Columns:
-    """Mels (…, M, T) of any length at a bounded number of columns: neighbouring frames are averaged.
+def draw_generated(
+    path: str | Path, mono: Columns, ears: Iterable[Tensor], cfg: MelConfig, above: Sequence[Panel] = ()
+) -> None:
+    """Draw a clip's mels (mono, left, right), and the level difference of the ears, below some panels.
 
-    limit   greatest number of columns
-    stride  frames per column
+    ears  pieces (2, M, T) of their mels; as long as the mono's (1, M, T), within a frame
     """
-
-    def __init__(self, limit: int = 8192):
-        self.limit, self.stride, self.made, self.rest = limit, 1, None, None
-
-    def add(self, mel: Tensor) -> None:
-        """Append frames."""
-        self.rest = mel if self.rest is None else torch.cat([self.rest, mel], dim=-1)
-        whole = self.rest.shape[-1] // self.stride
-        new = self.rest[..., : whole * self.stride].unflatten(-1, (whole, self.stride)).mean(-1)
-        self.rest = self.rest[..., whole * self.stride :].clone()
-        self.made = new if self.made is None else torch.cat([self.made, new], dim=-1)
-        while self.made.shape[-1] > self.limit:
-            if self.made.shape[-1] % 2:  # the last column waits for a neighbour
-                odd = self.made[..., -1:].expand(*self.made.shape[:-1], self.stride)
-                self.rest, self.made = torch.cat([odd, self.rest], dim=-1), self.made[..., :-1]
-            self.made = self.made.unflatten(-1, (-1, 2)).mean(-1)
-            self.stride *= 2
-
-
-def draw_generated(path: str | Path, columns: Columns, cfg: MelConfig, above: Sequence[Panel] = ()) -> None:
-    """Draw a clip's mels (mono, left, right), and the level difference of the ears, below some panels."""
-    mono, left, right = columns.made.numpy()
-    level = (right - left) * DB_PER_NEPER
-    rows = [("mono", mono), ("left", left), ("right", right), ("right - left, dB", level)]
-    save_figure(path, mel_figure(rows, replace(cfg, hop=cfg.hop * columns.stride), above=above))
+    both = Columns(mono.limit + 1, mono.stride)
+    for mel in ears:
+        both.add(mel)
+    size = min(mono.made.shape[-1], both.made.shape[-1])
+    alone, left, right = (mel[:, :size] for mel in (*mono.made.numpy(), *both.made.numpy()))
+    rows = [
+        ("mono", alone),
+        ("left", left),
+        ("right", right),
+        ("right - left, dB", (right - left) * DB_PER_NEPER),
+    ]
+    save_figure(path, mel_figure(rows, replace(cfg, hop=cfg.hop * mono.stride), above=above))
 
 
 def save_figure(path: str | Path, figure) -> None:

@@ -18,6 +18,7 @@ import soundfile
 import torch
 from PIL import Image
 
+from BigVGAN import pipeline
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.env import load_config
 from BigVGAN.pipeline import Pipeline
@@ -25,7 +26,7 @@ from BigVGAN.utils import save_generator
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig, SamplingConfig, preset_config
 from DiffBinaural.dataset.cutting import WINDOW_HOP, covering, whole_clip
 from DiffBinaural.dataset.frame_sources import RecordedFrames
-from DiffBinaural.inference import sampler, windows
+from DiffBinaural.inference import sampler
 from DiffBinaural.inference.audio_source import AudioSource
 from DiffBinaural.inference.generation import generate
 from DiffBinaural.inference.loading import load_models
@@ -33,7 +34,8 @@ from DiffBinaural.inference.sampler import Sampler
 from DiffBinaural.inference.video_frames import VideoFrames
 from DiffBinaural.inference.windows import WindowCutter
 from DiffBinaural.modules.models import ModelBuilder
-from DiffBinaural.utils.audio import WavWriter, resample, write_wav
+from DiffBinaural.utils import mel_stream
+from DiffBinaural.utils.audio import WavWriter, read_wav, resample, write_wav
 from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.files import save_tensors, write_json
 from DiffBinaural.utils.media import pictures, read_sound
@@ -384,6 +386,27 @@ def test_the_shortest_sounds(scripts, nets, tmp_path, samples):
     assert soundfile.info(tmp_path / "out.wav").frames == samples
 
 
+@pytest.mark.parametrize("renderer", ["geometry", "vocoder"])
+def test_a_plot_shows_the_sound_that_is_written(scripts, nets, tmp_path, monkeypatch, renderer):
+    """Not the mels that the network asks for: the renderer has the last word."""
+    rate = 48_000 if renderer == "geometry" else RATE
+    film(tmp_path / "in.mp4", 2, 10, tones(2, rate, 1), rate)
+    drawn = []
+    monkeypatch.setattr(
+        pipeline,
+        "draw_generated",
+        lambda path, mono, ears, *rest: drawn.append((mono.made, torch.cat([*ears], -1))),
+    )
+    plot = "--plot", tmp_path / "a.png", "--renderer", renderer
+    scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "in.mp4", tmp_path / "out.wav", *plot))
+    [(mono, ears)] = drawn
+    written = torch.from_numpy(resample(*read_wav(tmp_path / "out.wav", channels=2), RATE))
+    whole = ears.shape[-1] - 1  # the last frame is filled with silence
+    expected = mel_spectrogram(written, MelConfig())[..., :whole]
+    assert mono.shape == (1, 80, whole + 1)
+    assert torch.allclose(ears[..., : whole - 2], expected[..., : whole - 2], atol=0.02)
+
+
 # --- many at once -------------------------------------------------------------------------------------------
 
 
@@ -435,7 +458,7 @@ def test_a_csv_names_pairs(scripts, nets, tmp_path):
 
 def test_a_clip_in_blocks_is_the_clip_at_once(nets, tmp_path, monkeypatch):
     """Sound, mel, pictures, windows and noise in blocks of 2.3 s against the whole clip in one call."""
-    for module in (windows, sampler):
+    for module in (mel_stream, sampler):
         monkeypatch.setattr(module, "BLOCK", 200)
     rate, cfg = 48_000, SamplingConfig(sampling_timesteps=6, device="cpu")
     sound = np.random.default_rng(0).normal(0, 0.1, (round(7.7 * rate), 2)).astype(np.float32)
@@ -482,7 +505,7 @@ def test_a_camera_of_a_narrow_field_of_view_shows_what_is_straight_ahead(fov, tm
 @pytest.mark.parametrize("frames", [1, 79, 80, 81, 119, 120, 121, 203, 239, 240, 241, 410])
 def test_blocks_have_the_windows_of_the_whole_clip(frames, block, monkeypatch):
     """However short the last block is, even one frame."""
-    monkeypatch.setattr(windows, "BLOCK", block)
+    monkeypatch.setattr(mel_stream, "BLOCK", block)
     cfg, size = MelConfig(), 80
     samples = torch.randn(1, frames * cfg.hop, generator=torch.Generator().manual_seed(0))
     cutter, batches = WindowCutter(cfg, size, 0.0), []
@@ -565,9 +588,10 @@ def peak(nets, folder, seconds, block=None):
     """Megabytes that the script needs for a film with its own sound of so many seconds."""
     film(folder / "in.mp4", seconds, 5, tones(seconds, RATE, 1), RATE, size=(480, 360))
     script = (
-        "from BigVGAN import inference_e2e; from DiffBinaural.inference import sampler, windows; "
+        "from BigVGAN import inference_e2e; from DiffBinaural.inference import sampler; "
+        "from DiffBinaural.utils import mel_stream; "
         "from DiffBinaural.utils.arguments import run; "
-        f"sampler.BLOCK = windows.BLOCK = {block or windows.BLOCK}; run(inference_e2e.main)"
+        f"sampler.BLOCK = mel_stream.BLOCK = {block or mel_stream.BLOCK}; run(inference_e2e.main)"
     )
     measure = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stderr=-3); "

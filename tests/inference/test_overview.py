@@ -16,7 +16,8 @@ from DiffBinaural.dataset.trajectories import Waypoint
 from DiffBinaural.inference.overview import source_panels, source_ways
 from DiffBinaural.inference.video_frames import VideoFrames
 from DiffBinaural.utils.lists import Detection
-from DiffBinaural.utils.plots import Columns, draw_generated, mel_figure
+from DiffBinaural.utils.mel_stream import Columns
+from DiffBinaural.utils.plots import draw_generated, mel_figure
 from DiffBinaural.utils.source_plots import (
     LIKELIEST,
     FilmStrip,
@@ -247,9 +248,10 @@ def test_everything_is_on_the_time_axis_of_the_mels():
 
 def test_the_whole_plot_is_written(film, tmp_path):
     video, columns = watched(film, finder=Known()), Columns()
-    columns.add(torch.zeros(3, 80, 800))
-    draw_generated(tmp_path / "plain.png", columns, MelConfig())
-    draw_generated(tmp_path / "all.png", columns, MelConfig(), source_panels(video, 9.5))
+    columns.add(torch.zeros(1, 80, 800))
+    ears = torch.zeros(2, 80, 800).split(300, -1)
+    draw_generated(tmp_path / "plain.png", columns, ears, MelConfig())
+    draw_generated(tmp_path / "all.png", columns, ears, MelConfig(), source_panels(video, 9.5))
     plain, whole = (Image.open(tmp_path / name) for name in ("plain.png", "all.png"))
     assert whole.height > plain.height + 150
     assert LIKELIEST in {to_hex(np.array(c[:3]) / 255) for _, c in whole.convert("RGB").getcolors(1 << 24)}
