@@ -27,7 +27,7 @@ from DiffBinaural.inference.audio_source import AudioSource, own_rate
 from DiffBinaural.inference.full_band import FullBand
 from DiffBinaural.inference.geometry import FADE, GeometrySampler, in_the_middle
 from DiffBinaural.inference.loading import load_models
-from DiffBinaural.inference.overview import source_panels
+from DiffBinaural.inference.overview import draw_overview
 from DiffBinaural.inference.remarks import length_notice, loudness_notice
 from DiffBinaural.inference.rendering import GEOMETRY
 from DiffBinaural.inference.sampler import Sampler
@@ -41,8 +41,7 @@ from DiffBinaural.utils.files import replacing
 from DiffBinaural.utils.helpers import pick_device
 from DiffBinaural.utils.mel import frame_times
 from DiffBinaural.utils.mel_files import same_mel
-from DiffBinaural.utils.mel_stream import Columns, mels_of_file
-from DiffBinaural.utils.plots import draw_generated
+from DiffBinaural.utils.mel_stream import Columns
 from DiffBinaural.utils.progress import Progress
 from DiffBinaural.utils.source_plots import FilmStrip
 
@@ -148,7 +147,8 @@ class Pipeline:
             for block in self.run(audio, video, cfg, timer):
                 out.write(block.wav.cpu().numpy())
                 bar.update(block.wav.shape[1])
-                columns.add(block.mono_mel)
+                if cfg.plot:
+                    columns.add(block.mono_mel)
         if notice := loudness_notice(cfg.output, out.gain, cfg.limit):
             print(notice, file=sys.stderr)
         if cfg.mux:  # players clip: there it always fits
@@ -156,8 +156,8 @@ class Pipeline:
             with timer("muxing"), replacing(cfg.mux) as part:
                 write_track(cfg, cfg.output, audio.output_rate, part, **span)
         if cfg.plot:
-            panels, ears = source_panels(video, audio.seconds), mels_of_file(cfg.output, self.mel)
-            draw_generated(cfg.plot, columns, ears, self.mel, panels)
+            with timer("plot"):
+                draw_overview(cfg.plot, columns, cfg.output, video, audio.seconds, self.mel)
         if notice := length_notice(audio.seconds, video.seconds(), len(video.images)):
             print(notice, file=sys.stderr)
         if cfg.trajectory:
@@ -212,7 +212,7 @@ class Pipeline:
                 wav = wav[:, : audio.samples - written]  # without the silence that filled the last frame
                 written += wav.shape[1]
                 wav = wav if audio.gain == 1 else wav / audio.gain
-                yield Rendered(wav, mono_mel)
+                yield Rendered(wav, mono_mel - np.log(audio.gain))
 
     @property
     def uses_head(self) -> bool:

@@ -101,7 +101,8 @@ class E2EConfig(SamplingConfig):
     amp: Literal["off", "bf16"] = option("off", AMP_HELP)
     plot: str | None = option(
         None,
-        "also draw what was found in the video, its directions, the mels to this PNG; for a batch, a folder",
+        "also draw to this PNG what was found in the video, its directions, and the mels of the mono and of "
+        "both ears as written; for a batch, a folder",
     )
 
     def __post_init__(self):

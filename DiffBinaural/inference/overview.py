@@ -1,15 +1,29 @@
-"""What was found in a video, as panels above its mels."""
+"""What was found in a video, as panels above the mels of its sound."""
 
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.dataset.trajectories import TrajectoryPaths
 from DiffBinaural.inference.video_frames import VideoFrames
-from DiffBinaural.utils.plots import Panel
+from DiffBinaural.utils.mel_stream import Columns, mels_of_file
+from DiffBinaural.utils.plots import Panel, draw_generated
 from DiffBinaural.utils.source_plots import Ways, azimuth_panel, strip_panel
 
 MOMENTS = 500  # at which a trajectory is drawn
+
+
+def draw_overview(
+    path: str | Path, mono: Columns, sound: str | Path, video: VideoFrames, seconds: float, cfg: MelConfig
+) -> None:
+    """Draw what was found in a video, where that was, and the mels of the mono and of the sound made of it.
+
+    mono   its mel (1, M, T)
+    sound  the file with both ears: what is heard, not what the network asks for
+    """
+    draw_generated(path, mono, mels_of_file(sound, cfg), cfg, source_panels(video, seconds))
 
 
 def source_panels(video: VideoFrames, seconds: float) -> list[Panel]:

@@ -16,7 +16,7 @@ class WindowBatch:
 
     starts: list[int]  # mel frames
     until: int  # no later window begins before this frame; at the clip's end, its length
-    frames: int  # of the clip, or any number from BLOCK on
+    frames: int  # of the clip, or any number from mel_stream.BLOCK on
     mono: Tensor  # (W, 1, M, size) nepers
     times: list[float]  # seconds of the video at which the windows begin
 

@@ -1,14 +1,14 @@
-"""Mels of sounds that come in blocks, or are too long to be held."""
+"""Mels of sounds in blocks and of files, and their columns for plots, in bounded memory."""
 
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils.audio import SOUND_BLOCK, Resampler
+from DiffBinaural.utils.audio import Resampler, sound_info, wav_blocks
 from DiffBinaural.utils.blocks import Pieces
 from DiffBinaural.utils.mel import mel_spectrogram
 
@@ -16,7 +16,10 @@ BLOCK = 5168  # mel frames that are processed at once: 60 s
 
 
 class MelStream:
-    """:func:`mel_spectrogram` of a sound that comes in blocks: the same frames, the last filled up."""
+    """:func:`mel_spectrogram` of a sound that comes in blocks: the same frames.
+
+    Silence fills the last frame, and a sound too short for a mel.
+    """
 
     def __init__(self, cfg: MelConfig):
         self.cfg, self.samples = cfg, 0  # received
@@ -29,7 +32,7 @@ class MelStream:
         ->  pieces that are now known, each its samples (C, T · hop) and its mel (C, M, T)
         """
         self.samples += samples.shape[1]
-        if last:  # a sound too short for a mel is filled, too
+        if last:
             hop, least = self.cfg.hop, (self.cfg.n_fft - self.cfg.hop) // 2 + 1
             missing = -(-max(self.samples, least) // hop) * hop - self.samples
             samples = torch.cat([samples, samples.new_zeros(len(samples), missing)], dim=-1)
@@ -67,13 +70,10 @@ class Columns:
 
 
 def mels_of_file(path: str | Path, cfg: MelConfig) -> Iterator[Tensor]:
-    """Mels (C, M, T) of a .wav or .flac file, piece by piece, at the mels' sample rate."""
-    stream = MelStream(cfg)
-    with soundfile.SoundFile(path) as file:
-        resampler = Resampler(file.samplerate, cfg.sample_rate, BLOCK * cfg.hop / cfg.sample_rate)
-        last = False
-        while not last:
-            block = torch.from_numpy(file.read(SOUND_BLOCK, "float32", always_2d=True).T.copy())
-            last = file.tell() >= file.frames
-            for _, mel in stream.push(resampler.push(block, last=last), last=last):
-                yield mel
+    """Mels (C, M, T) of a sound file, piece by piece, at the mels' sample rate."""
+    rate, _ = sound_info(path)
+    resampler, stream = Resampler(rate, cfg.sample_rate, BLOCK * cfg.hop / cfg.sample_rate), MelStream(cfg)
+    for block, following in pairwise(chain(wav_blocks(path), [None])):
+        last = following is None
+        samples = resampler.push(torch.from_numpy(block), last=last)
+        yield from (mel for _, mel in stream.push(samples, last=last))

@@ -76,11 +76,13 @@ def draw_generated(
 ) -> None:
     """Draw a clip's mels (mono, left, right), and the level difference of the ears, below some panels.
 
-    ears  pieces (2, M, T) of their mels; as long as the mono's (1, M, T), within a frame
+    mono  its mel (1, M, T)
+    ears  pieces (2, M, T) of their mels, as long as the mono's, within a frame; the longer is cut
     """
     both = Columns(mono.limit + 1, mono.stride)
     for mel in ears:
         both.add(mel)
+    assert both.stride == mono.stride, "the ears are much longer than the mono"
     size = min(mono.made.shape[-1], both.made.shape[-1])
     alone, left, right = (mel[:, :size] for mel in (*mono.made.numpy(), *both.made.numpy()))
     rows = [

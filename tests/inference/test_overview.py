@@ -15,6 +15,7 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, preset_con
 from DiffBinaural.dataset.trajectories import Waypoint
 from DiffBinaural.inference.overview import source_panels, source_ways
 from DiffBinaural.inference.video_frames import VideoFrames
+from DiffBinaural.utils import plots
 from DiffBinaural.utils.lists import Detection
 from DiffBinaural.utils.mel_stream import Columns
 from DiffBinaural.utils.plots import draw_generated, mel_figure
@@ -255,3 +256,21 @@ def test_the_whole_plot_is_written(film, tmp_path):
     plain, whole = (Image.open(tmp_path / name) for name in ("plain.png", "all.png"))
     assert whole.height > plain.height + 150
     assert LIKELIEST in {to_hex(np.array(c[:3]) / 255) for _, c in whole.convert("RGB").getcolors(1 << 24)}
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_ears_and_mono_of_a_long_sound_are_drawn_beside_each_other(more, tmp_path, monkeypatch):
+    """Four frames a column, and ears that are a frame shorter or longer than the mono."""
+    ramp, drawn = torch.arange(402.0).expand(2, 80, -1), []
+    monkeypatch.setattr(plots, "mel_figure", lambda rows, cfg, **_: drawn.append((rows, cfg)))
+    monkeypatch.setattr(plots, "save_figure", lambda path, figure: None)
+    columns = Columns(101)
+    columns.add(ramp[:1, :, :401])
+    draw_generated(tmp_path / "a.png", columns, ramp[..., : 401 + more].split(37, -1), MelConfig())
+    [(rows, cfg)] = drawn
+    mono, left, right, level = (row for _, row in rows)
+    assert cfg.hop == 4 * MelConfig.hop
+    assert mono.shape == (80, 100)
+    assert (mono == left).all()
+    assert (mono == right).all()
+    assert not level.any()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
-from DiffBinaural.utils import mel_stream
+from DiffBinaural.utils import audio, mel_stream
 from DiffBinaural.utils.audio import resample, write_wav
 from DiffBinaural.utils.mel import mel_spectrogram
 from DiffBinaural.utils.mel_stream import MelStream, mels_of_file
@@ -47,7 +47,7 @@ def test_in_blocks_it_is_what_it_is_at_once(blocks, frames):
 @pytest.mark.parametrize("seconds", [0.004, 2.345])
 def test_a_file_at_any_rate(rate, seconds, tmp_path, monkeypatch):
     monkeypatch.setattr(mel_stream, "BLOCK", 30)
-    monkeypatch.setattr(mel_stream, "SOUND_BLOCK", 3000)
+    monkeypatch.setattr(audio, "SOUND_BLOCK", 3000)
     wav = noise(round(seconds * rate)).numpy()
     write_wav(tmp_path / "a.wav", wav, rate)
     made = torch.cat([*mels_of_file(tmp_path / "a.wav", CFG)], -1)
