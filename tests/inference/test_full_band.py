@@ -15,11 +15,10 @@ from BigVGAN.request import E2EConfig
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.heads.direct_path import direct_path, in_bands, levels, statistics
 from DiffBinaural.heads.named import head_named
-from DiffBinaural.inference import windows
 from DiffBinaural.inference.audio_source import AudioSource
 from DiffBinaural.inference.full_band import FullBand, ear_gains
 from DiffBinaural.inference.rendering import GEOMETRY, RENDERERS, keeps_mono, render
-from DiffBinaural.utils import audio
+from DiffBinaural.utils import audio, mel_stream
 from DiffBinaural.utils.audio import resample, usual_rate
 from DiffBinaural.utils.media_writing import write_video
 from DiffBinaural.utils.mel import interaural_phasor, mel_spectrogram, pad_to_hop
@@ -319,7 +318,7 @@ def test_a_file_in_blocks_is_the_file_at_once(scripts, clip, tmp_path, monkeypat
     call = ("--renderer", "geometry", "--strength", 1.5)
     scripts("BigVGAN.inference_e2e", *words(clip, tmp_path / "whole.wav", *call))
     monkeypatch.setattr(audio, "SOUND_BLOCK", 4_800)
-    monkeypatch.setattr(windows, "BLOCK", 43)
+    monkeypatch.setattr(mel_stream, "BLOCK", 43)
     scripts("BigVGAN.inference_e2e", *words(clip, tmp_path / "blocks.wav", *call))
     whole, blocks = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("whole", "blocks"))
     assert whole.shape == blocks.shape == (round(1.4 * 48_000), 2)

@@ -13,12 +13,12 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig, ViewConfig
 from DiffBinaural.dataset.frame_sources import RecordedFrames
 from DiffBinaural.evaluation.metrics import WAV_METRICS
 from DiffBinaural.heads.named import head_named
-from DiffBinaural.inference import windows
 from DiffBinaural.inference.geometry import GeometrySampler
 from DiffBinaural.inference.rendering import MonoPhaseRenderer, render
 from DiffBinaural.inference.video_frames import VideoFrames
 from DiffBinaural.inference.windows import WindowCutter
 from DiffBinaural.simulation.scenes import simulate
+from DiffBinaural.utils import mel_stream
 from DiffBinaural.utils.files import write_rows
 from DiffBinaural.utils.lists import Detection
 from DiffBinaural.utils.mel import mel_spectrogram
@@ -157,7 +157,7 @@ def test_without_directions_both_ears_are_the_mono():
 
 @pytest.mark.parametrize("block", [40, 83, 5000])
 def test_the_mels_are_those_of_what_is_heard_in_blocks_too(block, monkeypatch):
-    monkeypatch.setattr(windows, "BLOCK", block)
+    monkeypatch.setattr(mel_stream, "BLOCK", block)
     scene = dry_scene(7, seconds=3.0)
     source, mono = source_of(scene), torch.from_numpy(scene.binaural.mean(0, keepdims=True))
     cutter, sampler, made = (
@@ -278,7 +278,7 @@ def pipe_of(film, **options):
 
 def test_blocks_are_the_film_at_once(film, monkeypatch):
     whole = pipe_of(film)
-    monkeypatch.setattr(windows, "BLOCK", 45)
+    monkeypatch.setattr(mel_stream, "BLOCK", 45)
     assert np.abs(pipe_of(film) - whole).max() < 1e-5
 
 

@@ -20,10 +20,11 @@ from DiffBinaural.configs.advanced_diffusion_config import preset_config
 from DiffBinaural.dataset.dataset_real_binaural import RealBinaural
 from DiffBinaural.dataset.genaudio_realBinaural import GenAudioRealBinaural
 from DiffBinaural.dataset.video_transforms import normalised
-from DiffBinaural.inference import sampler, windows
+from DiffBinaural.inference import sampler
 from DiffBinaural.inference.placement import waypoint_at
 from DiffBinaural.modules.models import ModelBuilder
 from DiffBinaural.runs.loading import precompute
+from DiffBinaural.utils import mel_stream
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.lists import read_clips
 from DiffBinaural.utils.media_writing import write_video
@@ -950,7 +951,7 @@ def test_a_phasor_run_in_blocks_is_the_clip_at_once(scenes, scripts, phasor_run,
     )
     monkeypatch.setattr(sampler, "BLOCK", 100)  # frames of a noise tile, the same in both
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "whole.wav")
-    monkeypatch.setattr(windows, "BLOCK", 43)  # half a second
+    monkeypatch.setattr(mel_stream, "BLOCK", 43)  # half a second
     scripts("BigVGAN.inference_e2e", *words, "--output", tmp_path / "blocks.wav")
     whole, blocks = (soundfile.read(tmp_path / f"{made}.wav")[0] for made in ("whole", "blocks"))
     assert np.abs(whole[:, 0] - whole[:, 1]).max() > 0.01
