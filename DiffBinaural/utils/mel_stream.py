@@ -1,4 +1,4 @@
-"""Mels of sounds in blocks and of files, and their columns for plots, in bounded memory."""
+"""Mels in bounded memory: of sounds in blocks, of files, as columns for plots."""
 
 from collections.abc import Iterator
 from itertools import chain, pairwise
