@@ -385,17 +385,23 @@ def test_the_shortest_sounds(scripts, nets, tmp_path, samples):
     assert soundfile.info(tmp_path / "out.wav").frames == samples
 
 
-@pytest.mark.parametrize("renderer", ["geometry", "vocoder"])
-def test_a_plot_shows_the_sound_that_is_written(scripts, nets, tmp_path, monkeypatch, renderer):
-    """Not mels that were predicted: the renderer has the last word."""
-    rate = 48_000 if renderer == "geometry" else RATE
-    film(tmp_path / "in.mp4", 2, 10, tones(2, rate, 1), rate)
-    drawn = []
+@pytest.fixture
+def drawn(monkeypatch):
+    """The mels of mono (1, M, T) and ears (2, M, T) of each plot, which is not drawn."""
+    made = []
     monkeypatch.setattr(
         overview,
         "draw_generated",
-        lambda path, mono, ears, *rest: drawn.append((mono.made, torch.cat([*ears], -1))),
+        lambda path, mono, ears, *rest: made.append((mono.made, torch.cat([*ears], -1))),
     )
+    return made
+
+
+@pytest.mark.parametrize("renderer", ["geometry", "vocoder"])
+def test_a_plot_shows_the_sound_that_is_written(scripts, nets, tmp_path, drawn, renderer):
+    """Not mels that were predicted: the renderer has the last word."""
+    rate = 48_000 if renderer == "geometry" else RATE
+    film(tmp_path / "in.mp4", 2, 10, tones(2, rate, 1), rate)
     plot = "--plot", tmp_path / "a.png", "--renderer", renderer
     scripts("BigVGAN.inference_e2e", *words(nets, tmp_path / "in.mp4", tmp_path / "out.wav", *plot))
     [(mono, ears)] = drawn
@@ -404,6 +410,22 @@ def test_a_plot_shows_the_sound_that_is_written(scripts, nets, tmp_path, monkeyp
     expected = mel_spectrogram(written, MelConfig())
     assert mono.shape == (1, *ears.shape[1:])
     assert torch.allclose(ears[..., :known], expected[..., :known], atol=0.02)
+
+
+@pytest.mark.parametrize("gain", [0.5, 2.0])
+def test_a_plot_shows_mono_and_ears_on_one_level(scripts, nets, tmp_path, drawn, gain):
+    """Also of a sound beyond full scale, which is worked on softer; without sources the ears are the mono."""
+    film(tmp_path / "in.mp4", 1, 10)
+    soundfile.write(tmp_path / "in.wav", gain * tones(1, RATE, 1) / 0.3, RATE, subtype="FLOAT")
+    more = "--input_wav", tmp_path / "in.wav", "--plot", tmp_path / "a.png", "--no-limit"
+    scripts(
+        "BigVGAN.inference_e2e",
+        *words(nets, tmp_path / "in.mp4", tmp_path / "out.wav", "--renderer", "geometry", *more),
+    )
+    [(mono, ears)] = drawn
+    loud = mono[0] > -4
+    assert loud.any()
+    assert (ears - mono)[:, loud].abs().max() < 0.02
 
 
 # --- many at once -------------------------------------------------------------------------------------------
