@@ -176,8 +176,8 @@ weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/train_realBinaural.py --preset small --id stage1 --ckpt $(W)/runs --data_root $(W)/scenes \
 	    --direct_path --time_shift 100 --hide_detections 0.15 --heard_weight 0.5 --cue_weight 0.05 --warmup_steps 60 \
 	    --eval_epoch 1 --time_budget $(W1)
-	$(PY) BigVGAN/train_binaural_mel.py --config BigVGAN/configs/bigvgan_binaural_tiny.json --audio_dir $(SCENES) \
-	    --list_train $(W)/scenes/splits/train.csv --list_val $(W)/scenes/splits/val.csv \
+	$(PY) BigVGAN/train_binaural_mel.py --config BigVGAN/configs/bigvgan_binaural_tiny_griffin_lim.json \
+	    --audio_dir $(SCENES) --list_train $(W)/scenes/splits/train.csv --list_val $(W)/scenes/splits/val.csv \
 	    --checkpoint_path $(W)/runs/vocoder --time_budget $(W2) --freeze_step 4000
 	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
 	    --out weights

@@ -17,6 +17,7 @@ from BigVGAN.convolutions import (
     weight_normalised,
 )
 from BigVGAN.env import CONFIG, VocoderConfig, config_beside, load_config
+from BigVGAN.griffin_lim import frames_reached, griffin_lim
 from BigVGAN.request import E2EConfig
 from BigVGAN.settings import VocodeConfig
 from BigVGAN.utils import latest, load_strict
@@ -120,7 +121,8 @@ class BigVGAN(nn.Module):
             (kernel,), (rate,), (padding,) = up.kernel_size, up.stride, up.padding
             # Its output n depends on the inputs (n + padding - tap) / rate, tap = 0 … kernel - 1.
             samples = max((samples + kernel - 1 - padding) // rate, -(-(samples + padding) // rate))
-        return samples + reach(self.conv_pre)
+        network = samples + reach(self.conv_pre)
+        return network + frames_reached(self.cfg.griffin_lim_iterations, self.cfg.mel)
 
     def forward(self, mel: Tensor) -> Tensor:
         """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]"""
@@ -133,7 +135,11 @@ class BigVGAN(nn.Module):
             x = sum(block(x) for block in blocks) / len(blocks)
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 would quantise the waveform
             x = self.conv_post(self.activation_post(x))
-        return torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
+            x = torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
+            if self.cfg.griffin_lim_iterations:
+                wav = griffin_lim(x[:, 0], mel.float(), self.cfg.mel, self.cfg.griffin_lim_iterations)
+                x = wav[:, None].clamp(-1, 1)
+        return x
 
     @torch.no_grad()
     def vocode(self, mel: Tensor, chunk: int | None = None) -> Tensor:

@@ -58,6 +58,7 @@ class VocoderConfig:
     snake_logscale: bool  # alpha and beta are stored as logarithms
     use_tanh_at_final: bool = True  # else clamped to [-1, 1]
     use_bias_at_final: bool = True
+    griffin_lim_iterations: int = 0  # behind the network; upstream has none
     # the mel
     num_mels: int = MelConfig.n_mels
     n_fft: int = MelConfig.n_fft  # samples
@@ -117,6 +118,10 @@ class VocoderConfig:
         _require(
             self.segment_size > 0 and self.segment_size % self.hop_size == 0,
             f"segment_size is {self.segment_size}; a multiple of hop_size {self.hop_size} is expected",
+        )
+        _require(
+            self.griffin_lim_iterations >= 0,
+            f"griffin_lim_iterations is {self.griffin_lim_iterations}; 0 or more are expected",
         )
         _require(self.win_size == self.n_fft, f"win_size is {self.win_size}; n_fft {self.n_fft} is expected")
 

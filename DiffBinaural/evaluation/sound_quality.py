@@ -3,10 +3,12 @@
 import warnings
 
 import numpy as np
+import torch
 from scipy.fft import dct
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.metric import OFFICIAL_RATE, Metric, NotMeasurable, metric, sounding, spectrum
+from DiffBinaural.utils.mel import mel_spectrogram
 
 SOUND_QUALITY: dict[str, Metric] = {}
 
@@ -37,6 +39,14 @@ def mcd(estimate, reference, rate):
     mels = (librosa.feature.melspectrogram(y=x, sr=rate) for x in (estimate, reference))
     made, true = (dct(np.log(mel.clip(min=1e-10)), axis=1, norm="ortho")[:, 1:14] for mel in mels)
     return 10 / np.log(10) * np.sqrt(2 * ((made - true) ** 2).sum(axis=1)).mean()
+
+
+@metric(SOUND_QUALITY, "lower", "nepers", at=MelConfig.sample_rate)
+def mel_spec_error(estimate, reference, rate):
+    """Mean absolute difference of the log mels of the sounds: what vocoders are compared by."""
+    sounding(estimate, reference, at_least=MelConfig.n_fft)
+    made, true = (mel_spectrogram(torch.from_numpy(x).float(), MelConfig()) for x in (estimate, reference))
+    return float((made - true).abs().mean())
 
 
 @metric(SOUND_QUALITY, "lower")

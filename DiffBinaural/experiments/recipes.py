@@ -5,6 +5,7 @@ from DiffBinaural.experiments.registry import Experiment
 SIMULATE = "DiffBinaural/simulate_dataset.py --out {here}/data --seconds 4"
 SCENES = "{root}/data/scenes/data"
 KIT_CORPUS = "data/kit"  # what `make results` gathers
+COPIED = "copy_synthesis"
 PEER_RUN = "generated/weights/runs/mono2binaural"  # of `make mono2binaural`
 
 
@@ -106,8 +107,19 @@ def sounds_of_kit(sounds: str) -> tuple[str, ...]:
     return tuple(f"{KIT_CORPUS}/sounds/{name}" for name in sounds.split())
 
 
+def copied(data: str) -> str:
+    """Command that makes the sounds of a list of scenes anew from their true mels."""
+    return (
+        "BigVGAN/inference_binaural.py --checkpoint_file weights/vocoder/g_best.pth "
+        f"--input_wavs_dir {data}/processed/binaural_audios_22050Hz --list {data}/splits/train.csv "
+        f"--output_dir {{here}}/{COPIED}"
+    )
+
+
 def general(change: str, words: str = "", sounds: str = "") -> Experiment:
     """The shipped models on one source in a room, with one condition changed from the training.
+
+    With recorded sounds, also copy synthesis by the bundled vocoder.
 
     words   of simulate_dataset.py
     sounds  of the kit's corpus, in place of built-in ones
@@ -122,7 +134,8 @@ def general(change: str, words: str = "", sounds: str = "") -> Experiment:
             f"{SIMULATE} --clips 14 --held_out 1 --seed 97 {words}",
             stage1(data, "mels"),
             rendered(data, "{here}/mels", "wiener", "--renderer wiener"),
-            *evaluated(data, {"wiener": "{here}/wiener"}),
+            *([copied(data)] if sounds else []),
+            *evaluated(data, {name: f"{{here}}/{name}" for name in ("wiener", *[COPIED] * bool(sounds))}),
         ),
         requires=sounds_of_kit(sounds),
     )

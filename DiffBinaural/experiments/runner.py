@@ -58,10 +58,18 @@ def bundled_hash() -> str:
     return hashlib.sha256((BUNDLED / "stage1/unet_best.pth").read_bytes()).hexdigest()[:8]
 
 
+def bundled_vocoder(words: list[list[str]]) -> str | None:
+    """The first digits of a hash of the bundled vocoder's files; None where no command names it."""
+    if not any("weights/vocoder/g_best.pth" in command for command in words):
+        return None
+    files = sorted((BUNDLED / "vocoder").iterdir())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
+
+
 def record_of(experiment: Experiment, root: Path) -> dict | None:
     """What is done of an experiment; None before its first command.
 
-    -> {"commands", "settings", "bundled", "seconds": of each command that is done, "machine"}
+    -> {"commands", "settings", "bundled", "vocoder", "seconds": of each command that is done, "machine"}
     """
     path = ROOT / experiment.folder(root) / RECORD
     return read_json(path) if path.exists() else None
@@ -94,6 +102,7 @@ def carry_out(experiment: Experiment, root: Path, scale: str) -> None:
             "commands": [shlex.join(["python", *command]) for command in words],
             "settings": dict(experiment.settings or ()),
             "bundled": bundled_stage1(words),
+            "vocoder": bundled_vocoder(words),
         }
         record = record_of(experiment, root)
         if record and any(record.get(name) != declared[name] for name in declared):

@@ -21,7 +21,7 @@ from DiffBinaural.spatial_filters import (
     wiener_at_levels,
 )
 from DiffBinaural.utils.blocks import Pieces
-from DiffBinaural.utils.mel import frame_spectra, hann, reflected
+from DiffBinaural.utils.mel import frame_spectra, inverted, reflected
 
 CHUNK = 512  # frames that are rendered at once
 UNLIMITED = 1e-3  # of the ears' power a downmix holds, at least: hardly a limit to (L - R)/(L + R)
@@ -138,17 +138,3 @@ def render(
 def keeps_mono(renderer: str, exact_downmix: bool = False) -> bool:
     """Whether the mean of a renderer's ears is the mono, unless they get a microphone's power."""
     return exact_downmix or renderer in ("wiener", GEOMETRY)
-
-
-def inverted(spectra: Tensor, samples: int, cfg: MelConfig) -> Tensor:
-    """The sounds (C, samples) whose frames have these spectra (C, F, T): of :func:`reflected` ones."""
-    window, pad = hann(cfg.n_fft, spectra.device)[:, None], (cfg.n_fft - cfg.hop) // 2
-    total = overlap_add(torch.fft.irfft(spectra, dim=1) * window, cfg)
-    weight = overlap_add((window**2).expand(1, -1, spectra.shape[-1]), cfg)
-    return (total / weight)[:, pad : pad + samples]
-
-
-def overlap_add(frames: Tensor, cfg: MelConfig) -> Tensor:
-    """Sum frames (C, n_fft, T) that start a hop apart: (C, (T - 1) hop + n_fft)."""
-    size = (frames.shape[-1] - 1) * cfg.hop + cfg.n_fft
-    return F.fold(frames, (1, size), (1, cfg.n_fft), stride=(1, cfg.hop))[:, 0, 0]

@@ -75,6 +75,20 @@ def frame_spectra(wav: Tensor, cfg: MelConfig) -> Tensor:
     )
 
 
+def inverted(spectra: Tensor, samples: int, cfg: MelConfig) -> Tensor:
+    """The sounds (C, samples) whose frames have these spectra (C, F, T): of :func:`reflected` ones."""
+    window, pad = hann(cfg.n_fft, spectra.device)[:, None], (cfg.n_fft - cfg.hop) // 2
+    inner = slice(pad, pad + samples)  # the weight of the outermost sample is 0
+    total = overlap_add(torch.fft.irfft(spectra, dim=1) * window, cfg)[:, inner]
+    return total / overlap_add((window**2).expand(1, -1, spectra.shape[-1]), cfg)[:, inner]
+
+
+def overlap_add(frames: Tensor, cfg: MelConfig) -> Tensor:
+    """Sum frames (C, n_fft, T) that start a hop apart: (C, (T - 1) hop + n_fft)."""
+    size = (frames.shape[-1] - 1) * cfg.hop + cfg.n_fft
+    return F.fold(frames, (1, size), (1, cfg.n_fft), stride=(1, cfg.hop))[:, 0, 0]
+
+
 def interaural_phasor(pair: Tensor, cfg: MelConfig) -> Tensor:
     """Phase and coherence between the ears in each mel band and frame, as a complex number of magnitude <= 1:
 

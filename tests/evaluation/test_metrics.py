@@ -274,6 +274,11 @@ def test_half_the_level_has_a_known_multi_resolution_distance():
     assert sound_quality.mrstft(x / 2, x, RATE) == pytest.approx(0.5 + np.log(2), rel=1e-2)
 
 
+def test_half_the_level_is_ln_2_nepers_from_the_whole():
+    x = placed(noise(level=0.3))
+    assert sound_quality.mel_spec_error(x / 2, x, RATE) == pytest.approx(np.log(2), rel=1e-4)
+
+
 def test_mel_errors_by_ear_and_band():
     true = np.zeros((2, 80, 10))
     made = true + np.array([1.0, 3.0])[:, None, None]

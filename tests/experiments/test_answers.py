@@ -131,6 +131,29 @@ def test_new_bundled_models_start_an_experiment_again(tmp_path, monkeypatch):
     assert runner.finished(replace(e, row="row"), tmp_path)
 
 
+def test_a_new_bundled_vocoder_starts_an_experiment_again(tmp_path, monkeypatch):
+    for name in ("g_best.pth", "config.json"):
+        (tmp_path / "vocoder").mkdir(exist_ok=True)
+        (tmp_path / "vocoder" / name).write_text("first")
+    monkeypatch.setattr(runner, "BUNDLED", tmp_path)
+    script = tmp_path / "count.py"
+    script.write_text("import sys\nopen(sys.argv[1], 'a').write('x')\n")
+    user, other = (
+        Experiment("table", row, (f"{script} {{here}}/notes {words}",))
+        for row, words in (("uses it", "weights/vocoder/g_best.pth"), ("does not", "no"))
+    )
+    for content in ("first", "first", "second"):  # of the config alone: what it says is a part of the sound
+        (tmp_path / "vocoder/config.json").write_text(content)
+        for e in (user, other):
+            runner.carry_out(e, tmp_path, "small")
+    assert [runner.record_of(e, tmp_path)["vocoder"] is None for e in (user, other)] == [False, True]
+    assert len((user.folder(tmp_path) / "log.txt").read_text()) == 0
+    notes = [(e.folder(tmp_path) / "notes").read_text() for e in (user, other)]
+    assert notes == ["x", "x"]  # once each since the last start; the first start's output is gone
+    runs = [e.folder(tmp_path) / "record.json" for e in (user, other)]
+    assert runs[0].stat().st_mtime > runs[1].stat().st_mtime
+
+
 def test_what_uses_the_bundled_stage_1_is_seen_from_its_commands():
     assert runner.bundled_stage1([["DiffBinaural/test_realBinaural.py", "--run", "weights/stage1"]])
     assert runner.bundled_stage1([["BigVGAN/inference_e2e.py", "--input_video", "a.mp4"]])

@@ -52,6 +52,7 @@ STAGE_2 = [
     "settings",
     "request",
     "convolutions",
+    "griffin_lim",
     "activations",
     "kernels",
     "alias_free_activation",
