@@ -1,4 +1,4 @@
-"""BigVGAN's generator: from a log mel to a waveform; its files are exchangeable with NVIDIA's."""
+"""BigVGAN's generator: from a log mel to a waveform; its weights are exchangeable with NVIDIA's."""
 
 from pathlib import Path
 
@@ -125,7 +125,18 @@ class BigVGAN(nn.Module):
         return network + frames_reached(self.cfg.griffin_lim_iterations, self.cfg.mel)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]"""
+        """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]
+
+        In float32 where Griffin-Lim iterations follow, also under autocast: they would amplify its rounding.
+        """
+        if not (iterations := self.cfg.griffin_lim_iterations):
+            return self.network(mel)
+        with torch.autocast(mel.device.type, enabled=False):
+            wav = griffin_lim(self.network(mel)[:, 0], mel.float(), self.cfg.mel, iterations)
+        return wav[:, None].clamp(-1, 1)
+
+    def network(self, mel: Tensor) -> Tensor:
+        """:meth:`forward` without Griffin-Lim iterations: the generator as it was published."""
         assert mel.shape[1:-1] == (self.cfg.num_mels,), mel.shape
         x = self.conv_pre(channels_last_1d(mel))
         for up, blocks in self.stages():
@@ -135,11 +146,7 @@ class BigVGAN(nn.Module):
             x = sum(block(x) for block in blocks) / len(blocks)
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 would quantise the waveform
             x = self.conv_post(self.activation_post(x))
-            x = torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
-            if self.cfg.griffin_lim_iterations:
-                wav = griffin_lim(x[:, 0], mel.float(), self.cfg.mel, self.cfg.griffin_lim_iterations)
-                x = wav[:, None].clamp(-1, 1)
-        return x
+        return torch.tanh(x) if self.cfg.use_tanh_at_final else x.clamp(-1, 1)
 
     @torch.no_grad()
     def vocode(self, mel: Tensor, chunk: int | None = None) -> Tensor:

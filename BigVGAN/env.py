@@ -58,7 +58,7 @@ class VocoderConfig:
     snake_logscale: bool  # alpha and beta are stored as logarithms
     use_tanh_at_final: bool = True  # else clamped to [-1, 1]
     use_bias_at_final: bool = True
-    griffin_lim_iterations: int = 0  # behind the network; upstream has none
+    griffin_lim_iterations: int = 0  # after the network; upstream has none
     # the mel
     num_mels: int = MelConfig.n_mels
     n_fft: int = MelConfig.n_fft  # samples
@@ -119,11 +119,17 @@ class VocoderConfig:
             self.segment_size > 0 and self.segment_size % self.hop_size == 0,
             f"segment_size is {self.segment_size}; a multiple of hop_size {self.hop_size} is expected",
         )
-        _require(
-            self.griffin_lim_iterations >= 0,
-            f"griffin_lim_iterations is {self.griffin_lim_iterations}; 0 or more are expected",
-        )
         _require(self.win_size == self.n_fft, f"win_size is {self.win_size}; n_fft {self.n_fft} is expected")
+        self._check_griffin_lim()
+
+    def _check_griffin_lim(self) -> None:
+        iterations, n_fft, hop = self.griffin_lim_iterations, self.n_fft, self.hop_size
+        _require(iterations >= 0, f"griffin_lim_iterations is {iterations}; 0 or more are expected")
+        _require(
+            not iterations or (n_fft >= 2 * hop and (n_fft - hop) % 2 == 0),
+            f"griffin_lim_iterations is {iterations}, n_fft {n_fft}, hop_size {hop}; frames must overlap by "
+            "half or more, by an even number of samples",
+        )
 
     @property
     def mel(self) -> MelConfig:

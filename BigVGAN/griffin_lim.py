@@ -10,32 +10,35 @@ from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.mel import FLOOR, NOISE, frame_spectra, inverted, mel_basis, reflected
 
 MOMENTUM = 0.99  # of the fast algorithm (Perraudin et al. 2013)
-UPDATES = 6  # of the bins' magnitudes
+UPDATES = 12  # of the bins' magnitudes
+LEAST = 0.5  # of a band's mean, where these begin
 # A bin grows by no more than this factor an iteration: a phase that is read from next to nothing counts for
-# little, and gradients through several iterations stay finite.
+# little, and gradients through several iterations do not explode.
 LARGEST_GAIN = 30.0
 
 
 def griffin_lim(wav: Tensor, mel: Tensor, cfg: MelConfig, iterations: int) -> Tensor:
     """Bring a sound's magnitudes to those of a mel; its phases follow, as overlapping frames have to agree.
 
-    wav         (B, N)     samples, N = T · hop; of one frame, it is returned as it is
+    wav         (B, N)     samples, N = T · hop; up to (n_fft - hop) / 2 of them are returned as they are
     mel         (B, M, T)  nepers
-    iterations  the first moves the mel nearly all the way, the next ones make the phases agree
+    iterations  the first brings the mel most of the way, the next ones make the phases agree
     ->          (B, N)
 
-    Differentiable in both.  Griffin & Lim 1984, with the momentum of Perraudin, Balazs & Søndergaard 2013.
+    Differentiable in both.  Where the sound has next to nothing, phases are arbitrary: small differences of
+    the input, rounding included, grow by up to 30 dB there, which changes samples, hardly the mel.
+    Griffin & Lim 1984, with the momentum of Perraudin, Balazs & Søndergaard 2013.
     """
-    samples, before = wav.shape[-1], None
+    samples, previous = wav.shape[-1], None
     if samples <= (cfg.n_fft - cfg.hop) // 2:
         return wav  # too short to be mirrored at its ends
     wanted = bin_magnitudes(mel, cfg)
     for _ in range(iterations):
         spectrum = frame_spectra(reflected(wav, cfg), cfg)
-        ahead = spectrum if before is None else spectrum + MOMENTUM * (spectrum - before)
-        before = spectrum
-        power = ahead.real.square() + ahead.imag.square() + (wanted / LARGEST_GAIN).square()
-        wav = inverted(ahead * (wanted / (power + NOISE**2).sqrt()), samples, cfg)
+        accelerated = spectrum if previous is None else spectrum + MOMENTUM * (spectrum - previous)
+        previous = spectrum
+        power = accelerated.real.square() + accelerated.imag.square() + (wanted / LARGEST_GAIN).square()
+        wav = inverted(accelerated * (wanted / (power + NOISE**2).sqrt()), samples, cfg)
     return wav
 
 
@@ -49,14 +52,14 @@ def frames_reached(iterations: int, cfg: MelConfig) -> int:
 
 
 def bin_magnitudes(mel: Tensor, cfg: MelConfig) -> Tensor:
-    """Magnitudes >= 0 of the bins whose bands are those of a log mel: (B, M, T) -> (B, F, T).
+    """Magnitudes >= 0 of the bins whose bands are, nearly, those of a log mel: (B, M, T) -> (B, F, T).
 
-    There are more bins than bands.  The start is the smallest solution, which may be negative, cut off at a
-    tenth of the band's mean; multiplicative updates (Lee & Seung 2001) then bring the bands back.
+    There are more bins than bands.  The start is the solution of least norm, which may be negative, kept
+    above a part of the band's mean; multiplicative updates (Lee & Seung 2001) then bring the bands back.
     """
     basis, bands = mel_basis(cfg, mel.device), mel.exp()
-    mean = _spread(cfg, mel.device) @ bands
-    bins = torch.maximum(_smallest(cfg, mel.device) @ bands, 0.1 * mean)
+    mean = _band_means(cfg, mel.device) @ bands
+    bins = torch.maximum(_pseudo_inverse(cfg, mel.device) @ bands, LEAST * mean)
     target = basis.T @ bands
     for _ in range(UPDATES):
         bins = bins * target / (basis.T @ (basis @ bins)).clamp(min=FLOOR**2)
@@ -65,15 +68,15 @@ def bin_magnitudes(mel: Tensor, cfg: MelConfig) -> Tensor:
 
 @lru_cache
 @torch.inference_mode(False)
-def _smallest(cfg: MelConfig, device: torch.device) -> Tensor:
+def _pseudo_inverse(cfg: MelConfig, device: torch.device) -> Tensor:
     """Pseudo-inverse of the mel filters, (F, M)."""
     return torch.linalg.pinv(mel_basis(cfg, torch.device("cpu")).double()).float().to(device)
 
 
 @lru_cache
 @torch.inference_mode(False)
-def _spread(cfg: MelConfig, device: torch.device) -> Tensor:
-    """A band's value to its bins, whose mean in the band it is where they are equal: (F, M)."""
+def _band_means(cfg: MelConfig, device: torch.device) -> Tensor:
+    """From bands to the magnitude that their bins would share: (F, M)."""
     basis = mel_basis(cfg, device)
-    per_band = basis / basis.sum(1, keepdim=True)
-    return (per_band / basis.sum(0).clamp(min=FLOOR)).T
+    of_band = basis / basis.sum(1, keepdim=True).clamp(min=FLOOR)  # a narrow band may have no bin at all
+    return (of_band / basis.sum(0).clamp(min=FLOOR)).T

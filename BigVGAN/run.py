@@ -85,6 +85,10 @@ class VocoderRun:
         generator = read_generator(file)
         same_mel(generator.cfg.mel, self.cfg.mel, str(file))
         load_strict(self.generator, generator.state_dict(), file)
+        before, now = (cfg.griffin_lim_iterations for cfg in (generator.cfg, self.cfg))
+        if before != now and self.job.first:
+            line = f"{file}: griffin_lim_iterations was {before}; {self.train.config} has {now}, which counts"
+            tqdm.write(line, file=sys.stderr)
         found = (latest(source, "do_") or _published_discriminators(source)) if source.is_dir() else None
         state = load_tensors(found) if found else {}
         for name, discriminator in self.discriminators.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 from DiffBinaural.experiments.catalogue import RETIRED
 from DiffBinaural.experiments.mono2binaural.training import STATE
 from DiffBinaural.experiments.questions import Rows
-from DiffBinaural.experiments.runner import bundled_hash
+from DiffBinaural.experiments.runner import bundled_hash, vocoder_hash
 from DiffBinaural.experiments.summary import unproved
 from DiffBinaural.experiments.tables import difference_cell, table
 from DiffBinaural.utils.files import load_tensors, read_json
@@ -33,10 +33,12 @@ def _machines(entries: list[dict]) -> list[str]:
 def _models(entries: list[dict]) -> list[str]:
     now = bundled_hash()
     hashes = dict.fromkeys(entry["bundled"]["unet"] for entry in entries if entry.get("bundled"))
-    return [
+    stage1 = [
         f"the bundled models ({one})" if one == now else f"**earlier models** ({one}; bundled now: {now})"
         for one in hashes
     ]
+    others = {entry.get("vocoder") for entry in entries} - {None, latest := vocoder_hash()}
+    return stage1 + [f"**an earlier vocoder** ({one}; bundled now: {latest})" for one in sorted(others)]
 
 
 def _steps(entries: list[dict]) -> list[str]:

@@ -5,7 +5,6 @@ from DiffBinaural.experiments.registry import Experiment
 SIMULATE = "DiffBinaural/simulate_dataset.py --out {here}/data --seconds 4"
 SCENES = "{root}/data/scenes/data"
 KIT_CORPUS = "data/kit"  # what `make results` gathers
-COPIED = "copy_synthesis"
 PEER_RUN = "generated/weights/runs/mono2binaural"  # of `make mono2binaural`
 
 
@@ -107,12 +106,12 @@ def sounds_of_kit(sounds: str) -> tuple[str, ...]:
     return tuple(f"{KIT_CORPUS}/sounds/{name}" for name in sounds.split())
 
 
-def copied(data: str) -> str:
-    """Command that makes the sounds of a list of scenes anew from their true mels."""
+def copy_synthesis(data: str) -> str:
+    """Command of copy synthesis of a list of scenes, by the bundled vocoder."""
     return (
         "BigVGAN/inference_binaural.py --checkpoint_file weights/vocoder/g_best.pth "
         f"--input_wavs_dir {data}/processed/binaural_audios_22050Hz --list {data}/splits/train.csv "
-        f"--output_dir {{here}}/{COPIED}"
+        "--output_dir {here}/copy_synthesis"
     )
 
 
@@ -126,6 +125,7 @@ def general(change: str, words: str = "", sounds: str = "") -> Experiment:
     """
     data, words = "{here}/data", words if "--sources" in words else f"--sources 1 {words}"
     words += " --audio_dir {here}/sounds" if sounds else ""
+    systems = ("wiener", "copy_synthesis") if sounds else ("wiener",)
     return Experiment(
         "general",
         change,
@@ -134,8 +134,8 @@ def general(change: str, words: str = "", sounds: str = "") -> Experiment:
             f"{SIMULATE} --clips 14 --held_out 1 --seed 97 {words}",
             stage1(data, "mels"),
             rendered(data, "{here}/mels", "wiener", "--renderer wiener"),
-            *([copied(data)] if sounds else []),
-            *evaluated(data, {name: f"{{here}}/{name}" for name in ("wiener", *[COPIED] * bool(sounds))}),
+            *([copy_synthesis(data)] if sounds else []),
+            *evaluated(data, {name: f"{{here}}/{name}" for name in systems}),
         ),
         requires=sounds_of_kit(sounds),
     )

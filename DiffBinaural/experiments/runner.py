@@ -59,11 +59,14 @@ def bundled_hash() -> str:
 
 
 def bundled_vocoder(words: list[list[str]]) -> str | None:
-    """The first digits of a hash of the bundled vocoder's files; None where no command names it."""
-    if not any("weights/vocoder/g_best.pth" in command for command in words):
-        return None
-    files = sorted((BUNDLED / "vocoder").iterdir())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
+    """:func:`vocoder_hash` where commands name the bundled vocoder; None where they do not."""
+    return vocoder_hash() if any("weights/vocoder/g_best.pth" in command for command in words) else None
+
+
+def vocoder_hash() -> str:
+    """The first digits of the SHA-256 of the bundled vocoder's weights and config."""
+    parts = [(BUNDLED / "vocoder" / name).read_bytes() for name in ("g_best.pth", "config.json")]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:8]
 
 
 def record_of(experiment: Experiment, root: Path) -> dict | None:

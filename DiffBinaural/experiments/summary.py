@@ -44,6 +44,7 @@ def collect(experiments: Iterable[Experiment], root: Path) -> dict[str, dict]:
             "seconds": round(sum(record["seconds"])),
             "machine": record["machine"],
             "bundled": record.get("bundled"),
+            "vocoder": record.get("vocoder"),
             **(read(e, root) if read else {}),
         }
     return rounded(found)

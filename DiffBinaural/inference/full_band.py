@@ -9,12 +9,12 @@ from torch import Tensor
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.heads.direct_path import decided
 from DiffBinaural.heads.head import Head
-from DiffBinaural.inference.rendering import CHUNK, inverted, keeps_mono
+from DiffBinaural.inference.rendering import CHUNK, keeps_mono
 from DiffBinaural.inference.windows import Queue
 from DiffBinaural.spatial_filters import MAX_GAIN, raised
 from DiffBinaural.utils.audio import Resampler, resample
 from DiffBinaural.utils.blocks import Pieces
-from DiffBinaural.utils.mel import band_centres, frame_spectra, reflected
+from DiffBinaural.utils.mel import band_centres, frame_spectra, inverted, reflected
 
 FRAME = 0.0213  # seconds of a frame above the model's band: 1024 samples at 48 kHz
 SPACING = 1.09  # ratio of successive bands' centres there

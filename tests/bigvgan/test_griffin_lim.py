@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import BigVGAN.griffin_lim as griffin_lim_module
 from BigVGAN.bigvgan import BigVGAN
 from BigVGAN.env import VocoderConfig, load_config
 from BigVGAN.griffin_lim import LARGEST_GAIN, MOMENTUM, bin_magnitudes, frames_reached, griffin_lim
@@ -86,12 +87,29 @@ def test_it_is_the_plain_loop(iterations, mel):
 
 @given(frames=st.integers(4, 60), level=st.sampled_from([1e-3, 0.1, 1.0]), cfg=st.sampled_from([CFG, OTHER]))
 @settings(max_examples=15, deadline=None)
-def test_the_bins_have_the_bands_of_the_mel(frames, level, cfg):
+def test_the_bins_have_the_bands_of_noise(frames, level, cfg):
     mel = mel_spectrogram(noise(frames, cfg, level, seed=frames), cfg)
     bins = bin_magnitudes(mel, cfg)
     assert (bins >= 0).all()
-    error = ((mel_basis(cfg, mel.device) @ bins).log() - mel).abs()
-    assert error.mean() < 0.03
+    assert ((mel_basis(cfg, mel.device) @ bins).log() - mel).abs().mean() < 0.005
+
+
+def test_the_bins_have_the_bands_of_tones_more_nearly_with_updates(monkeypatch):
+    mel = mel_spectrogram(chord(60) + noise(60, level=0.01), CFG)
+    errors = []
+    for updates in (0, 3, griffin_lim_module.UPDATES):
+        monkeypatch.setattr(griffin_lim_module, "UPDATES", updates)
+        errors.append(
+            float(((mel_basis(CFG, mel.device) @ bin_magnitudes(mel, CFG)).log() - mel).abs().mean())
+        )
+    assert errors[0] > 2 * errors[1] > 2 * errors[2]
+    assert errors[2] < 0.05
+
+
+def test_bands_without_a_bin_have_no_magnitude():
+    narrow = MelConfig(22050, 256, 64, 80)
+    mel = mel_spectrogram(noise(30, narrow), narrow)
+    assert griffin_lim(noise(30, narrow, seed=1), mel, narrow, 3).isfinite().all()
 
 
 def test_every_iteration_brings_the_mel_nearer():
@@ -134,18 +152,22 @@ def test_the_shortest_sounds_pass(frames, iterations):
     assert torch.equal(got, wav) == (frames == 1 or iterations == 0)
 
 
-@pytest.mark.parametrize("level", [0.0, 1e-6, 0.1])
-def test_gradients_are_finite(level, mel):
-    wav = noise(48, level=level).requires_grad_()
-    (mel_spectrogram(griffin_lim(wav, mel, CFG, 4), CFG) - mel).abs().mean().backward()
-    assert wav.grad.isfinite().all()
+@pytest.mark.parametrize(("level", "largest"), [(0.0, 0.0), (1e-6, 1e3), (0.1, 1.0)])
+def test_gradients_do_not_explode(level, largest, mel):
+    with torch.inference_mode():
+        griffin_lim(noise(48, level=level), mel, CFG, 1)  # what it caches serves trainings, too
+    wav, mel = noise(48, level=level).requires_grad_(), mel.clone().requires_grad_()
+    (mel_spectrogram(griffin_lim(wav, mel, CFG, 4), CFG) - mel.detach()).abs().mean().backward()
+    for grad in (wav.grad, mel.grad):
+        assert grad.isfinite().all()
+    assert wav.grad.abs().max() <= largest
     assert (wav.grad.abs().max() > 0) == (level > 0)
 
 
 # --- as a part of the generator -----------------------------------------------------------------------------
 
 
-def test_without_the_key_a_generator_is_upstreams(mel):
+def test_the_iterations_follow_the_network(mel):
     plain, refined = generator(0), generator(3)
     assert VocoderConfig(**NETWORK).griffin_lim_iterations == 0
     assert plain.state_dict().keys() == refined.state_dict().keys()
@@ -176,23 +198,33 @@ def test_chunks_equal_the_whole(frames, chunk, mel):
     with torch.no_grad():
         whole = model(part)
     assert whole.abs().max() > 1e-3
-    # float32 rounds, and bins that are all but empty grow: -80 dB
-    assert torch.allclose(model.vocode(part, chunk), whole, atol=1e-4)
+    # float32 rounds, and bins that are all but empty grow: how far it all reaches is tested above
+    assert (model.vocode(part, chunk) - whole).norm() < 1e-3 * whole.norm()
 
 
-def test_it_runs_in_float32_under_autocast(mel):
-    model = generator(4)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        rough = model(mel)
-        start = generator(0)(mel)[:, 0]
-    assert rough.dtype == torch.float32
-    assert torch.allclose(rough[:, 0], griffin_lim(start, mel, CFG, 4).clamp(-1, 1), atol=1e-5)
+def test_under_autocast_it_all_stays_float32(mel):
+    for iterations, same in ((4, True), (0, False)):
+        model = generator(iterations)
+        with torch.no_grad():
+            wanted = model(mel)
+            with torch.autocast("cpu", torch.bfloat16):
+                got = model(mel)
+        assert got.dtype == torch.float32
+        assert torch.equal(got, wanted) == same
 
 
-def test_a_negative_number_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"griffin_lim_iterations": -1}, "griffin_lim_iterations is -1; 0 or more"),
+        ({"griffin_lim_iterations": 1, "n_fft": 1023, "win_size": 1023}, "n_fft 1023, hop_size 256"),
+        ({"griffin_lim_iterations": 1, "n_fft": 510, "win_size": 510}, "n_fft 510, hop_size 256"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_by_name(changes, message, tmp_path):
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({**NETWORK, "griffin_lim_iterations": -1}))
-    with pytest.raises(ValueError, match=r"config\.json: .*griffin_lim_iterations is -1"):
+    path.write_text(json.dumps({**NETWORK, **changes}))
+    with pytest.raises(ValueError, match=rf"config\.json: .*{message}"):
         load_config(path)
 
 
