@@ -25,14 +25,14 @@ def griffin_lim(wav: Tensor, mel: Tensor, cfg: MelConfig, iterations: int) -> Te
     iterations  the first brings the mel most of the way, the next ones make the phases agree
     ->          (B, N)
 
-    Differentiable in both.  Where the sound has next to nothing, phases are arbitrary: small differences of
+    Differentiable in the sound.  Where the sound has next to nothing, phases are arbitrary: small differences of
     the input, rounding included, grow by up to 30 dB there, which changes samples, hardly the mel.
     Griffin & Lim 1984, with the momentum of Perraudin, Balazs & Søndergaard 2013.
     """
     samples, previous = wav.shape[-1], None
     if samples <= (cfg.n_fft - cfg.hop) // 2:
         return wav  # too short to be mirrored at its ends
-    wanted = bin_magnitudes(mel, cfg)
+    wanted = bin_magnitudes(mel, cfg).mT.contiguous().mT  # in memory as spectra are
     for _ in range(iterations):
         spectrum = frame_spectra(reflected(wav, cfg), cfg)
         accelerated = spectrum if previous is None else spectrum + MOMENTUM * (spectrum - previous)
@@ -51,6 +51,7 @@ def frames_reached(iterations: int, cfg: MelConfig) -> int:
     return first + (iterations - 1) * (math.ceil(cfg.n_fft / cfg.hop) - 1) + math.ceil(pad / cfg.hop)
 
 
+@torch.no_grad()
 def bin_magnitudes(mel: Tensor, cfg: MelConfig) -> Tensor:
     """Magnitudes >= 0 of the bins whose bands are, nearly, those of a log mel: (B, M, T) -> (B, F, T).
 
@@ -62,7 +63,7 @@ def bin_magnitudes(mel: Tensor, cfg: MelConfig) -> Tensor:
     bins = torch.maximum(_pseudo_inverse(cfg, mel.device) @ bands, LEAST * mean)
     target = basis.T @ bands
     for _ in range(UPDATES):
-        bins = bins * target / (basis.T @ (basis @ bins)).clamp(min=FLOOR**2)
+        bins *= target / (basis.T @ (basis @ bins)).clamp_(min=FLOOR**2)
     return bins
 
 

@@ -129,7 +129,9 @@ class VocodeConfig:
         "mel frames computed at once: changes speed and memory, not the result; default: by renderer, of the "
         "vocoder 192 on a CPU, 2048 on a GPU",
     )
-    amp: Literal["off", "bf16"] = option("off", "with --renderer vocoder, bf16: convolutions in bfloat16")
+    amp: Literal["off", "bf16"] = option(
+        "off", "with --renderer vocoder, bf16: convolutions in bfloat16; none with Griffin-Lim iterations"
+    )
     wav_format: Literal["pcm16", "float"] = option("pcm16", "pcm16: rounded and clipped to 16 bits")
     overwrite: bool = option(False, "replace existing files; default: skip them")
     device: str = option("auto", DEVICE_HELP)

@@ -85,8 +85,12 @@ def inverted(spectra: Tensor, samples: int, cfg: MelConfig) -> Tensor:
 
 def overlap_add(frames: Tensor, cfg: MelConfig) -> Tensor:
     """Sum frames (C, n_fft, T) that start a hop apart: (C, (T - 1) hop + n_fft)."""
-    size = (frames.shape[-1] - 1) * cfg.hop + cfg.n_fft
-    return F.fold(frames, (1, size), (1, cfg.n_fft), stride=(1, cfg.hop))[:, 0, 0]
+    blocks, count = -(-cfg.n_fft // cfg.hop), frames.shape[-1]  # of a hop each, in a frame
+    parts = F.pad(frames.mT, (0, blocks * cfg.hop - cfg.n_fft)).unflatten(-1, (blocks, cfg.hop))
+    total = frames.new_zeros(len(frames), count + blocks - 1, cfg.hop)
+    for k in range(blocks):
+        total[:, k : k + count] += parts[:, :, k]
+    return total.flatten(1)[:, : (count - 1) * cfg.hop + cfg.n_fft]
 
 
 def interaural_phasor(pair: Tensor, cfg: MelConfig) -> Tensor:

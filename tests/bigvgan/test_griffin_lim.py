@@ -156,10 +156,9 @@ def test_the_shortest_sounds_pass(frames, iterations):
 def test_gradients_do_not_explode(level, largest, mel):
     with torch.inference_mode():
         griffin_lim(noise(48, level=level), mel, CFG, 1)  # what it caches serves trainings, too
-    wav, mel = noise(48, level=level).requires_grad_(), mel.clone().requires_grad_()
-    (mel_spectrogram(griffin_lim(wav, mel, CFG, 4), CFG) - mel.detach()).abs().mean().backward()
-    for grad in (wav.grad, mel.grad):
-        assert grad.isfinite().all()
+    wav = noise(48, level=level).requires_grad_()
+    (mel_spectrogram(griffin_lim(wav, mel, CFG, 4), CFG) - mel).abs().mean().backward()
+    assert wav.grad.isfinite().all()
     assert wav.grad.abs().max() <= largest
     assert (wav.grad.abs().max() > 0) == (level > 0)
 
