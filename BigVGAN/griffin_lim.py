@@ -25,7 +25,7 @@ def griffin_lim(wav: Tensor, mel: Tensor, cfg: MelConfig, iterations: int) -> Te
     iterations  the first brings the mel most of the way, the next ones make the phases agree
     ->          (B, N)
 
-    Differentiable in the sound.  Where the sound has next to nothing, phases are arbitrary: small differences of
+    Differentiable in the sound.  Where that has next to nothing, phases are arbitrary: small differences of
     the input, rounding included, grow by up to 30 dB there, which changes samples, hardly the mel.
     Griffin & Lim 1984, with the momentum of Perraudin, Balazs & Søndergaard 2013.
     """
