@@ -11,14 +11,17 @@ import torch
 from BigVGAN import bigvgan
 from BigVGAN.activations import ACTIVATIONS
 from BigVGAN.alias_free_activation.act import Activation1d
-from BigVGAN.bigvgan import BigVGAN, vocoder_chunk
+from BigVGAN.bigvgan import BigVGAN, load_generator, vocoder_chunk
 from BigVGAN.env import load_config
 from BigVGAN.kernels.gpu_activation import runs_on
 from BigVGAN.run import VocoderRun
 from BigVGAN.settings import TrueMelConfig
 from BigVGAN.training import largest_part
 from BigVGAN.training_step import peak_memory, train_step
+from DiffBinaural.configs.advanced_diffusion_config import MelConfig
+from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.distributed import World
+from DiffBinaural.utils.mel import mel_spectrogram
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact")]
 CONFIGS = Path(bigvgan.__file__).parent / "configs"
@@ -83,6 +86,18 @@ def test_the_vocoder_makes_the_cpus_sound():
     got = model.to(GPU).vocode(mel.to(GPU))
     assert vocoder_chunk(GPU) > mel.shape[-1] > vocoder_chunk(CPU)
     assert distance(got, wanted) < 1e-4
+
+
+def test_with_griffin_lim_it_makes_the_cpus_mel():
+    mel = mel_spectrogram(
+        0.1 * torch.randn(2, 300 * 256, generator=torch.Generator().manual_seed(0)), MelConfig()
+    )
+    model = load_generator(BUNDLED / "vocoder/g_best.pth")
+    assert model.cfg.griffin_lim_iterations > 0
+    wanted = mel_spectrogram(model.vocode(mel)[:, 0], MelConfig())
+    made = model.to(GPU).vocode(mel.to(GPU))[:, 0]  # of samples, rounding that it amplifies differs
+    assert (mel_spectrogram(made, MelConfig()).cpu() - wanted).abs().mean() < 0.01
+    assert (wanted - mel).abs().mean() < 0.5
 
 
 def run_on(device, folder, **settings):
