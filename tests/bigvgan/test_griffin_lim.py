@@ -227,7 +227,9 @@ def test_what_it_cannot_do_is_refused_by_name(changes, message, tmp_path):
         load_config(path)
 
 
-def test_spectra_and_their_inverse():
-    wav = noise(30)
-    spectra = frame_spectra(reflected(wav, CFG), CFG)
-    assert torch.allclose(inverted(spectra, wav.shape[1], CFG), wav, atol=1e-6)
+@pytest.mark.parametrize("hop", [128, 200, 256, 300, 512])
+def test_spectra_and_their_inverse(hop):
+    cfg = MelConfig(22050, 1024, hop)
+    wav = noise(30, cfg)
+    spectra = frame_spectra(reflected(wav, cfg), cfg)
+    assert torch.allclose(inverted(spectra, wav.shape[1], cfg), wav, atol=1e-6)
