@@ -54,6 +54,7 @@ from DiffBinaural.modules.networks import Upsample
 from DiffBinaural.modules.norms import NormSiLU
 from DiffBinaural.simulation.config import SimulateConfig
 from DiffBinaural.utils.arguments import run
+from DiffBinaural.utils.bundled import BUNDLED
 from DiffBinaural.utils.distributed import world
 from DiffBinaural.utils.files import write_json
 from DiffBinaural.utils.helpers import pick_device
@@ -354,9 +355,15 @@ def direct_path_row(bench: Bench) -> None:
 
 
 def vocoder_rows(bench: Bench) -> None:
-    """The demo's vocoder, and NVIDIA's base and large ones, 10 s of mono sound."""
-    large = load_config(LARGE)
-    for name, cfg in (("tiny", load_config(TINY)), ("base", base_of(large)), ("large", large)):
+    """The demo's vocoder, the bundled one, and NVIDIA's base and large ones, 10 s of mono sound."""
+    large, bundled = load_config(LARGE), load_config(BUNDLED / "vocoder/config.json")
+    configs = {
+        "tiny": load_config(TINY),
+        "tiny with Griffin-Lim": bundled,
+        "base": base_of(large),
+        "large": large,
+    }
+    for name, cfg in configs.items():
         net, mel = vocoder(bench, cfg), torch.randn(1, 80, 862, device=bench.device)
         bench.see(net, quietly(lambda net=net, mel=mel: net(mel[..., :160])))
         row = bench.add(
