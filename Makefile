@@ -150,11 +150,13 @@ corpus: .venv/installed
 	$(PY) -m pip install --quiet --no-deps tinysoundfont==0.3.7
 	$(PY) DiffBinaural/gather_corpus.py --out $(CORPUS) --purpose $(PURPOSE)
 
-# The bundled models from scratch: five hours of scenes, then both stages; see weights/MODEL_CARD.md.  Where the corpus
-# cannot be had, synthetic speech takes its place.  A stopped training continues; larger W1 or W2 (seconds) make it longer.
+# The bundled models from scratch: five hours of scenes, then both stages; see weights/MODEL_CARD.md.  Where the
+# corpus cannot be had, synthetic speech takes its place.  A stopped training continues; larger W1 (stage 1), W2 (the
+# vocoder's network alone) or W3 (through Griffin-Lim iterations), in seconds, make it longer.
 W  ?= generated/weights
 W1 ?= 5400
-W2 ?= 900
+W2 ?= 700
+W3 ?= 1400
 SCENES = $(W)/scenes/processed/binaural_audios_22050Hz
 REAL   = --audio_dir $(CORPUS)/sounds --audio_fraction 0.65 --audio_speed 0.6..1.7
 SPOKEN = --audio_dir $(W)/speech --audio_fraction 0.6
@@ -172,13 +174,17 @@ $(W)/scenes/splits/test.csv: $(W)/corpus_tried
 	    --held_out 24 --seed 3000 --varied_fraction 0.5 --box_noise 0.2 $(call where,sounds,$(REAL),$(SPOKEN)) \
 	    $(call where,cutouts,--cutouts $(CORPUS)/cutouts) $(call where,backgrounds,--backgrounds $(CORPUS)/backgrounds)
 
+TRUE_MELS = $(PY) BigVGAN/train_binaural_mel.py --audio_dir $(SCENES) --list_train $(W)/scenes/splits/train.csv \
+    --list_val $(W)/scenes/splits/val.csv --freeze_step 1000000
+
 weights: $(W)/scenes/splits/test.csv
 	$(PY) DiffBinaural/train_realBinaural.py --preset small --id stage1 --ckpt $(W)/runs --data_root $(W)/scenes \
 	    --direct_path --time_shift 100 --hide_detections 0.15 --heard_weight 0.5 --cue_weight 0.05 --warmup_steps 60 \
 	    --eval_epoch 1 --time_budget $(W1)
-	$(PY) BigVGAN/train_binaural_mel.py --config BigVGAN/configs/bigvgan_binaural_tiny_griffin_lim.json \
-	    --audio_dir $(SCENES) --list_train $(W)/scenes/splits/train.csv --list_val $(W)/scenes/splits/val.csv \
-	    --checkpoint_path $(W)/runs/vocoder --time_budget $(W2) --freeze_step 4000
+	$(TRUE_MELS) --config BigVGAN/configs/bigvgan_binaural_tiny.json --checkpoint_path $(W)/runs/network \
+	    --time_budget $(W2)
+	$(TRUE_MELS) --config BigVGAN/configs/bigvgan_binaural_tiny_griffin_lim.json --checkpoint_path $(W)/runs/vocoder \
+	    --init_from $(W)/runs/network --time_budget $(W3)
 	$(PY) DiffBinaural/export_weights.py --run $(W)/runs/stage1 --checkpoint_file $(W)/runs/vocoder/g_best.pth \
 	    --out weights
 

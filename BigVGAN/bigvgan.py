@@ -127,7 +127,7 @@ class BigVGAN(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """mel (B, M, T) natural-log magnitude in nepers -> (B, 1, T · hop) samples in [-1, 1]
 
-        In float32 where Griffin-Lim iterations follow, also under autocast: they would amplify its rounding.
+        Where Griffin-Lim iterations follow, autocast is off: they would amplify its rounding.
         """
         if not (iterations := self.cfg.griffin_lim_iterations):
             return self.network(mel)

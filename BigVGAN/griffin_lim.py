@@ -1,4 +1,4 @@
-"""Griffin-Lim iterations: a sound's phases with the magnitudes that a mel stands for."""
+"""Griffin-Lim iterations: from a sound's phases to a sound with the magnitudes that a mel stands for."""
 
 import math
 from functools import lru_cache
@@ -26,7 +26,7 @@ def griffin_lim(wav: Tensor, mel: Tensor, cfg: MelConfig, iterations: int) -> Te
     ->          (B, N)
 
     Differentiable in the sound.  Where that has next to nothing, phases are arbitrary: small differences of
-    the input, rounding included, grow by up to 30 dB there, which changes samples, hardly the mel.
+    the input, rounding included, grow by up to 30 dB there in an iteration: samples change, the mel hardly.
     Griffin & Lim 1984, with the momentum of Perraudin, Balazs & Søndergaard 2013.
     """
     samples, previous = wav.shape[-1], None

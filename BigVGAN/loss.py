@@ -38,11 +38,6 @@ def feature_loss(estimate: list[list[Tensor]], reference: list[list[Tensor]]) ->
 # --- mel terms ----------------------------------------------------------------------------------------------
 
 
-def mel_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig) -> Tensor:
-    """Mean absolute difference of the log mels of two sounds (…, N), in nepers."""
-    return F.l1_loss(mel_spectrogram(estimate, cfg), mel_spectrogram(reference, cfg))
-
-
 def log10_mel(wav: Tensor, cfg: MelConfig) -> Tensor:
     """Centred log10 mel of the multi-scale loss: sounds (…, N) -> (B, M, T)."""
     window = hann(cfg.n_fft, wav.device)
@@ -72,7 +67,7 @@ def silent_frames(mel: Tensor, threshold_db: float) -> Tensor:
 
 
 def silence_loss(estimate: Tensor, reference: Tensor, cfg: MelConfig, threshold_db: float) -> Tensor:
-    """The part of :func:`mel_loss` that lies in the reference's silent frames: added, it weights them up.
+    """The part of the mel L1 that lies in the reference's silent frames: added, it weights them up.
 
     estimate, reference  (…, N)
     threshold_db         see :func:`silent_frames`

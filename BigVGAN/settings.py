@@ -35,7 +35,9 @@ class TrueMelConfig:
     init_from: str | None = option(None, "start from this run, NVIDIA folder or generator file")
     keep: int = option(3, "number of checkpoints to keep")
     amp: Literal["off", "bf16"] = option(
-        "off", "bf16: convolutions in bfloat16, the rest in float32; off: on a GPU they multiply in TF32"
+        "off",
+        "bf16: convolutions in bfloat16, the rest in float32 (as the whole generator is with Griffin-Lim "
+        "iterations); off: on a GPU they multiply in TF32",
     )
     micro_batch: int | None = option(
         None,

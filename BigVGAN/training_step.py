@@ -13,12 +13,12 @@ from BigVGAN.loss import (
     generator_loss,
     interaural_loss,
     level_loss,
-    mel_loss,
     multiscale_mel_loss,
     silence_loss,
 )
 from BigVGAN.run import VocoderRun
 from DiffBinaural.utils.helpers import generator_for
+from DiffBinaural.utils.mel import mel_l1
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def peak_memory(run: VocoderRun, pairs: int) -> int:
 
 def regression_losses(estimate: Tensor, reference: Tensor, cfg: VocoderConfig) -> dict[str, Tensor]:
     """Terms that need no discriminator, unweighted.  estimate, reference: (B, 2, N)."""
-    losses = {"mel_spec_error": mel_loss(estimate, reference, cfg.mel)}
+    losses = {"mel_spec_error": mel_l1(estimate, reference, cfg.mel)}
     if cfg.use_multiscale_melloss:
         losses["multiscale_mel"] = multiscale_mel_loss(estimate, reference, cfg.sampling_rate)
     if cfg.lambda_silence:

@@ -8,7 +8,7 @@ from scipy.fft import dct
 
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.evaluation.metric import OFFICIAL_RATE, Metric, NotMeasurable, metric, sounding, spectrum
-from DiffBinaural.utils.mel import mel_spectrogram
+from DiffBinaural.utils.mel import mel_l1
 
 SOUND_QUALITY: dict[str, Metric] = {}
 
@@ -43,10 +43,10 @@ def mcd(estimate, reference, rate):
 
 @metric(SOUND_QUALITY, "lower", "nepers", at=MelConfig.sample_rate)
 def mel_spec_error(estimate, reference, rate):
-    """Mean absolute difference of the log mels of the sounds: what vocoders are compared by."""
+    """Mel L1: mean absolute difference of the log mels of the sounds, by which vocoders are compared."""
     sounding(estimate, reference, at_least=MelConfig.n_fft)
-    made, true = (mel_spectrogram(torch.from_numpy(x).float(), MelConfig()) for x in (estimate, reference))
-    return float((made - true).abs().mean())
+    made, true = (torch.from_numpy(x).float() for x in (estimate, reference))
+    return float(mel_l1(made, true, MelConfig()))
 
 
 @metric(SOUND_QUALITY, "lower")

@@ -37,8 +37,14 @@ def _models(entries: list[dict]) -> list[str]:
         f"the bundled models ({one})" if one == now else f"**earlier models** ({one}; bundled now: {now})"
         for one in hashes
     ]
-    others = {entry.get("vocoder") for entry in entries} - {None, latest := vocoder_hash()}
+    others = {_vocoder(entry) for entry in entries} - {None, latest := vocoder_hash()}
     return stage1 + [f"**an earlier vocoder** ({one}; bundled now: {latest})" for one in sorted(others)]
+
+
+def _vocoder(entry: dict) -> str | None:
+    """The hash of the bundled vocoder that an entry was made with; None where its commands name none."""
+    named = any("weights/vocoder/g_best.pth" in command for command in entry["commands"])
+    return entry.get("vocoder", "of version 0.2.0") if named else None
 
 
 def _steps(entries: list[dict]) -> list[str]:

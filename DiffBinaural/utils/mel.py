@@ -54,6 +54,11 @@ def mel_spectrogram(wav: Tensor, cfg: MelConfig) -> Tensor:
     return mel.reshape(*wav.shape[:-1], *mel.shape[-2:])
 
 
+def mel_l1(estimate: Tensor, reference: Tensor, cfg: MelConfig) -> Tensor:
+    """Mean absolute difference of the log mels of two sounds (…, N), in nepers."""
+    return F.l1_loss(mel_spectrogram(estimate, cfg), mel_spectrogram(reference, cfg))
+
+
 def mel_of(spectrum: Tensor, cfg: MelConfig) -> Tensor:
     """Log mel (…, M, T) of spectra (…, F, T): of :func:`frame_spectra`."""
     magnitude = (spectrum.real**2 + spectrum.imag**2 + NOISE).sqrt()

@@ -102,8 +102,7 @@ def test_the_bins_have_the_bands_of_tones_more_nearly_with_updates(monkeypatch):
         errors.append(
             float(((mel_basis(CFG, mel.device) @ bin_magnitudes(mel, CFG)).log() - mel).abs().mean())
         )
-    assert errors[0] > 2 * errors[1] > 2 * errors[2]
-    assert errors[2] < 0.05
+    assert errors[2] < 0.8 * errors[1] < 0.6 * errors[0]
 
 
 def test_bands_without_a_bin_have_no_magnitude():
@@ -116,7 +115,7 @@ def test_every_iteration_brings_the_mel_nearer():
     mel = mel_spectrogram(chord(60) + noise(60, level=0.01), CFG)
     errors = [
         float((mel_spectrogram(griffin_lim(noise(60, seed=3), mel, CFG, n), CFG) - mel).abs().mean())
-        for n in (0, 1, 2, 4, 8)
+        for n in (0, 1, 3, 5, 8)
     ]
     assert errors == sorted(errors, reverse=True)
     assert errors[1] < 0.5 * errors[0]
@@ -127,7 +126,7 @@ def test_a_sound_with_the_mel_already_keeps_phase_and_place():
     got = griffin_lim(wav, mel_spectrogram(wav, CFG), CFG, 4)
     for ear in range(2):
         assert np.corrcoef(got[ear, 2048:-2048], wav[ear, 2048:-2048])[0, 1] > 0.97
-    assert float((got[0] - 2 * got[1]).abs().max()) < 0.02  # and the ears stay in step
+    assert float((got[0] - 2 * got[1]).abs().max()) < 1e-3  # and the ears stay in step
 
 
 def test_swapped_ears_come_out_swapped(mel):
@@ -152,7 +151,7 @@ def test_the_shortest_sounds_pass(frames, iterations):
     assert torch.equal(got, wav) == (frames == 1 or iterations == 0)
 
 
-@pytest.mark.parametrize(("level", "largest"), [(0.0, 0.0), (1e-6, 1e3), (0.1, 1.0)])
+@pytest.mark.parametrize(("level", "largest"), [(0.0, 0.0), (1e-6, 1e3), (0.1, 0.05)])
 def test_gradients_do_not_explode(level, largest, mel):
     with torch.inference_mode():
         griffin_lim(noise(48, level=level), mel, CFG, 1)  # what it caches serves trainings, too

@@ -114,8 +114,11 @@ def test_what_a_figure_was_made_with_is_read_from_its_commands():
     assert (
         plain == f"the bundled models ({now}); 1 denoising step; without `--symmetric`; 2 cores, P, torch 2"
     )
-    older = made.settings({"a": {**entry_with("x", unet=now), "vocoder": "0ld"}})
-    assert f"**an earlier vocoder** (0ld; bundled now: {runner.vocoder_hash()})" in older
+    by_vocoder = entry_with("x weights/vocoder/g_best.pth", unet=now)
+    for known, said in (({"vocoder": "0ld"}, "0ld"), ({}, "of version 0.2.0")):
+        older = made.settings({"a": {**by_vocoder, **known}})
+        assert f"**an earlier vocoder** ({said}; bundled now: {runner.vocoder_hash()})" in older
+    assert "vocoder" not in made.settings({"a": {**by_vocoder, "vocoder": runner.vocoder_hash()}})
     other = made.settings({"a": entry_with("x --symmetric --sampling_timesteps 8", unet="0ld")})
     assert f"**earlier models** (0ld; bundled now: {now}); 8 denoising steps; `--symmetric`" in other
 
@@ -140,19 +143,21 @@ def test_a_new_bundled_vocoder_starts_an_experiment_again(tmp_path, monkeypatch)
     monkeypatch.setattr(runner, "BUNDLED", tmp_path)
     script = tmp_path / "count.py"
     script.write_text("import sys\nopen(sys.argv[1], 'a').write('x')\n")
-    user, other = (
-        Experiment("table", row, (f"{script} {{here}}/notes {words}",))
-        for row, words in (("uses it", "weights/vocoder/g_best.pth"), ("does not", "no"))
+    rows = {"uses it": "weights/vocoder/g_best.pth", "does not": "no"}
+    steps = (
+        ("g_best.pth", "first"),
+        ("config.json", "second"),
+        ("config.json", "second"),
+        ("g_best.pth", "third"),
     )
-    for content in ("first", "first", "second"):  # of the config alone: what it says is a part of the sound
-        (tmp_path / "vocoder/config.json").write_text(content)
-        for e in (user, other):
+    for name, content in steps:
+        (tmp_path / "vocoder" / name).write_text(content)
+        for row, words in rows.items():  # what a command writes outside its folder is not cleared
+            e = Experiment("table", row, (f"{script} {tmp_path / row.split()[0]} {words}",))
             runner.carry_out(e, tmp_path, "small")
-    assert [runner.record_of(e, tmp_path)["vocoder"] is None for e in (user, other)] == [False, True]
-    notes = [(e.folder(tmp_path) / "notes").read_text() for e in (user, other)]
-    assert notes == ["x", "x"]  # once each since the last start; the first start's output is gone
-    runs = [e.folder(tmp_path) / "record.json" for e in (user, other)]
-    assert runs[0].stat().st_mtime > runs[1].stat().st_mtime
+            assert (runner.record_of(e, tmp_path)["vocoder"] is None) == (words == "no")
+    assert (tmp_path / "uses").read_text() == "xxx"
+    assert (tmp_path / "does").read_text() == "x"
 
 
 def test_what_uses_the_bundled_stage_1_is_seen_from_its_commands():
