@@ -1,7 +1,9 @@
-"""Griffin and Lim's iterations behind the vocoder: equal to a plain loop, and what they leave as it is."""
+"""Griffin and Lim's iterations after the vocoder: equal to a plain loop, and what they leave as it is."""
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,24 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import BigVGAN.griffin_lim as griffin_lim_module
+from BigVGAN import bigvgan
 from BigVGAN.bigvgan import BigVGAN
-from BigVGAN.env import VocoderConfig, load_config
+from BigVGAN.env import load_config
 from BigVGAN.griffin_lim import LARGEST_GAIN, MOMENTUM, bin_magnitudes, frames_reached, griffin_lim
 from DiffBinaural.configs.advanced_diffusion_config import MelConfig
 from DiffBinaural.utils.mel import frame_spectra, inverted, mel_basis, mel_spectrogram, reflected
 
 CFG = MelConfig()
 OTHER = MelConfig(16000, 512, 128, 40, 0, 7000)
-NETWORK = dict(
-    resblock="2",
-    upsample_rates=(16, 16),
-    upsample_kernel_sizes=(32, 32),
-    upsample_initial_channel=8,
-    resblock_kernel_sizes=(3,),
-    resblock_dilation_sizes=((1, 3),),
-    activation="snakebeta",
-    snake_logscale=True,
-)
+TINY = Path(bigvgan.__file__).parent / "configs/bigvgan_binaural_tiny.json"
 
 
 def noise(frames, cfg=CFG, level=0.1, seed=0, sounds=2):
@@ -44,7 +38,7 @@ def chord(frames, cfg=CFG):
 
 def generator(iterations, seed=0):
     torch.manual_seed(seed)
-    model = BigVGAN(VocoderConfig(**NETWORK, griffin_lim_iterations=iterations))
+    model = BigVGAN(replace(load_config(TINY), griffin_lim_iterations=iterations))
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(4)  # loud enough to have a phase
@@ -167,7 +161,7 @@ def test_gradients_do_not_explode(level, largest, mel):
 
 def test_the_iterations_follow_the_network(mel):
     plain, refined = generator(0), generator(3)
-    assert VocoderConfig(**NETWORK).griffin_lim_iterations == 0
+    assert load_config(TINY).griffin_lim_iterations == 0
     assert plain.state_dict().keys() == refined.state_dict().keys()
     with torch.no_grad():
         wanted = griffin_lim(plain(mel)[:, 0], mel, CFG, 3)[:, None].clamp(-1, 1)
@@ -221,7 +215,7 @@ def test_under_autocast_it_all_stays_float32(mel):
 )
 def test_what_it_cannot_do_is_refused_by_name(changes, message, tmp_path):
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({**NETWORK, **changes}))
+    path.write_text(json.dumps({**json.loads(TINY.read_text()), **changes}))
     with pytest.raises(ValueError, match=rf"config\.json: .*{message}"):
         load_config(path)
 
