@@ -44,7 +44,7 @@ def _models(entries: list[dict]) -> list[str]:
 def _vocoder(entry: dict) -> str | None:
     """The hash of the bundled vocoder that an entry was made with; None where its commands name none."""
     named = any("weights/vocoder/g_best.pth" in command for command in entry["commands"])
-    return entry.get("vocoder", "of version 0.2.0") if named else None
+    return entry.get("vocoder", "of version 0.2.0") if named else None  # which was before it was recorded
 
 
 def _steps(entries: list[dict]) -> list[str]:

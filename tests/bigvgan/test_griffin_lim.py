@@ -191,7 +191,7 @@ def test_chunks_equal_the_whole(frames, chunk, mel):
         whole = model(part)
     assert whole.abs().max() > 1e-3
     # float32 rounds, and bins that are all but empty grow: how far it all reaches is tested above
-    assert (model.vocode(part, chunk) - whole).norm() < 1e-3 * whole.norm()
+    assert (model.vocode(part, chunk) - whole).norm() < 1e-4 * whole.norm()
 
 
 def test_under_autocast_it_all_stays_float32(mel):
